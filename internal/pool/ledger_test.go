@@ -1,0 +1,250 @@
+package pool
+
+import (
+	"testing"
+	"testing/synctest"
+	"time"
+)
+
+// open returns a connection that was just opened.
+func open(l *Ledger) *Conn {
+	l.Dialing()
+	c, _ := l.Opened()
+	return c
+}
+
+func TestAHoldIsSplitIntoPhasesThatAddUp(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		l := NewLedger()
+		c := open(l)
+		time.Sleep(time.Second) // fresh: nobody's
+
+		c.Acquire(New)
+		time.Sleep(1 * time.Millisecond) // pinned
+		c.Begin()
+		time.Sleep(2 * time.Millisecond) // executing
+		c.End(TxBegan)
+		time.Sleep(4 * time.Millisecond) // tx
+		c.Begin()
+		time.Sleep(8 * time.Millisecond) // executing
+		c.End(RowsOpened)
+		time.Sleep(16 * time.Millisecond) // rows
+		c.RowsClosed()
+		time.Sleep(32 * time.Millisecond) // tx
+		c.Begin()
+		time.Sleep(64 * time.Millisecond) // executing
+		c.End(TxEnded)
+		time.Sleep(128 * time.Millisecond) // pinned
+
+		got, ok := c.Release()
+		want := Hold{Length: 255 * time.Millisecond, Phases: [NumPhases]time.Duration{
+			Executing: 74 * time.Millisecond,
+			Rows:      16 * time.Millisecond,
+			Tx:        36 * time.Millisecond,
+			Pinned:    129 * time.Millisecond,
+		}}
+		if !ok || got != want {
+			t.Errorf("got hold %+v, %t, want %+v, true", got, ok, want)
+		}
+	})
+}
+
+func TestTimeHeldIncludesTheHoldInProgress(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		l := NewLedger()
+		a, b := open(l), open(l)
+		a.Acquire(Reused)
+		time.Sleep(time.Second)
+		b.Acquire(Reused)
+		b.Begin()
+		time.Sleep(time.Second)
+		a.Release()
+		time.Sleep(time.Second)
+
+		got := l.Snapshot(nil)
+		want := Snapshot{
+			Open: 2, Held: 1, Idle: 1, Opened: 2, Holds: 1,
+			Acquired:   [NumSources]int64{Reused: 2},
+			HeldTime:   [NumPhases]time.Duration{Pinned: 2 * time.Second, Executing: 2 * time.Second},
+			OldestHold: 2 * time.Second,
+		}
+		if got != want {
+			t.Errorf("got  %+v\nwant %+v", got, want)
+		}
+	})
+}
+
+func TestTimeHeldOutlivesTheConnection(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		l := NewLedger()
+		c := open(l)
+		c.Acquire(New)
+		time.Sleep(3 * time.Second)
+		c.Release()
+		time.Sleep(5 * time.Second)
+		d, _, held, ok := c.Close(IdleTime, true)
+		if want := (Death{Age: 8 * time.Second, Idle: 5 * time.Second, Uses: 1}); d != want || held || !ok {
+			t.Errorf("got death %+v, held %t, ok %t, want %+v, false, true", d, held, ok, want)
+		}
+		got := l.Snapshot(nil)
+		want := Snapshot{
+			Opened: 1, Holds: 1,
+			Closed:   [NumReasons]int64{IdleTime: 1},
+			Acquired: [NumSources]int64{New: 1},
+			HeldTime: [NumPhases]time.Duration{Pinned: 3 * time.Second},
+		}
+		if got != want {
+			t.Errorf("got  %+v\nwant %+v", got, want)
+		}
+	})
+}
+
+func TestAHoldEndsWithItsConnection(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		l := NewLedger()
+		c := open(l)
+		c.Acquire(New)
+		c.Begin()
+		time.Sleep(time.Second)
+		d, h, held, ok := c.Close(Bad, true)
+		if want := (Death{Age: time.Second, Uses: 1}); d != want || !ok {
+			t.Errorf("got death %+v, ok %t, want %+v, true", d, ok, want)
+		}
+		want := Hold{Length: time.Second, Phases: [NumPhases]time.Duration{Executing: time.Second}}
+		if h != want || !held {
+			t.Errorf("got hold %+v, %t, want %+v, true", h, held, want)
+		}
+		if _, ok := c.Release(); ok {
+			t.Error("a closed connection was released")
+		}
+		if _, _, _, ok := c.Close(Bad, true); ok {
+			t.Error("a closed connection was closed again")
+		}
+		if got := l.Snapshot(nil); got.Closed != [NumReasons]int64{Bad: 1} || got.Held != 0 {
+			t.Errorf("got %+v, want one close and nothing held", got)
+		}
+	})
+}
+
+func TestTheFirstCallOnAFreshConnectionIsItsAcquire(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		l := NewLedger()
+		c := open(l)
+		if _, ok := c.Release(); ok {
+			t.Error("a connection that nobody had was released")
+		}
+		if s := l.Snapshot(nil); s.Fresh != 1 || s.Held != 0 {
+			t.Errorf("got %+v, want one fresh connection", s)
+		}
+		time.Sleep(time.Second)
+		if _, first := c.Begin(); !first {
+			t.Error("the first call is not an acquire")
+		}
+		c.End(NoEffect)
+		if _, first := c.Begin(); first {
+			t.Error("the second call is an acquire")
+		}
+		if s := l.Snapshot(nil); s.Acquired != [NumSources]int64{Opener: 1} || s.OldestHold != 0 {
+			t.Errorf("got %+v, want one acquire by opener, now", s)
+		}
+	})
+}
+
+func TestPeakStartsAgainFromWhatIsHeld(t *testing.T) {
+	l := NewLedger()
+	conns := []*Conn{open(l), open(l), open(l)}
+	for _, c := range conns {
+		c.Acquire(New)
+	}
+	conns[0].Release()
+	conns[1].Release()
+	for i, want := range []int64{3, 1, 1} {
+		if got := l.TakePeak(); got != want {
+			t.Errorf("take %d: got peak %d, want %d", i, got, want)
+		}
+	}
+	conns[0].Acquire(Reused)
+	conns[0].Release()
+	if got := l.TakePeak(); got != 2 {
+		t.Errorf("got peak %d, want 2", got)
+	}
+}
+
+func TestDialsAreCountedApart(t *testing.T) {
+	l := NewLedger()
+	l.Dialing()
+	l.Dialing()
+	if s := l.Snapshot(nil); s.Dialing != 2 || s.Open != 0 || s.Opened != 0 {
+		t.Errorf("got %+v, want two dials", s)
+	}
+	l.DialFailed()
+	c, _ := l.Opened()
+	if s := l.Snapshot(nil); s.Dialing != 0 || s.Fresh != 1 || s.Opened != 1 {
+		t.Errorf("got %+v, want one fresh connection", s)
+	}
+	if c.ID() != 1 {
+		t.Errorf("got connection %d, want 1: a failed dial makes none", c.ID())
+	}
+}
+
+func TestACloseWithoutReasonWaitsForIt(t *testing.T) {
+	l := NewLedger()
+	open(l).Close(0, false)
+	if s := l.Snapshot(nil); s.Closing != 1 || s.Closed != [NumReasons]int64{} {
+		t.Errorf("got %+v, want one close without a reason", s)
+	}
+	l.Attribute(OpenCount)
+	if s := l.Snapshot(nil); s.Closing != 0 || s.Closed != [NumReasons]int64{OpenCount: 1} {
+		t.Errorf("got %+v, want the reason", s)
+	}
+}
+
+func TestSnapshotListsTheConnections(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		l := NewLedger()
+		held, idle := open(l), open(l)
+		open(l).Close(Lifetime, true)
+		open(l)
+		idle.Acquire(New)
+		idle.Release()
+		time.Sleep(time.Second)
+		held.Acquire(Reused)
+		held.Begin()
+		time.Sleep(time.Second)
+
+		got := []ConnSnapshot{}
+		l.Snapshot(&got)
+		want := map[uint64]ConnSnapshot{
+			1: {
+				ID: 1, State: Held, Phase: Executing, Source: Reused, Age: 2 * time.Second, For: time.Second, Uses: 1,
+				HeldTime: [NumPhases]time.Duration{Executing: time.Second},
+			},
+			2: {ID: 2, State: Idle, Age: 2 * time.Second, For: 2 * time.Second, Uses: 1},
+			4: {ID: 4, State: Fresh, Age: 2 * time.Second, For: 2 * time.Second},
+		}
+		if len(got) != len(want) {
+			t.Fatalf("got %d connections, want %d", len(got), len(want))
+		}
+		for _, c := range got {
+			if c != want[c.ID] {
+				t.Errorf("got  %+v\nwant %+v", c, want[c.ID])
+			}
+		}
+	})
+}
+
+func TestAHoldAllocatesNothing(t *testing.T) {
+	l := NewLedger()
+	c := open(l)
+	if n := testing.AllocsPerRun(100, func() {
+		c.Acquire(Reused)
+		c.Begin()
+		c.End(RowsOpened)
+		c.Active()
+		c.RowsClosed()
+		c.Release()
+		l.Snapshot(nil)
+	}); n != 0 {
+		t.Errorf("a hold and a snapshot allocate %v times, want 0", n)
+	}
+}

@@ -1,0 +1,103 @@
+package pool
+
+import "time"
+
+// Snapshot is the state of a pool at one moment. The connections are read one
+// after the other, so two that change hands meanwhile may both be seen held; the
+// sums always agree with the connections that were read.
+type Snapshot struct {
+	Open, Held, Idle, Fresh int
+	// Dialing is the number of dials in progress. database/sql counts them as in
+	// use; here they are not part of Open.
+	Dialing int
+	// Opened is how many dials succeeded.
+	Opened int64
+	// Closed counts closes by reason; Closing those without a reason yet.
+	Closed  [NumReasons]int64
+	Closing int64
+	// Acquired counts acquires by source, Holds the finished holds.
+	Acquired [NumSources]int64
+	Holds    int64
+	// HeldTime is the time spent held, by phase, holds in progress included.
+	HeldTime [NumPhases]time.Duration
+	// OldestHold is how long the longest hold in progress has lasted, zero if
+	// there is none.
+	OldestHold time.Duration
+}
+
+// ConnSnapshot is the state of one connection.
+type ConnSnapshot struct {
+	ID    uint64
+	State State
+	// Phase and Source are of the hold in progress, and without meaning if State
+	// is not Held.
+	Phase  Phase
+	Source Source
+	// Age is how long the connection has been open, For how long it has been in
+	// its State.
+	Age, For time.Duration
+	// HeldTime is how the hold in progress was spent so far, by phase.
+	HeldTime [NumPhases]time.Duration
+	// Uses is how often it was acquired.
+	Uses int64
+}
+
+// Snapshot reads the pool. The connections are appended to conns if that is not
+// nil, in no particular order.
+func (l *Ledger) Snapshot(conns *[]ConnSnapshot) Snapshot {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	now := l.Now()
+	s := Snapshot{
+		Open:    len(l.conns),
+		Dialing: l.dialing,
+		Opened:  l.opened,
+		Closed:  l.closed,
+		Closing: l.closing,
+	}
+	sum := l.past
+	for _, c := range l.conns {
+		one, t := c.snapshot(now)
+		sum.add(&t)
+		switch one.State {
+		case Held:
+			s.Held++
+			s.OldestHold = max(s.OldestHold, one.For)
+		case Idle:
+			s.Idle++
+		case Fresh:
+			s.Fresh++
+		case Closed: // not in the list
+		}
+		if conns != nil {
+			*conns = append(*conns, one)
+		}
+	}
+	s.HeldTime, s.Acquired, s.Holds = sum.held, sum.acquired, sum.holds
+	return s
+}
+
+// snapshot reads one connection at the time now. A connection that moved on
+// after now was read is told as of its last move.
+func (c *Conn) snapshot(now time.Duration) (ConnSnapshot, totals) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	t := c.totals
+	s := ConnSnapshot{
+		ID:    c.id,
+		State: c.state,
+		Age:   max(0, now-c.opened),
+		For:   max(0, now-c.since),
+	}
+	for _, n := range t.acquired {
+		s.Uses += n
+	}
+	if c.state == Held {
+		t.held[c.phase] += max(0, now-c.entry)
+		s.Phase, s.Source = c.phase, c.source
+		for i := range s.HeldTime {
+			s.HeldTime[i] = t.held[i] - c.mark[i]
+		}
+	}
+	return s, t
+}
