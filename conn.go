@@ -1,0 +1,425 @@
+package otelpool
+
+import (
+	"context"
+	"database/sql/driver"
+	"errors"
+	"time"
+
+	"go.opentelemetry.io/otel/attribute"
+	"go.opentelemetry.io/otel/trace"
+
+	"github.com/otelpool/otelpool/internal/pool"
+)
+
+// conn is a connection with telemetry. database/sql serialises its calls.
+//
+// database/sql behaves by the interfaces that a connection has. Most have an
+// answer that equals absence, and conn always has those; the two that have none,
+// running a statement without preparing it, are added by shape. SessionResetter
+// and Validator tell when the connection is acquired and released.
+type conn struct {
+	in   driver.Conn
+	pool *connector
+	rec  *pool.Conn
+
+	// What the driver's connection can do, asserted once; nil where it cannot.
+	pinger     driver.Pinger
+	preparer   driver.ConnPrepareContext
+	beginner   driver.ConnBeginTx
+	resetter   driver.SessionResetter
+	validator  driver.Validator
+	checker    driver.NamedValueChecker
+	execer     driver.ExecerContext
+	queryer    driver.QueryerContext
+	oldExecer  driver.Execer  //nolint:staticcheck // drivers still have it
+	oldQueryer driver.Queryer //nolint:staticcheck // drivers still have it
+
+	// holder is the context of the acquire, while the connection is held: whose
+	// span gets the events, and where the exemplar of the hold leads.
+	holder context.Context //nolint:containedctx // there is no other way to the release
+	// caller is the span of holder if it was recording at the acquire, else nil.
+	caller trace.Span
+
+	// declined is the call that the driver answered with ErrSkip, until the
+	// prepared statement that takes its place goes on with it.
+	declined call
+
+	bad     bool // the driver called the connection bad, or found it invalid
+	discard bool // the pool must not keep the connection: see Tx.Rollback
+
+	told *events // nil until there is a span to tell
+}
+
+var (
+	_ driver.Conn               = (*conn)(nil)
+	_ driver.ConnPrepareContext = (*conn)(nil)
+	_ driver.ConnBeginTx        = (*conn)(nil)
+	_ driver.Pinger             = (*conn)(nil)
+	_ driver.SessionResetter    = (*conn)(nil)
+	_ driver.Validator          = (*conn)(nil)
+	_ driver.NamedValueChecker  = (*conn)(nil)
+)
+
+func newConn(p *connector, in driver.Conn, rec *pool.Conn) *conn {
+	c := &conn{in: in, pool: p, rec: rec}
+	c.pinger, _ = in.(driver.Pinger)
+	c.preparer, _ = in.(driver.ConnPrepareContext)
+	c.beginner, _ = in.(driver.ConnBeginTx)
+	c.resetter, _ = in.(driver.SessionResetter)
+	c.validator, _ = in.(driver.Validator)
+	c.checker, _ = in.(driver.NamedValueChecker)
+	c.execer, _ = in.(driver.ExecerContext)
+	c.queryer, _ = in.(driver.QueryerContext)
+	c.oldExecer, _ = in.(driver.Execer)   //nolint:staticcheck // drivers still have it
+	c.oldQueryer, _ = in.(driver.Queryer) //nolint:staticcheck // drivers still have it
+	return c
+}
+
+// execConn is a conn whose driver can run a statement without preparing it. The
+// method set has to say so exactly: database/sql converts arguments by the rules
+// of the connection before it calls ExecContext, and by those of the statement
+// otherwise, so declining in the call is too late.
+type execConn struct{ *conn }
+
+func (c execConn) ExecContext(ctx context.Context, query string, args []driver.NamedValue) (driver.Result, error) {
+	return c.exec(ctx, query, args)
+}
+
+// queryConn is a conn whose driver can query without preparing.
+type queryConn struct{ *conn }
+
+func (c queryConn) QueryContext(ctx context.Context, query string, args []driver.NamedValue) (driver.Rows, error) {
+	return c.query(ctx, query, args)
+}
+
+// execQueryConn is a conn whose driver can do both.
+type execQueryConn struct{ *conn }
+
+func (c execQueryConn) ExecContext(ctx context.Context, query string, args []driver.NamedValue) (driver.Result, error) {
+	return c.exec(ctx, query, args)
+}
+
+func (c execQueryConn) QueryContext(ctx context.Context, query string, args []driver.NamedValue) (driver.Rows, error) {
+	return c.query(ctx, query, args)
+}
+
+// shape returns c as a connection that can run statements directly if, and only
+// if, the driver's can. A struct of one pointer is stored in an interface
+// without allocating.
+func (c *conn) shape() driver.Conn {
+	exec := c.execer != nil || c.oldExecer != nil
+	query := c.queryer != nil || c.oldQueryer != nil
+	switch {
+	case exec && query:
+		return execQueryConn{c}
+	case exec:
+		return execConn{c}
+	case query:
+		return queryConn{c}
+	}
+	return c
+}
+
+// Unwrap returns the connection below. See the function [Unwrap].
+func (c *conn) Unwrap() driver.Conn { return c.in }
+
+// call is one call of the driver, from its start to its end.
+type call struct {
+	from     context.Context //nolint:containedctx // what the caller gave; a call ends with its contexts
+	ctx      context.Context //nolint:containedctx // carries the span of the call
+	span     trace.Span
+	start    time.Duration
+	op       op
+	returned bool // the driver did not panic
+}
+
+// begin starts a call: its span, then its clock.
+func (c *conn) begin(from context.Context, o op) call {
+	if c.declined.span != nil {
+		c.abandon(&c.declined)
+	}
+	k := call{from: from, op: o}
+	k.ctx, k.span = c.pool.ins.start(from, o)
+	c.enter(&k)
+	return k
+}
+
+// enter starts the clock of a call. The first call on a connection that was
+// opened in the background is also its acquire.
+func (c *conn) enter(k *call) {
+	start, first := c.rec.Begin()
+	k.start = start
+	if first {
+		c.acquired(k.from, pool.Opener, 0)
+	}
+}
+
+// end ends a call that left e behind if it succeeded. It is deferred, so that a
+// driver that panics leaves no open span and no running clock.
+func (c *conn) end(k *call, e pool.Effect, errp *error) {
+	err := *errp
+	if !k.returned {
+		err = errPanicked
+	}
+	if err != nil && e != pool.TxEnded {
+		e = pool.NoEffect
+	}
+	took := c.rec.End(e) - k.start
+	if err != nil {
+		if err == driver.ErrSkip && k.declinable() { //nolint:errorlint // database/sql compares by identity
+			c.declined = *k
+			return
+		}
+		c.failed(k.from, err)
+	}
+	c.pool.ins.finish(k.from, k.ctx, k.span, k.op, took, err)
+}
+
+// declinable reports whether ErrSkip is an answer to the call, not a failure.
+func (k *call) declinable() bool { return k.op == opExec || k.op == opQuery }
+
+// abandon ends a call that was declined and not taken up again, because the
+// arguments did not fit the statement.
+func (c *conn) abandon(k *call) {
+	c.pool.ins.finish(k.from, k.ctx, k.span, k.op, c.pool.ledger.Now()-k.start, errNotRun)
+	*k = call{}
+}
+
+// failed notes the error of a driver call. ErrBadConn makes database/sql drop
+// the connection and try again without a word, unless in a transaction.
+func (c *conn) failed(ctx context.Context, err error) {
+	if errors.Is(err, driver.ErrBadConn) {
+		c.bad = true
+		c.pool.retried(ctx, err)
+	}
+}
+
+// Ping pings if the driver can. Without it nothing was pinged, so nothing is
+// told; the answer is the one of a connection without Ping.
+func (c *conn) Ping(ctx context.Context) (err error) {
+	if c.pinger == nil {
+		return nil
+	}
+	k := c.begin(ctx, opPing)
+	defer c.end(&k, pool.NoEffect, &err)
+	err = c.pinger.Ping(k.ctx)
+	k.returned = true
+	return err
+}
+
+func (c *conn) exec(ctx context.Context, query string, args []driver.NamedValue) (res driver.Result, err error) {
+	k := c.begin(ctx, opExec)
+	defer c.end(&k, pool.NoEffect, &err)
+	res, err = ctxExec(k.ctx, c.execer, c.oldExecer, query, args)
+	k.returned = true
+	return res, err
+}
+
+func (c *conn) query(ctx context.Context, query string, args []driver.NamedValue) (_ driver.Rows, err error) {
+	k := c.begin(ctx, opQuery)
+	defer c.end(&k, pool.RowsOpened, &err)
+	in, err := ctxQuery(k.ctx, c.queryer, c.oldQueryer, query, args)
+	k.returned = true
+	return c.wrapRows(in, err)
+}
+
+// Prepare is here because a driver.Conn has it; database/sql calls
+// PrepareContext.
+func (c *conn) Prepare(query string) (driver.Stmt, error) {
+	return c.PrepareContext(context.Background(), query)
+}
+
+// PrepareContext prepares a statement. If it stands in for a call that the
+// driver declined, its span is a child of that call's, which goes on.
+func (c *conn) PrepareContext(ctx context.Context, query string) (driver.Stmt, error) {
+	declined := c.declined
+	if declined.span == nil {
+		return c.prepare(ctx, query, call{})
+	}
+	c.declined = call{}
+	s, err := c.prepare(declined.ctx, query, declined)
+	if err != nil {
+		c.pool.ins.finish(declined.from, declined.ctx, declined.span, declined.op, c.pool.ledger.Now()-declined.start, err)
+	}
+	return s, err
+}
+
+func (c *conn) prepare(ctx context.Context, query string, declined call) (_ driver.Stmt, err error) {
+	k := c.begin(ctx, opPrepare)
+	defer c.end(&k, pool.NoEffect, &err)
+	in, err := ctxPrepare(k.ctx, c.in, c.preparer, query)
+	k.returned = true
+	if err != nil || in == nil {
+		return in, err
+	}
+	return newStmt(c, in, declined), nil
+}
+
+// BeginTx begins a transaction.
+func (c *conn) BeginTx(ctx context.Context, opts driver.TxOptions) (_ driver.Tx, err error) {
+	k := c.begin(ctx, opBegin)
+	defer c.end(&k, pool.TxBegan, &err)
+	in, err := ctxBegin(k.ctx, c.in, c.beginner, opts)
+	k.returned = true
+	if err != nil || in == nil {
+		return in, err
+	}
+	return newTx(c, ctx, in), nil
+}
+
+// Begin is here because a driver.Conn has it; database/sql calls BeginTx.
+func (c *conn) Begin() (driver.Tx, error) {
+	return c.BeginTx(context.Background(), driver.TxOptions{})
+}
+
+// CheckNamedValue asks the driver's connection, if it checks arguments. ErrSkip
+// sends database/sql on to what it does for a connection that does not.
+func (c *conn) CheckNamedValue(v *driver.NamedValue) error {
+	if c.checker == nil {
+		return driver.ErrSkip
+	}
+	return c.checker.CheckNamedValue(v)
+}
+
+// ResetSession is called when the connection is about to be reused, on the
+// goroutine of the caller who gets it. Whatever it returns but ErrBadConn, the
+// caller has the connection then.
+func (c *conn) ResetSession(ctx context.Context) error {
+	if c.resetter == nil {
+		c.rec.Acquire(pool.Reused)
+		c.acquired(ctx, pool.Reused, 0)
+		return nil
+	}
+	// How long it took is told in an event, and not measured if there is none.
+	var start time.Duration
+	recording := trace.SpanFromContext(ctx).IsRecording()
+	if recording {
+		start = c.pool.ledger.Now()
+	}
+	err := c.resetter.ResetSession(ctx)
+	if err != nil && errors.Is(err, driver.ErrBadConn) {
+		c.failed(ctx, err)
+		return err
+	}
+	reset := c.rec.Acquire(pool.Reused) - start
+	if !recording {
+		reset = 0
+	}
+	c.acquired(ctx, pool.Reused, reset)
+	return err
+}
+
+// IsValid is called when the connection is given back. It is not called for one
+// that database/sql already knows to be bad.
+func (c *conn) IsValid() bool {
+	valid := !c.discard
+	if valid && c.validator != nil {
+		valid = c.validator.IsValid()
+	}
+	c.bad = !valid
+	if h, ok := c.rec.Release(); ok {
+		c.released(h)
+	}
+	return valid
+}
+
+// Close is the end of the connection, and of its hold if it was not released
+// before: then somebody said ErrBadConn, and database/sql did not ask further.
+func (c *conn) Close() error {
+	ctx := c.holder
+	if ctx == nil {
+		ctx = context.Background()
+	}
+	reason, known := c.reason()
+	if _, h, held, ok := c.rec.Close(reason, known); ok {
+		if held {
+			c.released(h)
+		}
+		if known {
+			c.pool.ins.closed.Add(ctx, 1, c.pool.ins.closedBy[reason]...)
+		}
+	}
+	return c.in.Close()
+}
+
+// reason returns why the connection is being closed, or false if that is to be
+// settled.
+func (c *conn) reason() (_ pool.Reason, known bool) {
+	switch {
+	case c.discard:
+		return pool.RollbackDiscard, true
+	case c.bad, c.rec.Held():
+		return pool.Bad, true
+	}
+	return c.pool.closeReason()
+}
+
+// acquired tells that a caller got the connection. reset is how long the driver
+// took to clean it for the next user, zero if it does not.
+func (c *conn) acquired(ctx context.Context, s pool.Source, reset time.Duration) {
+	c.holder = ctx
+	c.pool.settle()
+	span := trace.SpanFromContext(ctx)
+	if !span.IsRecording() {
+		return
+	}
+	c.caller = span
+	e := c.events()
+	e.acquired[2] = keySource.String(s.String())
+	if reset < tellReset {
+		span.AddEvent(eventAcquired, e.acquiredOpts...)
+		return
+	}
+	e.acquired[3] = keyReset.Float64(reset.Seconds())
+	span.AddEvent(eventAcquired, e.resetOpts...)
+}
+
+// tellReset is how long a reset must have taken to be told. A driver that only
+// looks at its socket takes microseconds, one that asks the server does not.
+const tellReset = time.Millisecond
+
+// released tells that the connection was given back.
+func (c *conn) released(h pool.Hold) {
+	if c.declined.span != nil {
+		c.abandon(&c.declined)
+	}
+	ctx := c.holder
+	if ctx == nil {
+		ctx = context.Background()
+	}
+	span := c.caller
+	c.holder, c.caller = nil, nil
+	c.pool.ins.held(ctx, c.rec.ID(), h, c.pool.cfg.holdSpanThreshold)
+	if span == nil || !span.IsRecording() {
+		return
+	}
+	e := c.events()
+	e.released[1] = keyHeld.Float64(h.Length.Seconds())
+	span.AddEvent(eventReleased, e.releasedOpts...)
+}
+
+// events is the attributes of a connection's events, made once and overwritten,
+// so that telling one allocates nothing. That is safe because a span copies the
+// attributes before AddEvent returns.
+type events struct {
+	acquired     [4]attribute.KeyValue // pool, id, source, reset
+	released     [2]attribute.KeyValue // id, held; the acquire has the rest
+	acquiredOpts []trace.EventOption   // without the last
+	resetOpts    []trace.EventOption
+	releasedOpts []trace.EventOption
+}
+
+func (c *conn) events() *events {
+	if c.told == nil {
+		e := &events{}
+		e.acquired[0] = c.pool.ins.poolName
+		e.acquired[1] = keyConnID.Int64(int64(c.rec.ID())) //nolint:gosec // a count of connections stays far below 2^63
+		e.released[0] = e.acquired[1]
+		e.acquiredOpts = []trace.EventOption{trace.WithAttributes(e.acquired[:3]...)}
+		e.resetOpts = []trace.EventOption{trace.WithAttributes(e.acquired[:]...)}
+		e.releasedOpts = []trace.EventOption{trace.WithAttributes(e.released[:]...)}
+		c.told = e
+	}
+	return c.told
+}

@@ -1,0 +1,267 @@
+package otelpool
+
+import (
+	"context"
+	"database/sql"
+	"database/sql/driver"
+	"errors"
+	"fmt"
+	"io"
+	"maps"
+	"sync"
+	"sync/atomic"
+	"time"
+
+	"go.opentelemetry.io/otel/metric"
+	"go.opentelemetry.io/otel/trace"
+
+	"github.com/otelpool/otelpool/internal/pool"
+)
+
+// OpenDB is [sql.OpenDB] with telemetry. The *sql.DB that it returns is the
+// standard one, and known to the pool. A nil c makes a DB whose operations fail
+// with an error that says so.
+func OpenDB(c driver.Connector, opts ...Option) *sql.DB {
+	return openDB(newConnector(c, opts))
+}
+
+func openDB(c driver.Connector) *sql.DB {
+	db := sql.OpenDB(c)
+	c.(*connector).db.Store(db)
+	return db
+}
+
+// NewConnector returns c with telemetry, for those who call sql.OpenDB
+// themselves. One connector is one pool: given to two DBs, the numbers are
+// those of both together. A nil c makes a connector that fails with an error
+// that says so.
+//
+// The DB is not known to the pool until it is given to [Watch].
+func NewConnector(c driver.Connector, opts ...Option) driver.Connector {
+	return newConnector(c, opts)
+}
+
+// Watch tells the pool which DB it belongs to, so that the DB's limit can be
+// told, and which limit closed a connection. A DB from [Open] or [OpenDB] is
+// known already; for one from sql.Open or sql.OpenDB over [Register],
+// [NewDriver] or [NewConnector], call Watch once, right after. It reads
+// db.Stats at each collection of metrics, and when a connection is closed by a
+// limit.
+//
+// The error says that db is nil, does not go through otelpool, or that its
+// connector already belongs to another DB. Nothing is lost then: all that does
+// not depend on the DB is told as before.
+func Watch(db *sql.DB) error {
+	c, err := connectorOf(db)
+	if err != nil {
+		return err
+	}
+	if !c.watch(db) {
+		return errors.New("otelpool: the connector of this *sql.DB is already watched as that of another")
+	}
+	return nil
+}
+
+// connectorOf finds the pool of a DB.
+func connectorOf(db *sql.DB) (*connector, error) {
+	if db == nil {
+		return nil, errors.New("otelpool: the *sql.DB is nil")
+	}
+	top := db.Driver()
+	d := top
+	for range maxUnwrap {
+		if s, ok := d.(*sqlDriver); ok && s.pool != nil {
+			return s.pool, nil
+		}
+		w, ok := d.(interface{ Unwrap() driver.Driver })
+		if !ok {
+			break
+		}
+		d = w.Unwrap()
+	}
+	return nil, fmt.Errorf("otelpool: this *sql.DB was not opened through otelpool: its driver is a %T", top)
+}
+
+// connector is one pool: it dials, and it holds all that the pool's connections
+// share.
+type connector struct {
+	in     driver.Connector
+	drv    *sqlDriver
+	cfg    config
+	name   string
+	system string
+
+	ledger       *pool.Ledger
+	ins          *instruments
+	registration metric.Registration // ends the observation; nil if it was refused
+
+	db    atomic.Pointer[sql.DB] // nil until known
+	ended atomic.Bool            // Close was called
+
+	reasons reasons
+
+	retriesMu sync.Mutex       // guards retries
+	retries   map[string]int64 // masked retries by error.type
+}
+
+var (
+	_ driver.Connector = (*connector)(nil)
+	_ io.Closer        = (*connector)(nil)
+)
+
+func newConnector(in driver.Connector, opts []Option) *connector {
+	if in == nil {
+		in = nilConnector{}
+	}
+	c := &connector{
+		in:      in,
+		cfg:     newConfig(opts),
+		ledger:  pool.NewLedger(),
+		retries: map[string]int64{},
+	}
+	below := in.Driver()
+	system := systemOf(below)
+	c.system = system.Value.AsString()
+	c.drv = newSQLDriver(below, opts)
+	c.drv.pool = c
+	c.name = poolNames.claim(c.cfg.poolName, c.system)
+	var err error
+	c.ins, c.registration, err = newInstruments(c.cfg, system, c.name, c.observe)
+	report(err)
+	return c
+}
+
+// Driver returns a driver that makes pools like this one, so that what wraps or
+// registers DB.Driver() keeps the telemetry. Its Unwrap gives the driver below.
+func (c *connector) Driver() driver.Driver { return c.drv }
+
+// Connect dials. It runs on the goroutine of the caller that needs the
+// connection, or on database/sql's opener when callers wait for one: that
+// connection is nobody's until it is used, and no caller's context is known, so
+// its dial is measured but makes no span.
+func (c *connector) Connect(ctx context.Context) (driver.Conn, error) {
+	from, _ := calledFrom(frameConn, frameOpener)
+	forCaller := from == frameConn
+
+	callCtx, span := ctx, trace.SpanFromContext(context.Background())
+	if forCaller {
+		callCtx, span = c.ins.start(ctx, opConnect)
+	}
+	start := c.ledger.Dialing()
+	var end time.Duration
+	var rec *pool.Conn
+	err := error(errPanicked)
+	defer func() {
+		if rec == nil {
+			end = c.ledger.DialFailed()
+		}
+		c.ins.finish(ctx, callCtx, span, opConnect, end-start, err)
+	}()
+	in, err := c.in.Connect(callCtx)
+	if err != nil {
+		if errors.Is(err, driver.ErrBadConn) {
+			c.retried(ctx, err)
+		}
+		return nil, err
+	}
+	if in == nil {
+		return nil, nil // what the driver answered
+	}
+	rec, end = c.ledger.Opened()
+	cn := newConn(c, in, rec)
+	if forCaller {
+		rec.Acquire(pool.New)
+		cn.acquired(ctx, pool.New, 0)
+	}
+	return cn.shape(), nil
+}
+
+// Close ends the observation of the pool and closes the connector below, if
+// that can be closed. database/sql calls it once, from DB.Close. Connections
+// that are still held are told as before until they are closed.
+func (c *connector) Close() error {
+	if c.ended.CompareAndSwap(false, true) {
+		s := c.observe()
+		c.ins.flush(&s.Snapshot)
+		if c.registration != nil {
+			report(c.registration.Unregister())
+		}
+		poolNames.release(c.name)
+	}
+	if in, ok := c.in.(io.Closer); ok {
+		return in.Close()
+	}
+	return nil
+}
+
+// observe reads the pool for a collection.
+func (c *connector) observe() observation {
+	c.settle()
+	o := observation{Snapshot: c.ledger.Snapshot(nil), peak: c.ledger.TakePeak()}
+	if db := c.db.Load(); db != nil {
+		o.max = db.Stats().MaxOpenConnections
+	}
+	return o
+}
+
+// retried counts an attempt that failed with driver.ErrBadConn, if database/sql
+// makes another. It must run under the call that returns the error.
+func (c *connector) retried(ctx context.Context, err error) {
+	if !willRetry() {
+		return
+	}
+	typ, _ := errorType(err)
+	c.retriesMu.Lock()
+	c.retries[typ]++
+	c.retriesMu.Unlock()
+	c.ins.retried(ctx, typ)
+}
+
+func (c *connector) retriesByType() map[string]int64 {
+	c.retriesMu.Lock()
+	defer c.retriesMu.Unlock()
+	return maps.Clone(c.retries)
+}
+
+// poolNames keeps the names of open pools apart. It is the one thing that pools
+// share: two with the same name would write into the same time series.
+var poolNames names
+
+type names struct {
+	mu    sync.Mutex
+	taken map[string]bool
+}
+
+// claim returns want, or, if it is empty, fallback, with a number added if that
+// is taken.
+func (n *names) claim(want, fallback string) string {
+	if want == "" {
+		want = fallback
+	}
+	n.mu.Lock()
+	defer n.mu.Unlock()
+	if n.taken == nil {
+		n.taken = map[string]bool{}
+	}
+	name := want
+	for i := 2; n.taken[name]; i++ {
+		name = fmt.Sprintf("%s-%d", want, i)
+	}
+	n.taken[name] = true
+	return name
+}
+
+func (n *names) release(name string) {
+	n.mu.Lock()
+	defer n.mu.Unlock()
+	delete(n.taken, name)
+}
+
+// nilConnector stands in for a connector that is nil.
+type nilConnector struct{}
+
+func (nilConnector) Connect(context.Context) (driver.Conn, error) {
+	return nil, errors.New("otelpool: the connector is nil")
+}
+
+func (nilConnector) Driver() driver.Driver { return nil }

@@ -1,0 +1,563 @@
+package otelpool
+
+import (
+	"context"
+	"errors"
+	"sync"
+	"time"
+
+	"go.opentelemetry.io/otel"
+	"go.opentelemetry.io/otel/attribute"
+	"go.opentelemetry.io/otel/codes"
+	"go.opentelemetry.io/otel/metric"
+	"go.opentelemetry.io/otel/metric/noop"
+	semconv "go.opentelemetry.io/otel/semconv/v1.43.0"
+	"go.opentelemetry.io/otel/semconv/v1.43.0/dbconv"
+	"go.opentelemetry.io/otel/trace"
+
+	"github.com/otelpool/otelpool/internal/pool"
+)
+
+// ScopeName is the name of the instrumentation scope of all spans and metrics.
+const ScopeName = "github.com/otelpool/otelpool"
+
+// Version is the version of the instrumentation scope.
+const Version = "0.1.0"
+
+// Attributes that the semantic conventions do not have.
+const (
+	keyOperation = attribute.Key("otelpool.operation")
+	keyPhase     = attribute.Key("otelpool.phase")
+	keySource    = attribute.Key("otelpool.source")
+	keyReason    = attribute.Key("otelpool.reason")
+	keyConnID    = attribute.Key("otelpool.connection.id")
+	keyReset     = attribute.Key("otelpool.reset_time")
+	keyHeld      = attribute.Key("otelpool.held")
+)
+
+// The names of the events on the caller's span and of the span of a long hold.
+const (
+	eventAcquired = "otelpool.connection.acquired"
+	eventReleased = "otelpool.connection.released"
+	spanHold      = "hold"
+)
+
+// op is one kind of driver call.
+type op uint8
+
+const (
+	opConnect op = iota
+	opPing
+	opQuery
+	opExec
+	opPrepare
+	opBegin
+	opCommit
+	opRollback
+	numOps
+)
+
+func (o op) String() string {
+	return [...]string{"connect", "ping", "query", "exec", "prepare", "begin", "commit", "rollback"}[o]
+}
+
+// kind is how an instrument counts.
+type kind string
+
+const (
+	kindHistogram         kind = "histogram"
+	kindCounter           kind = "counter"
+	kindObservableCounter kind = "observable counter"
+	kindObservableUpDown  kind = "observable up-down counter"
+	kindObservableGauge   kind = "observable gauge"
+)
+
+// definition is one row of the table of instruments: all that a reader of the
+// numbers has to know. docs/metrics.md is made from it.
+type definition struct {
+	name    string
+	kind    kind
+	unit    string
+	about   string
+	buckets []float64
+	attrs   []attribute.Key // besides the pool's own: its name and the user's attributes
+	when    string          // when it is recorded, what it leaves out
+}
+
+// metricID is a row of the table.
+type metricID int
+
+const (
+	mOperationDuration metricID = iota
+	mCount
+	mMax
+	mCreateTime
+	mUseTime
+	mHeld
+	mOldestHold
+	mAcquired
+	mClosed
+	mRetries
+	mPeak
+	numMetrics
+)
+
+// table is every instrument there is.
+var table = [numMetrics]definition{
+	mOperationDuration: {
+		name:    dbconv.ClientOperationDuration{}.Name(),
+		kind:    kindHistogram,
+		unit:    dbconv.ClientOperationDuration{}.Unit(),
+		about:   dbconv.ClientOperationDuration{}.Description(),
+		buckets: []float64{0.001, 0.005, 0.01, 0.05, 0.1, 0.5, 1, 5, 10},
+		attrs:   []attribute.Key{semconv.DBSystemNameKey, keyOperation, semconv.ErrorTypeKey},
+		when: "At the end of every query, exec, prepare, ping, begin, commit and rollback: the time inside the driver. " +
+			"Not in it: waiting for a connection, dialing, reading rows. Attempts that database/sql repeats are recorded each. " +
+			"A call that the driver declines with ErrSkip is recorded once, from its start to the end of the prepared statement that took its place.",
+	},
+	mCount: {
+		name:  dbconv.ClientConnectionCountObservable{}.Name(),
+		kind:  kindObservableUpDown,
+		unit:  dbconv.ClientConnectionCountObservable{}.Unit(),
+		about: dbconv.ClientConnectionCountObservable{}.Description(),
+		attrs: []attribute.Key{semconv.DBClientConnectionStateKey},
+		when: "At each collection. `used` is held by somebody, `idle` is open and held by nobody, `dialing` is being opened: " +
+			"database/sql counts a dial as in use, so that a dead database looks like a busy pool.",
+	},
+	mMax: {
+		name:  dbconv.ClientConnectionMaxObservable{}.Name(),
+		kind:  kindObservableUpDown,
+		unit:  dbconv.ClientConnectionMaxObservable{}.Unit(),
+		about: dbconv.ClientConnectionMaxObservable{}.Description(),
+		when:  "At each collection, from `DBStats.MaxOpenConnections`. Absent while there is no limit, and while the DB is not known (see `Watch`).",
+	},
+	mCreateTime: {
+		name:    dbconv.ClientConnectionCreateTime{}.Name(),
+		kind:    kindHistogram,
+		unit:    dbconv.ClientConnectionCreateTime{}.Unit(),
+		about:   dbconv.ClientConnectionCreateTime{}.Description(),
+		buckets: []float64{0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30},
+		attrs:   []attribute.Key{semconv.ErrorTypeKey},
+		when:    "At the end of every dial, failed ones with error.type, those of database/sql's background opener included.",
+	},
+	mUseTime: {
+		name:    dbconv.ClientConnectionUseTime{}.Name(),
+		kind:    kindHistogram,
+		unit:    dbconv.ClientConnectionUseTime{}.Unit(),
+		about:   dbconv.ClientConnectionUseTime{}.Description(),
+		buckets: []float64{0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30, 60, 300, 900},
+		when: "When a connection is given back, or closed without that. A hold in progress is not in it: see `otelpool.connection.held`. " +
+			"A connection that was opened in the background counts as held from its first driver call.",
+	},
+	mHeld: {
+		name:  "otelpool.connection.held",
+		kind:  kindObservableCounter,
+		unit:  "s",
+		about: "The time that connections were held, summed over connections, holds in progress included.",
+		attrs: []attribute.Key{keyPhase},
+		when: "At each collection. Its rate is the mean number of connections held. Phases: `executing` inside a driver call, " +
+			"`rows` a result set is open, `tx` a transaction is open and nothing runs, `pinned` none of these.",
+	},
+	mOldestHold: {
+		name:  "otelpool.connection.oldest_hold",
+		kind:  kindObservableGauge,
+		unit:  "s",
+		about: "How long the longest hold in progress has lasted.",
+		when:  "At each collection; 0 when nothing is held.",
+	},
+	mAcquired: {
+		name:  "otelpool.connection.acquired",
+		kind:  kindCounter,
+		unit:  "{acquire}",
+		about: "Connections handed to a caller.",
+		attrs: []attribute.Key{keySource},
+		when: "Added at each collection and at DB.Close. `new` was dialed by the caller itself, `reused` had been used before, " +
+			"`opener` was opened in the background and used for the first time. Acquires that failed are not in it.",
+	},
+	mClosed: {
+		name:  "otelpool.connection.closed",
+		kind:  kindCounter,
+		unit:  "{connection}",
+		about: "Connections closed.",
+		attrs: []attribute.Key{keyReason},
+		when: "When a connection is closed. Reasons: `lifetime`, `idle_time` and `idle_count` are the limits of the same name, " +
+			"`open_count` a lowered SetMaxOpenConns, `bad` a connection that the driver or Conn.Raw called bad, `rollback_discard` a transaction " +
+			"whose context ended on a driver that cannot clean a connection, `pool_closed` is DB.Close, `unknown` a close that nothing " +
+			"explains, such as one by a limit while the DB is not known (see `Watch`).",
+	},
+	mRetries: {
+		name:  "otelpool.connection.retries",
+		kind:  kindCounter,
+		unit:  "{attempt}",
+		about: "Attempts that failed with driver.ErrBadConn and were repeated by database/sql without its caller knowing.",
+		attrs: []attribute.Key{semconv.ErrorTypeKey},
+		when: "When the attempt fails. The last attempt of a call, whose failure the caller sees, is not in it; nor is one " +
+			"that failed because the connection had passed its lifetime.",
+	},
+	mPeak: {
+		name:  "otelpool.connection.peak",
+		kind:  kindObservableGauge,
+		unit:  "{connection}",
+		about: "The most connections held at once since the last collection.",
+		when:  "At each collection, which starts it anew: with two readers each sees the peak since the other's collection.",
+	},
+}
+
+// maxErrorTypes bounds how many values of error.type one pool puts on its
+// metrics. The rest are _OTHER.
+const maxErrorTypes = 100
+
+// instruments is all that one pool needs to tell what happens, made once. The
+// option lists are complete and never appended to, so that using them allocates
+// nothing.
+type instruments struct {
+	tracer trace.Tracer
+
+	duration, createTime, useTime metric.Float64Histogram
+	acquired, closed, retries     metric.Int64Counter
+
+	spanStart [numOps][]trace.SpanStartOption
+	holdStart []attribute.KeyValue
+	poolName  attribute.KeyValue
+
+	succeeded  [numOps][]metric.RecordOption
+	plain      []metric.RecordOption // the pool's own attributes
+	acquiredBy [pool.NumSources][]metric.AddOption
+	closedBy   [pool.NumReasons][]metric.AddOption
+
+	base    []attribute.KeyValue // of every metric of the pool
+	opBase  [numOps][]attribute.KeyValue
+	failing failures
+
+	flushing sync.Mutex // guards flushed
+	flushed  [pool.NumSources]int64
+}
+
+// failures holds the option lists of failed calls. They are made when an error
+// is first seen, since its type is not known before.
+type failures struct {
+	sync.RWMutex
+	record map[failure][]metric.RecordOption
+	add    map[string][]metric.AddOption
+	types  map[string]bool
+}
+
+type failure struct {
+	op  op
+	typ string
+}
+
+// newInstruments makes the instruments of a pool. What the provider refuses is a
+// no-op, and the refusals are in the error; the instruments can be used all the
+// same. The registration ends the observation of the pool.
+func newInstruments(cfg config, system attribute.KeyValue, poolName string, observe func() observation) (*instruments, metric.Registration, error) {
+	in := &instruments{
+		tracer:   cfg.tracerProvider.Tracer(ScopeName, trace.WithInstrumentationVersion(Version), trace.WithSchemaURL(semconv.SchemaURL)),
+		poolName: semconv.DBClientConnectionPoolName(poolName),
+		failing: failures{
+			record: map[failure][]metric.RecordOption{},
+			add:    map[string][]metric.AddOption{},
+			types:  map[string]bool{},
+		},
+	}
+	// Later values replace earlier ones in a set, so the user's come first.
+	in.base = append(append([]attribute.KeyValue(nil), cfg.attributes...), in.poolName)
+	in.plain = recordOptions(in.base)
+	in.holdStart = in.base
+	for o := range numOps {
+		in.opBase[o] = in.base
+		if o != opConnect {
+			in.opBase[o] = with(in.base, system, keyOperation.String(o.String()))
+		}
+		in.succeeded[o] = recordOptions(in.opBase[o])
+		in.spanStart[o] = []trace.SpanStartOption{
+			trace.WithSpanKind(trace.SpanKindClient),
+			trace.WithAttributes(with(in.base, system)...), // its name says which operation it is
+		}
+	}
+	for s := range pool.Source(pool.NumSources) {
+		in.acquiredBy[s] = addOptions(with(in.base, keySource.String(s.String())))
+	}
+	for r := range pool.Reason(pool.NumReasons) {
+		in.closedBy[r] = addOptions(with(in.base, keyReason.String(r.String())))
+	}
+
+	m := maker{meter: cfg.meterProvider.Meter(ScopeName, metric.WithInstrumentationVersion(Version), metric.WithSchemaURL(semconv.SchemaURL))}
+	in.duration = m.histogram(mOperationDuration)
+	in.createTime = m.histogram(mCreateTime)
+	in.useTime = m.histogram(mUseTime)
+	in.acquired = m.counter(mAcquired)
+	in.closed = m.counter(mClosed)
+	in.retries = m.counter(mRetries)
+	registration := m.observe(in, observe)
+	return in, registration, errors.Join(m.refused...)
+}
+
+// observation is what a collection reads of a pool.
+type observation struct {
+	pool.Snapshot
+	peak int64
+	max  int // 0 if there is no limit or it is not known
+}
+
+// observe makes the observable instruments and the one callback that serves
+// them. An instrument that is refused must not be registered with the others,
+// or none of them would be observed.
+func (m *maker) observe(in *instruments, read func() observation) metric.Registration {
+	var (
+		all   []metric.Observable
+		count = observable(m, mCount, &all, m.meter.Int64ObservableUpDownCounter)
+		limit = observable(m, mMax, &all, m.meter.Int64ObservableUpDownCounter)
+		held  = observable(m, mHeld, &all, m.meter.Float64ObservableCounter)
+		old   = observable(m, mOldestHold, &all, m.meter.Float64ObservableGauge)
+		peak  = observable(m, mPeak, &all, m.meter.Int64ObservableGauge)
+
+		plain   = observeOptions(in.base)
+		used    = observeOptions(with(in.base, semconv.DBClientConnectionStateUsed))
+		idle    = observeOptions(with(in.base, semconv.DBClientConnectionStateIdle))
+		dialing = observeOptions(with(in.base, semconv.DBClientConnectionStateKey.String("dialing")))
+		phases  [pool.NumPhases][]metric.ObserveOption
+	)
+	for p := range pool.Phase(pool.NumPhases) {
+		phases[p] = observeOptions(with(in.base, keyPhase.String(p.String())))
+	}
+	registration, err := m.meter.RegisterCallback(func(_ context.Context, o metric.Observer) error {
+		s := read()
+		in.flush(&s.Snapshot)
+		if count != nil {
+			o.ObserveInt64(count, int64(s.Held), used...)
+			o.ObserveInt64(count, int64(s.Idle+s.Fresh), idle...)
+			o.ObserveInt64(count, int64(s.Dialing), dialing...)
+		}
+		if limit != nil && s.max > 0 {
+			o.ObserveInt64(limit, int64(s.max), plain...)
+		}
+		if held != nil {
+			for p, d := range s.HeldTime {
+				o.ObserveFloat64(held, d.Seconds(), phases[p]...)
+			}
+		}
+		if old != nil {
+			o.ObserveFloat64(old, s.OldestHold.Seconds(), plain...)
+		}
+		if peak != nil {
+			o.ObserveInt64(peak, s.peak, plain...)
+		}
+		return nil
+	}, all...)
+	if err != nil {
+		m.refused = append(m.refused, err)
+	}
+	return registration
+}
+
+// maker makes instruments from the table and keeps what was refused.
+type maker struct {
+	meter   metric.Meter
+	refused []error
+}
+
+func (m *maker) histogram(id metricID) metric.Float64Histogram {
+	d := &table[id]
+	h, err := m.meter.Float64Histogram(d.name, metric.WithUnit(d.unit), metric.WithDescription(d.about), metric.WithExplicitBucketBoundaries(d.buckets...))
+	if err != nil {
+		m.refused = append(m.refused, err)
+	}
+	if err != nil || h == nil {
+		return noop.Float64Histogram{}
+	}
+	return h
+}
+
+func (m *maker) counter(id metricID) metric.Int64Counter {
+	d := &table[id]
+	c, err := m.meter.Int64Counter(d.name, metric.WithUnit(d.unit), metric.WithDescription(d.about))
+	if err != nil {
+		m.refused = append(m.refused, err)
+	}
+	if err != nil || c == nil {
+		return noop.Int64Counter{}
+	}
+	return c
+}
+
+// observable makes one observable instrument with the meter's method for its
+// kind, and adds it to all. A refused one is nil.
+func observable[I interface {
+	comparable
+	metric.Observable
+}, O any](m *maker, id metricID, all *[]metric.Observable, grant func(string, ...O) (I, error),
+) I {
+	d := &table[id]
+	var opts []O
+	for _, o := range []any{metric.WithUnit(d.unit), metric.WithDescription(d.about)} {
+		opts = append(opts, o.(O))
+	}
+	var none I
+	i, err := grant(d.name, opts...)
+	if err != nil {
+		m.refused = append(m.refused, err)
+		return none
+	}
+	if i != none {
+		*all = append(*all, i)
+	}
+	return i
+}
+
+// with returns a new list: base and more.
+func with(base []attribute.KeyValue, more ...attribute.KeyValue) []attribute.KeyValue {
+	return append(base[:len(base):len(base)], more...)
+}
+
+func recordOptions(attrs []attribute.KeyValue) []metric.RecordOption {
+	return []metric.RecordOption{metric.WithAttributeSet(attribute.NewSet(attrs...))}
+}
+
+func addOptions(attrs []attribute.KeyValue) []metric.AddOption {
+	return []metric.AddOption{metric.WithAttributeSet(attribute.NewSet(attrs...))}
+}
+
+func observeOptions(attrs []attribute.KeyValue) []metric.ObserveOption {
+	return []metric.ObserveOption{metric.WithAttributeSet(attribute.NewSet(attrs...))}
+}
+
+// start starts the span of an operation.
+func (in *instruments) start(ctx context.Context, o op) (context.Context, trace.Span) {
+	return in.tracer.Start(ctx, o.String(), in.spanStart[o]...)
+}
+
+// finish tells the end of an operation: its duration, in the context of its
+// span, so that an exemplar leads there, and the end of the span. from is the
+// context that the caller gave.
+func (in *instruments) finish(from, ctx context.Context, span trace.Span, o op, took time.Duration, err error) {
+	h := in.duration
+	if o == opConnect {
+		h = in.createTime
+	}
+	if err == nil {
+		if h.Enabled(ctx) {
+			h.Record(ctx, took.Seconds(), in.succeeded[o]...)
+		}
+		span.End()
+		return
+	}
+	typ, code := errorType(err)
+	if h.Enabled(ctx) {
+		h.Record(ctx, took.Seconds(), in.failed(o, typ)...)
+	}
+	fail(from, span, err, typ, code)
+}
+
+// fail ends the span of a failed operation. The text of the error stays out: it
+// may hold data. A caller that hung up is no fault, and the status stays unset.
+func fail(ctx context.Context, span trace.Span, err error, typ, code string) {
+	if span.IsRecording() {
+		span.SetAttributes(semconv.ErrorTypeKey.String(typ))
+		if code != "" {
+			span.SetAttributes(semconv.DBResponseStatusCode(code))
+		}
+		if !hungUp(ctx, err) {
+			span.SetStatus(codes.Error, "")
+		}
+	}
+	span.End()
+}
+
+// failed returns the record options of an operation that failed with the given
+// error.type.
+func (in *instruments) failed(o op, typ string) []metric.RecordOption {
+	f := &in.failing
+	f.RLock()
+	opts, ok := f.record[failure{o, typ}]
+	f.RUnlock()
+	if ok {
+		return opts
+	}
+	f.Lock()
+	defer f.Unlock()
+	typ = f.boundLocked(typ)
+	opts, ok = f.record[failure{o, typ}]
+	if !ok {
+		opts = recordOptions(with(in.opBase[o], semconv.ErrorTypeKey.String(typ)))
+		f.record[failure{o, typ}] = opts
+	}
+	return opts
+}
+
+// boundLocked returns typ, or _OTHER if the pool has seen too many types.
+func (f *failures) boundLocked(typ string) string {
+	if !f.types[typ] {
+		if len(f.types) >= maxErrorTypes {
+			return errorTypeOther
+		}
+		f.types[typ] = true
+	}
+	return typ
+}
+
+// retried counts an attempt that database/sql repeats.
+func (in *instruments) retried(ctx context.Context, typ string) {
+	f := &in.failing
+	f.Lock()
+	typ = f.boundLocked(typ)
+	opts, ok := f.add[typ]
+	if !ok {
+		opts = addOptions(with(in.base, semconv.ErrorTypeKey.String(typ)))
+		f.add[typ] = opts
+	}
+	f.Unlock()
+	in.retries.Add(ctx, 1, opts...)
+}
+
+// flush adds to the counter what was acquired since the last flush. An acquire
+// is counted in the ledger, and told only when somebody collects: the counter
+// costs nothing while nobody does, and still outlives the pool, as an observable
+// counter would not. The context of the collection has no part in it: it would
+// make exemplars of the collector's own spans.
+func (in *instruments) flush(s *pool.Snapshot) {
+	in.flushing.Lock()
+	defer in.flushing.Unlock()
+	for i, n := range s.Acquired {
+		if more := n - in.flushed[i]; more > 0 {
+			in.acquired.Add(context.Background(), more, in.acquiredBy[i]...)
+			in.flushed[i] = n
+		}
+	}
+}
+
+// held tells the end of a hold. If it was long it becomes a span as well, made
+// now with its true start, and that is where the exemplar leads.
+func (in *instruments) held(ctx context.Context, id uint64, h pool.Hold, threshold time.Duration) {
+	if threshold >= 0 && h.Length >= threshold {
+		end := time.Now()
+		var span trace.Span
+		ctx, span = in.tracer.Start(ctx, spanHold, trace.WithTimestamp(end.Add(-h.Length)), trace.WithAttributes(in.holdStart...))
+		if span.IsRecording() {
+			span.SetAttributes(keyConnID.Int64(int64(id))) //nolint:gosec // a count of connections stays far below 2^63
+			for p, d := range h.Phases {
+				span.SetAttributes(heldKeys[p].Float64(d.Seconds()))
+			}
+		}
+		defer span.End(trace.WithTimestamp(end))
+	}
+	if in.useTime.Enabled(ctx) {
+		in.useTime.Record(ctx, h.Length.Seconds(), in.plain...)
+	}
+}
+
+// heldKeys are the attributes of a hold span that say how it was spent.
+var heldKeys = [pool.NumPhases]attribute.Key{
+	pool.Executing: keyHeld + ".executing",
+	pool.Rows:      keyHeld + ".rows",
+	pool.Tx:        keyHeld + ".tx",
+	pool.Pinned:    keyHeld + ".pinned",
+}
+
+// report hands an error of our own to OpenTelemetry's handler; it has no place
+// in a result.
+func report(err error) {
+	if err != nil {
+		otel.Handle(err)
+	}
+}

@@ -1,0 +1,162 @@
+package otelpool
+
+import (
+	"context"
+	"database/sql"
+	"errors"
+	"sync"
+	"sync/atomic"
+
+	"github.com/otelpool/otelpool/internal/pool"
+)
+
+// reasons tells apart the limits of a DB that closed a connection. database/sql
+// counts a close by a limit before it makes it, so the limit is one whose count
+// has grown by more than was told so far. Two closes at the same moment may be
+// told in each other's place; the sums are those of DBStats.
+//
+// The counts cannot be read under the close itself. A connection that is being
+// closed holds its own lock, or the opener that of the DB; and sql.Stmt.Close
+// waits for the locks of connections while it holds that of the DB. So a close by
+// a limit is put down with its place, and settled soon after: at the next
+// acquire or the next collection.
+type reasons struct {
+	unsettled [numPlaces]atomic.Int64
+	waiting   atomic.Int64 // the sum of unsettled, or a little more
+
+	mu   sync.Mutex // guards told; taken before the lock of the DB
+	told [pool.NumReasons]int64
+}
+
+// place is a function of database/sql that closes connections by limits.
+type place int
+
+const (
+	placePut     place = iota // a release
+	placeCleaner              // the passing of time
+	placeMaxIdle              // SetMaxIdleConns
+	placeOpener               // a background dial whose caller is gone
+	numPlaces
+)
+
+// limitsAt are the limits that may have closed a connection, by place, the likely
+// ones first. All are there, since another close may have been told in the place
+// of this one.
+var limitsAt = [numPlaces][]pool.Reason{
+	placePut:     {pool.Lifetime, pool.IdleCount, pool.IdleTime},
+	placeCleaner: {pool.IdleTime, pool.Lifetime, pool.IdleCount},
+	placeMaxIdle: {pool.IdleCount, pool.Lifetime, pool.IdleTime},
+	placeOpener:  {pool.IdleCount, pool.Lifetime, pool.IdleTime},
+}
+
+// closeReason returns the reason of the close that is going on, from the function
+// of database/sql that makes it, or false if it is put down to be settled. It
+// must run under that close, once, and only for a connection that cannot explain
+// it itself.
+func (c *connector) closeReason() (_ pool.Reason, known bool) {
+	var at place
+	where, _ := calledFrom(framePutConn, frameConn, frameCleaner, frameMaxIdle, frameClose, frameOpener)
+	switch where {
+	case frameClose:
+		return pool.PoolClosed, true
+	case frameConn:
+		// A connection that is not handed out was bad, or had passed its lifetime.
+		// It is in use by then, and the lock of such a one is not waited for.
+		if c.db.Load() == nil {
+			return pool.Lifetime, true
+		}
+		return c.limit(limitsAt[placePut]), true
+	case framePutConn:
+		at = placePut
+	case frameCleaner:
+		at = placeCleaner
+	case frameMaxIdle:
+		at = placeMaxIdle
+	case frameOpener:
+		at = placeOpener
+	default:
+		return pool.Unknown, true
+	}
+	switch {
+	case c.ended.Load():
+		return pool.PoolClosed, true
+	case c.db.Load() != nil:
+		c.reasons.unsettled[at].Add(1)
+		c.reasons.waiting.Add(1)
+		return 0, false
+	case at == placeMaxIdle:
+		return pool.IdleCount, true
+	}
+	return pool.Unknown, true
+}
+
+// settle gives their reason to the closes that were put down. It asks the DB, so
+// it must not run where a lock is held that somebody waits for with that of the
+// DB in hand: a collection holds none, and the lock of a connection that is just
+// being handed to a caller is one that nobody asks for.
+func (c *connector) settle() {
+	if c.reasons.waiting.Load() == 0 {
+		return
+	}
+	for at := range numPlaces {
+		n := c.reasons.unsettled[at].Swap(0)
+		c.reasons.waiting.Add(-n)
+		for range n {
+			r := c.limit(limitsAt[at])
+			c.ledger.Attribute(r)
+			c.ins.closed.Add(context.Background(), 1, c.ins.closedBy[r]...)
+		}
+	}
+}
+
+// limit returns the first of limits whose count in DBStats is ahead of what was
+// told. If none is, the DB is closed, or more connections were open than are
+// allowed now.
+func (c *connector) limit(limits []pool.Reason) pool.Reason {
+	c.reasons.mu.Lock()
+	defer c.reasons.mu.Unlock()
+	db := c.db.Load()
+	// With the lock held no close is told that these counts do not have.
+	stats := db.Stats()
+	counted := counts(stats)
+	for _, r := range limits {
+		if counted[r] > c.reasons.told[r] {
+			c.reasons.told[r]++
+			return r
+		}
+	}
+	switch {
+	case isClosed(db):
+		return pool.PoolClosed
+	case stats.MaxOpenConnections > 0:
+		return pool.OpenCount
+	}
+	return pool.Unknown
+}
+
+// watch makes db the one to ask, from what it has counted already. It reports
+// false if there is another.
+func (c *connector) watch(db *sql.DB) bool {
+	c.reasons.mu.Lock()
+	defer c.reasons.mu.Unlock()
+	if c.db.CompareAndSwap(nil, db) {
+		c.reasons.told = counts(db.Stats())
+	}
+	return c.db.Load() == db
+}
+
+// counts returns the closes that DBStats counts.
+func counts(s sql.DBStats) (n [pool.NumReasons]int64) {
+	n[pool.Lifetime] = s.MaxLifetimeClosed
+	n[pool.IdleTime] = s.MaxIdleTimeClosed
+	n[pool.IdleCount] = s.MaxIdleClosed
+	return n
+}
+
+// isClosed reports whether DB.Close was called. There is no method for it, but a
+// DB that is open looks at the context first, and asks no driver.
+func isClosed(db *sql.DB) bool {
+	ctx, cancel := context.WithCancel(context.Background())
+	cancel()
+	return !errors.Is(db.PingContext(ctx), context.Canceled)
+}

@@ -1,0 +1,28 @@
+//go:build go1.27
+
+package otelpool
+
+import "database/sql/driver"
+
+// scanRows is rows whose driver scans into the caller's variables itself.
+// database/sql reads such rows in another way, so they have the methods if, and
+// only if, the driver's have.
+type scanRows struct{ *rows }
+
+var _ driver.RowsColumnScanner = scanRows{}
+
+func (r scanRows) NextRow() error {
+	r.c.rec.Active()
+	return r.in.(driver.RowsColumnScanner).NextRow()
+}
+
+func (r scanRows) ScanColumn(ctx driver.ScanContext, i int, dest any) error {
+	return r.in.(driver.RowsColumnScanner).ScanColumn(ctx, i, dest)
+}
+
+func shapeRows(r *rows) driver.Rows {
+	if _, ok := r.in.(driver.RowsColumnScanner); ok {
+		return scanRows{r}
+	}
+	return r
+}
