@@ -1,0 +1,247 @@
+package fakedb
+
+import (
+	"context"
+	"database/sql"
+	"database/sql/driver"
+	"errors"
+	"io"
+	"reflect"
+	"strings"
+	"testing"
+	"testing/synctest"
+	"time"
+)
+
+// has reports whether v implements T.
+func has[T any](v any) bool { _, ok := v.(T); return ok }
+
+func TestAConnectionHasExactlyTheInterfacesOfItsShape(t *testing.T) {
+	for shape := range AllConn + 1 {
+		c, err := New(Config{Conn: shape}).Connector().Connect(t.Context())
+		if err != nil {
+			t.Fatal(err)
+		}
+		var got ConnShape
+		for i, ok := range []bool{
+			has[driver.Pinger](c), has[driver.Execer](c), has[driver.ExecerContext](c), has[driver.Queryer](c),
+			has[driver.QueryerContext](c), has[driver.ConnPrepareContext](c), has[driver.ConnBeginTx](c),
+			has[driver.SessionResetter](c), has[driver.Validator](c), has[driver.NamedValueChecker](c),
+		} {
+			if ok {
+				got |= 1 << i
+			}
+		}
+		if got != shape {
+			t.Fatalf("got %v, want %v", got, shape)
+		}
+	}
+}
+
+func TestAStatementHasExactlyTheInterfacesOfItsShape(t *testing.T) {
+	for shape := range AllStmt + 1 {
+		c, err := New(Config{Stmt: shape}).Connector().Connect(t.Context())
+		if err != nil {
+			t.Fatal(err)
+		}
+		s, err := c.Prepare("")
+		if err != nil {
+			t.Fatal(err)
+		}
+		var got StmtShape
+		for i, ok := range []bool{
+			has[driver.StmtExecContext](s), has[driver.StmtQueryContext](s),
+			has[driver.NamedValueChecker](s), has[driver.ColumnConverter](s),
+		} {
+			if ok {
+				got |= 1 << i
+			}
+		}
+		if got != shape {
+			t.Fatalf("got %v, want %v", got, shape)
+		}
+	}
+}
+
+func TestAResultSetHasExactlyTheInterfacesOfItsShape(t *testing.T) {
+	for shape := range RowsShape(len(rowsShapes) + len(scannerShapes)) {
+		c, err := New(Config{Rows: shape, Conn: Queryer}).Connector().Connect(t.Context())
+		if err != nil {
+			t.Fatal(err)
+		}
+		r, err := c.(driver.Queryer).Query("", nil)
+		if err != nil {
+			t.Fatal(err)
+		}
+		var got RowsShape
+		for i, ok := range []bool{
+			has[driver.RowsNextResultSet](r), has[driver.RowsColumnTypeScanType](r),
+			has[driver.RowsColumnTypeDatabaseTypeName](r), has[driver.RowsColumnTypeLength](r),
+			has[driver.RowsColumnTypeNullable](r), has[driver.RowsColumnTypePrecisionScale](r),
+			has[interface{ NextRow() error }](r),
+		} {
+			if ok {
+				got |= 1 << i
+			}
+		}
+		if got != shape {
+			t.Fatalf("got %v, want %v", got, shape)
+		}
+	}
+}
+
+func TestTheDriverAndTheConnectorHaveWhatIsConfigured(t *testing.T) {
+	for _, want := range []bool{false, true} {
+		fake := New(Config{DriverContext: want, Closer: want})
+		if got := has[driver.DriverContext](fake.Driver()); got != want {
+			t.Errorf("driver.DriverContext: got %t, want %t", got, want)
+		}
+		if got := has[io.Closer](fake.Connector()); got != want {
+			t.Errorf("io.Closer: got %t, want %t", got, want)
+		}
+	}
+}
+
+func TestTheLogTellsEveryCallWithItsOutcome(t *testing.T) {
+	broken := errors.New("broken")
+	fake := New(Config{
+		Conn:   ExecerContext | ConnBeginTx | SessionResetter | Validator,
+		Stmt:   StmtNamedValueChecker,
+		Closer: true,
+	})
+	db := sql.OpenDB(fake.Connector())
+	ctx := WithValue(t.Context(), "v")
+	if _, err := db.ExecContext(ctx, "insert", sql.Named("x", 5)); err != nil {
+		t.Fatal(err)
+	}
+	fake.Fail(Exec, 1, driver.ErrSkip)
+	fake.Fail(StmtExec, 1, broken)
+	if _, err := db.Exec("update ?", "a"); err != broken { //nolint:errorlint // the driver's own error
+		t.Fatal(err)
+	}
+	fake.Fail(Valid, 1, broken)
+	tx, err := db.BeginTx(t.Context(), &sql.TxOptions{Isolation: sql.LevelSerializable, ReadOnly: true})
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := tx.Commit(); err != nil {
+		t.Fatal(err)
+	}
+	var n int
+	if err := db.QueryRow("select").Scan(&n); err != nil || n != 1 {
+		t.Fatal(n, err)
+	}
+	if err := db.Close(); err != nil {
+		t.Fatal(err)
+	}
+	want := []string{
+		`connector.Connect() ctx(live, value v) -> conn1`,
+		`conn1.ExecContext("insert", 1x=int64(5)) ctx(live, value v) -> ok`,
+		`conn1.IsValid() -> true`,
+		`conn1.ResetSession() ctx(never ends) -> ok`,
+		`conn1.ExecContext("update ?", 1="a") ctx(never ends) -> error "driver: skip fast-path; continue as if unimplemented"`,
+		`conn1.Prepare("update ?") -> stmt1`,
+		`stmt1.NumInput() -> 1`,
+		`stmt1.CheckNamedValue(1="a") -> "a", error driver: skip fast-path; continue as if unimplemented`,
+		`stmt1.Exec("a") -> error "broken"`,
+		`stmt1.Close() -> ok`,
+		`conn1.IsValid() -> true`,
+		`conn1.ResetSession() ctx(live) -> ok`,
+		`conn1.BeginTx(isolation 6, read-only true) ctx(live) -> tx1`,
+		`tx1.Commit() -> ok`,
+		`conn1.IsValid() -> error "broken"`,
+		`conn1.Close() -> ok`,
+		`connector.Connect() ctx(never ends) -> conn2`,
+		`conn2.Prepare("select") -> stmt2`,
+		`stmt2.NumInput() -> 0`,
+		`stmt2.Query() -> rows1`,
+		`rows1.Columns() -> [n]`,
+		`rows1.Next() -> int64(1)`,
+		`rows1.Close() -> ok`,
+		`stmt2.Close() -> ok`,
+		`conn2.IsValid() -> true`,
+		`conn2.Close() -> ok`,
+		`connector.Close() -> ok`,
+	}
+	if got := fake.Log(); !reflect.DeepEqual(got, want) {
+		t.Errorf("got\n%s\nwant\n%s", strings.Join(got, "\n"), strings.Join(want, "\n"))
+	}
+	if got := []int{fake.Opened(), fake.Closed(), fake.Open(), fake.Calls(Exec)}; !reflect.DeepEqual(got, []int{2, 2, 0, 2}) {
+		t.Errorf("opened, closed, open, execs: %v", got)
+	}
+	if got := fake.Misuse(); got != nil {
+		t.Errorf("misuse: %v", got)
+	}
+}
+
+func TestLatencyIsExactAndEndsWithTheContext(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		fake := New(Config{
+			Conn:    AllConn,
+			Dial:    time.Second,
+			Answers: map[string]Answer{"slow": {Latency: time.Minute}},
+		})
+		fake.On(Ping, Sleep(2*time.Second))
+		db := sql.OpenDB(fake.Connector())
+		defer db.Close()
+		start := time.Now()
+		if err := db.Ping(); err != nil {
+			t.Fatal(err)
+		}
+		if got := time.Since(start); got != 3*time.Second {
+			t.Errorf("dial and ping took %v, want 3s", got)
+		}
+		ctx, cancel := context.WithTimeout(t.Context(), 4*time.Second)
+		defer cancel()
+		if _, err := db.ExecContext(ctx, "slow"); err != context.DeadlineExceeded { //nolint:errorlint // the context's own error
+			t.Errorf("got %v, want %v", err, context.DeadlineExceeded)
+		}
+		if got := time.Since(start); got != 7*time.Second {
+			t.Errorf("ended after %v, want 7s", got)
+		}
+	})
+}
+
+func TestAPanicPassesAndIsLogged(t *testing.T) {
+	fake := New(Config{Conn: AllConn})
+	fake.On(Ping, func(context.Context, string) error { panic("boom") })
+	c, err := fake.Connector().Connect(t.Context())
+	if err != nil {
+		t.Fatal(err)
+	}
+	func() {
+		defer func() {
+			if got := recover(); got != "boom" {
+				t.Errorf("got %v, want boom", got)
+			}
+		}()
+		_ = c.(driver.Pinger).Ping(nil)
+	}()
+	if got, want := fake.LogFrom(1), []string{"conn1.Ping() -> panic"}; !reflect.DeepEqual(got, want) {
+		t.Errorf("got %q, want %q", got, want)
+	}
+}
+
+func TestMisuseOfAConnectionIsNoticed(t *testing.T) {
+	fake := New(Config{Conn: AllConn, Quiet: true})
+	c, err := fake.Connector().Connect(t.Context())
+	if err != nil {
+		t.Fatal(err)
+	}
+	fake.On(Ping, func(context.Context, string) error { c.(driver.Validator).IsValid(); return nil })
+	if err := c.(driver.Pinger).Ping(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+	for range 2 {
+		if err := c.Close(); err != nil {
+			t.Fatal(err)
+		}
+	}
+	want := []string{"conn1.IsValid while another call ran on the connection", "conn1.Close after Close"}
+	if got := fake.Misuse(); !reflect.DeepEqual(got, want) {
+		t.Errorf("got %q, want %q", got, want)
+	}
+	if fake.Closed() != 1 || fake.Log() != nil {
+		t.Errorf("closed %d times, log %q", fake.Closed(), fake.Log())
+	}
+}
