@@ -1,0 +1,10 @@
+//go:build !go1.27
+
+package otelpool_test
+
+import "github.com/otelpool/otelpool/internal/fakedb"
+
+// Before Go 1.27 there is no driver.RowsColumnScanner.
+var classifiedSince127 map[string][]place
+
+const allRowsHere = fakedb.AllRows

@@ -1,0 +1,101 @@
+//go:build go1.27
+
+package otelpool_test
+
+import (
+	"context"
+	"database/sql"
+	"database/sql/driver"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/otelpool/otelpool/internal/fakedb"
+)
+
+var classifiedSince127 = map[string][]place{
+	"RowsColumnScanner": {{
+		on: onRows, shown: exactly, bits: int(fakedb.RowsColumnScanner), has: has[driver.RowsColumnScanner],
+		reason: "with it database/sql never calls Next",
+	}},
+}
+
+const allRowsHere = fakedb.AllRows | fakedb.RowsColumnScanner
+
+// scanScript scans into variables of many types, which a driver with
+// RowsColumnScanner does itself.
+var scanScript = script{
+	name: "a driver scans into the program's variables itself",
+	do: func(r *run) {
+		r.query(r.db, "select two")
+		r.query(r.db, "select sets")
+		r.query(prepared{sure(r.db.PrepareContext(r.ctx, "select sets"))}, "select sets")
+		r.query(r.db, "select broken")
+		r.query(r.db, "select none")
+		var (
+			id    int
+			small int8
+			text  sql.NullString
+			raw   sql.RawBytes
+			at    time.Time
+		)
+		r.tell("query row", r.db.QueryRowContext(r.ctx, "select two").Scan(&id, &text), id, text)
+		r.tell("no row", r.db.QueryRowContext(r.ctx, "select none").Scan(&id))
+		r.tell("too few variables", r.db.QueryRowContext(r.ctx, "select two").Scan(&id))
+		rows := sure(r.db.QueryContext(r.ctx, "select two"))
+		r.tell("scan before next", rows.Scan(&id, &text))
+		r.tell("first", rows.Next(), rows.Scan(&small, &raw), small, string(raw))
+		r.tell("second", rows.Next(), rows.Scan(&small, &at), rows.Scan(nil, &text), rows.Scan(&id, &text), id, text)
+		for _, err := range []error{errBroken, driver.ErrBadConn} {
+			r.fails(1, err, fakedb.Next)
+			r.tell("fails", rows.Next(), rows.Scan(&id, &text), rows.Err(), rows.Close())
+			rows = sure(r.db.QueryContext(r.ctx, "select sets"))
+			r.tell("first", rows.Next(), rows.NextResultSet(), rows.Next(), rows.NextResultSet())
+		}
+		r.tell("close", rows.Close())
+		r.cursor()
+		r.fake.On(fakedb.Next, func(context.Context, string) error { panic(errBroken) })
+		rows = sure(r.db.Query("select two"))
+		r.tell("panic", panicked(func() { rows.Next() }))
+		r.fake.On(fakedb.Next, nil)
+	},
+}
+
+func TestADriverScansIntoVariablesIfAndOnlyIfItCan(t *testing.T) {
+	for rows := range allRowsHere + 1 {
+		for _, sh := range []shape{{0, 0, rows}, {everything.conn, everything.stmt, rows}} {
+			scanScript.compare(t, context.Background(), sh, bare, wrapped)
+			log := driverLog(scanScript.run(t, context.Background(), sh, wrapped))
+			scans := rows&fakedb.RowsColumnScanner != 0
+			for method, want := range map[string]bool{".NextRow(": scans, ".ScanColumn(": scans, ".Next(": !scans} {
+				if got := strings.Contains(log, method); got != want {
+					t.Fatalf("%v: %s reached the driver: %t, want %t", sh, method, got, want)
+				}
+			}
+		}
+	}
+}
+
+func TestEveryScriptRunsOverADriverThatScans(t *testing.T) {
+	for _, s := range scripts {
+		t.Run(s.name, func(t *testing.T) {
+			t.Parallel()
+			for _, sh := range pathShapes {
+				sh.rows |= fakedb.RowsColumnScanner
+				s.compare(t, context.Background(), sh, bare, wrapped)
+				s.compare(t, context.Background(), sh, bare, connectorEntrances...)
+			}
+		})
+	}
+}
+
+// driverLog is all that reached the driver.
+func driverLog(steps []step) string {
+	var b strings.Builder
+	for _, s := range steps {
+		for _, line := range s.driver {
+			b.WriteString(line + "\n")
+		}
+	}
+	return b.String()
+}
