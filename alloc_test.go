@@ -1,0 +1,157 @@
+package otelpool_test
+
+import (
+	"context"
+	"database/sql"
+	"fmt"
+	"testing"
+
+	"go.opentelemetry.io/otel/attribute"
+	"go.opentelemetry.io/otel/metric"
+	metricnoop "go.opentelemetry.io/otel/metric/noop"
+	sdktrace "go.opentelemetry.io/otel/sdk/trace"
+	"go.opentelemetry.io/otel/trace"
+	tracenoop "go.opentelemetry.io/otel/trace/noop"
+
+	"github.com/otelpool/otelpool"
+	"github.com/otelpool/otelpool/internal/fakedb"
+)
+
+// A floor gives the signals of one database operation straight to the SDK, with
+// everything prebuilt: what nobody can do for less.
+type floor struct {
+	tracer             trace.Tracer
+	start              []trace.SpanStartOption
+	duration, use      metric.Float64Histogram
+	record             []metric.RecordOption
+	acquired, released []trace.EventOption
+}
+
+func newFloor(t testing.TB, traces trace.TracerProvider, metrics metric.MeterProvider) *floor {
+	attrs := []attribute.KeyValue{poolName.String("p"), system.String("s"), operation.String("o")}
+	f := &floor{
+		tracer:   traces.Tracer("floor"),
+		start:    []trace.SpanStartOption{trace.WithSpanKind(trace.SpanKindClient), trace.WithAttributes(attrs...)},
+		record:   []metric.RecordOption{metric.WithAttributeSet(attribute.NewSet(attrs...))},
+		acquired: []trace.EventOption{trace.WithAttributes(append(attrs, attribute.Float64("r", 1))...)},
+		released: []trace.EventOption{trace.WithAttributes(append(attrs, attribute.Float64("h", 1))...)},
+	}
+	var err error
+	f.duration, err = metrics.Meter("floor").Float64Histogram("duration")
+	noError(t, err)
+	f.use, err = metrics.Meter("floor").Float64Histogram("use")
+	noError(t, err)
+	return f
+}
+
+// hold tells an acquire and a release, and n operations between.
+func (f *floor) hold(ctx context.Context, n int) {
+	if s := trace.SpanFromContext(ctx); s.IsRecording() {
+		s.AddEvent("acquired", f.acquired...)
+		defer s.AddEvent("released", f.released...)
+	}
+	for range n {
+		ctx, span := f.tracer.Start(ctx, "operation", f.start...)
+		f.duration.Record(ctx, 1, f.record...)
+		span.End()
+	}
+	f.use.Record(ctx, 1, f.record...)
+}
+
+// allocations returns how often f allocates. A transaction starts a goroutine,
+// which allocates or not as others have ended; the smallest of some counts is
+// what f needs itself.
+func allocations(f func()) float64 {
+	n := testing.AllocsPerRun(100, f)
+	for range 9 {
+		n = min(n, testing.AllocsPerRun(100, f))
+	}
+	return n
+}
+
+// TestAllocationsStayWithinTheBudget holds what design.md promises: over the
+// driver alone an operation allocates what the SDK does for its signals, and at
+// most one time more, three when the caller's span is recording.
+func TestAllocationsStayWithinTheBudget(t *testing.T) {
+	if raceEnabled {
+		t.Skip("the race detector allocates")
+	}
+	quiet := full
+	quiet.Quiet = true
+	recorded := observe()
+	unsampled := sdktrace.NewTracerProvider(sdktrace.WithSampler(sdktrace.NeverSample()))
+	sampled := sdktrace.NewTracerProvider() // no processor: spans are made and dropped
+	for _, mode := range []struct {
+		name    string
+		traces  trace.TracerProvider
+		metrics metric.MeterProvider
+		budget  float64
+	}{
+		{"no SDK", tracenoop.NewTracerProvider(), metricnoop.NewMeterProvider(), 1},
+		{"unsampled", unsampled, recorded.metrics, 1},
+		{"sampled", sampled, recorded.metrics, 3},
+	} {
+		ctx, caller := mode.traces.Tracer("caller").Start(context.Background(), "caller")
+		defer caller.End()
+		bare := sql.OpenDB(fakedb.New(quiet).Connector())
+		defer bare.Close()
+		wrapped := otelpool.OpenDB(fakedb.New(quiet).Connector(),
+			otelpool.WithTracerProvider(mode.traces), otelpool.WithMeterProvider(mode.metrics))
+		defer wrapped.Close()
+		f := newFloor(t, mode.traces, mode.metrics)
+		for _, op := range []struct {
+			name  string
+			calls int
+			do    func(*sql.DB, *sql.Stmt)
+		}{
+			{"exec", 1, func(db *sql.DB, _ *sql.Stmt) { _, _ = db.ExecContext(ctx, "x") }},
+			{"ping", 1, func(db *sql.DB, _ *sql.Stmt) { _ = db.PingContext(ctx) }},
+			{"query", 1, func(db *sql.DB, _ *sql.Stmt) {
+				rows, err := db.QueryContext(ctx, "x")
+				if err == nil {
+					_ = rows.Close()
+				}
+			}},
+			{"prepared exec", 1, func(_ *sql.DB, s *sql.Stmt) { _, _ = s.ExecContext(ctx) }},
+			{"transaction", 3, func(db *sql.DB, _ *sql.Stmt) {
+				tx, err := db.BeginTx(ctx, nil)
+				if err == nil {
+					_, _ = tx.ExecContext(ctx, "x")
+					_ = tx.Commit()
+				}
+			}},
+		} {
+			t.Run(fmt.Sprint(op.name, ", ", mode.name), func(t *testing.T) {
+				count := func(db *sql.DB) float64 {
+					s, err := db.Prepare("x")
+					noError(t, err)
+					defer s.Close()
+					return allocations(func() { op.do(db, s) })
+				}
+				least := allocations(func() { f.hold(ctx, op.calls) })
+				added := count(wrapped) - count(bare)
+				t.Logf("adds %v allocations, the floor is %v", added, least)
+				if added > least+mode.budget {
+					t.Errorf("adds %v allocations, the budget is %v + %v", added, least, mode.budget)
+				}
+			})
+		}
+	}
+}
+
+func TestARowAllocatesNothing(t *testing.T) {
+	if raceEnabled {
+		t.Skip("the race detector allocates")
+	}
+	quiet := full
+	quiet.Quiet = true
+	quiet.Answers = map[string]fakedb.Answer{"many": {Rows: 1 << 30}}
+	db := otelpool.OpenDB(fakedb.New(quiet).Connector())
+	defer db.Close()
+	rows, err := db.Query("many")
+	noError(t, err)
+	defer rows.Close()
+	if n := testing.AllocsPerRun(200, func() { rows.Next() }); n != 0 {
+		t.Errorf("a row allocates %v times, want 0", n)
+	}
+}

@@ -1,0 +1,43 @@
+package otelpool_test
+
+import (
+	"context"
+	"sync"
+	"testing"
+
+	"github.com/otelpool/otelpool"
+	"github.com/otelpool/otelpool/internal/fakedb"
+)
+
+// TestClosingStatementsAndConnectionsDoNotWaitForEachOther is about the locks of
+// database/sql. sql.Stmt.Close holds that of the DB while it waits for those of
+// the connections; a connection that is being closed holds its own, so whoever
+// asks the DB for anything then may wait for ever.
+func TestClosingStatementsAndConnectionsDoNotWaitForEachOther(t *testing.T) {
+	cfg := full
+	cfg.Quiet = true
+	fake := fakedb.New(cfg)
+	db := otelpool.OpenDB(fake.Connector())
+	defer db.Close()
+	var together sync.WaitGroup
+	fake.On(fakedb.StmtExec, func(context.Context, string) error {
+		together.Done()
+		together.Wait()
+		return nil
+	})
+	for range 300 {
+		db.SetMaxIdleConns(8)
+		s, err := db.Prepare("x")
+		noError(t, err)
+		var all sync.WaitGroup
+		together.Add(8) // eight executions at once prepare it on eight connections
+		for range 8 {
+			all.Go(func() { _, _ = s.Exec() })
+		}
+		all.Wait()
+		together.Add(2)
+		all.Go(func() { together.Done(); together.Wait(); db.SetMaxIdleConns(-1) })
+		all.Go(func() { together.Done(); together.Wait(); _ = s.Close() })
+		all.Wait()
+	}
+}

@@ -1,0 +1,175 @@
+package otelpool
+
+import (
+	"flag"
+	"fmt"
+	"os"
+	"slices"
+	"strings"
+	"testing"
+
+	"go.opentelemetry.io/otel/attribute"
+	semconv "go.opentelemetry.io/otel/semconv/v1.43.0"
+
+	"github.com/otelpool/otelpool/internal/pool"
+)
+
+var update = flag.Bool("update", false, "write docs/metrics.md anew from the table of instruments")
+
+// TestTheMetricsPageIsTheTable keeps docs/metrics.md equal to the code. Run it
+// with -update after a change of the table.
+func TestTheMetricsPageIsTheTable(t *testing.T) {
+	const file = "docs/metrics.md"
+	want := metricsPage()
+	if *update {
+		if err := os.WriteFile(file, []byte(want), 0o644); err != nil {
+			t.Fatal(err)
+		}
+	}
+	got, err := os.ReadFile(file)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if string(got) != want {
+		t.Errorf("%s is not what the table says; run: go test . -run %s -update", file, t.Name())
+	}
+}
+
+func metricsPage() string {
+	var b strings.Builder
+	p := func(format string, args ...any) { fmt.Fprintf(&b, format+"\n", args...) }
+	p("<!-- Made from the table in instrument.go by: go test . -run TestTheMetricsPageIsTheTable -update -->")
+	p("")
+	p("# Metrics")
+	p("")
+	p("Instrumentation scope `%s`, schema %s. Names and units of `db.client.*` are those of the", ScopeName, semconv.SchemaURL)
+	p("OpenTelemetry semantic conventions (package `semconv/v1.43.0/dbconv`); the conventions call `db.client.operation.duration`")
+	p("stable and `db.client.connection.*` in development. What they lack is under `otelpool.` and ours to keep.")
+	p("")
+	p("Every metric carries `%s`, the name of the pool, and the attributes given with", semconv.DBClientConnectionPoolNameKey)
+	p("`WithAttributes`. Times are in seconds, on the monotonic clock.")
+	p("")
+	p("| metric | kind | unit | attributes |")
+	p("| --- | --- | --- | --- |")
+	for _, d := range table {
+		p("| [`%s`](#%s) | %s | `%s` | %s |", d.name, anchor(d.name), d.kind, d.unit, attrList(d.attrs))
+	}
+	for _, d := range table {
+		p("")
+		p("## `%s`", d.name)
+		p("")
+		p("%s", d.about)
+		p("")
+		p("%s", d.when)
+		if d.buckets != nil {
+			p("")
+			p("Buckets: %s.", strings.Trim(strings.ReplaceAll(fmt.Sprint(d.buckets), " ", ", "), "[]"))
+		}
+	}
+	p("")
+	p("## Attributes")
+	p("")
+	p("| attribute | values |")
+	p("| --- | --- |")
+	p("| `%s` | `WithPoolName`, else the database system; unique among the open pools of the process (`-2`, `-3` is added) |", semconv.DBClientConnectionPoolNameKey)
+	p("| `%s` | by the driver's type; `%s` for a driver that is not known |", semconv.DBSystemNameKey, semconv.DBSystemNameOtherSQL.Value.AsString())
+	p("| `%s` | `used`, `idle`, and `dialing`, which the conventions do not have |", semconv.DBClientConnectionStateKey)
+	var ops []string
+	for o := opConnect + 1; o < numOps; o++ {
+		ops = append(ops, o.String())
+	}
+	p("| `%s` | %s |", keyOperation, codeList(ops))
+	p("| `%s` | %s |", keyPhase, codeList(namesBelow(pool.Phase(pool.NumPhases))))
+	p("| `%s` | %s |", keySource, codeList(namesBelow(pool.Source(pool.NumSources))))
+	p("| `%s` | %s |", keyReason, codeList(namesBelow(pool.Reason(pool.NumReasons))))
+	p("| `%s` | absent on success; the SQLSTATE, if the error has a method `SQLState() string`; else one of %s; else the Go type of the error, without wrappers of `fmt.Errorf`. A pool tells %d different ones, then `%s` |",
+		semconv.ErrorTypeKey, codeList([]string{errorTypeCanceled, errorTypeDeadline, errorTypeBadConn, string(errPanicked), string(errNotRun)}), maxErrorTypes, errorTypeOther)
+	p("")
+	p("`canceled` is a caller that went away: its span has no error status, and a rule about database errors should leave it out.")
+	p("`panic` is a panic of the driver, which passes through. `not_executed` is a call that the driver declined with `ErrSkip` and whose")
+	p("statement then did not run, because the arguments did not fit it.")
+	p("")
+	p("## What cannot be seen")
+	p("")
+	p("- Waiting for a connection: database/sql waits before it calls a driver. A caller that gave up has made no call at all.")
+	p("- A connection that was opened in the background, handed to a `sql.Conn` and not used yet is told as `idle`.")
+	p("- What is done with the driver's own connection inside `sql.Conn.Raw` is time `pinned`, and no operation.")
+	p("- Reading rows is time in phase `rows`, and has no duration of its own.")
+	return b.String()
+}
+
+func anchor(name string) string { return strings.ReplaceAll(name, ".", "") }
+
+func attrList(keys []attribute.Key) string {
+	var s []string
+	for _, k := range keys {
+		s = append(s, string(k))
+	}
+	return codeList(s)
+}
+
+func codeList(s []string) string {
+	if len(s) == 0 {
+		return ""
+	}
+	return "`" + strings.Join(s, "`, `") + "`"
+}
+
+// namesBelow returns the names of all values below n.
+func namesBelow[T interface {
+	~uint8
+	fmt.Stringer
+}](n T) []string {
+	var s []string
+	for v := range n {
+		s = append(s, v.String())
+	}
+	return s
+}
+
+// TestEveryRowOfTheTableIsComplete finds a metric that was added to the list and
+// not to the table, or half.
+func TestEveryRowOfTheTableIsComplete(t *testing.T) {
+	seen := map[string]bool{}
+	for id, d := range table {
+		if d.name == "" || d.kind == "" || d.unit == "" || d.about == "" || d.when == "" {
+			t.Errorf("row %d is incomplete: %+v", id, d)
+		}
+		if seen[d.name] {
+			t.Errorf("%s is there twice", d.name)
+		}
+		seen[d.name] = true
+		if own, conv := strings.HasPrefix(d.name, "otelpool."), strings.HasPrefix(d.name, "db.client."); own == conv {
+			t.Errorf("%s is neither ours nor the conventions'", d.name)
+		}
+		if (d.kind == kindHistogram) != (d.buckets != nil) || !slices.IsSorted(d.buckets) {
+			t.Errorf("%s is a %s with buckets %v", d.name, d.kind, d.buckets)
+		}
+	}
+}
+
+func TestTheLineOfTheLastAttemptIsFound(t *testing.T) {
+	if lastAttempt() == 0 {
+		t.Error("the line of the last attempt was not found")
+	}
+}
+
+func TestRootPackageCutsVersionsAndFolders(t *testing.T) {
+	for _, test := range []struct{ path, want string }{
+		{"github.com/jackc/pgx/v5/stdlib", "github.com/jackc/pgx"},
+		{"github.com/go-sql-driver/mysql", "github.com/go-sql-driver/mysql"},
+		{"modernc.org/sqlite", "modernc.org/sqlite"},
+		{"modernc.org/sqlite/vfs", "modernc.org/sqlite"},
+		{"example.com/app/vendor/github.com/lib/pq", "github.com/lib/pq"},
+		{"github.com/lib/pq", "github.com/lib/pq"},
+		{"main", "main"},
+		{"", ""},
+	} {
+		if got := repository(test.path); got != test.want {
+			t.Errorf("%s: got %s, want %s", test.path, got, test.want)
+		}
+	}
+	if got := rootPackage(&connector{}); got != "github.com/otelpool/otelpool" {
+		t.Errorf("got %s for a type of this package", got)
+	}
+}
