@@ -1,0 +1,221 @@
+package dbtest_test
+
+import (
+	"context"
+	"database/sql"
+	"database/sql/driver"
+	"fmt"
+	"sync"
+	"testing"
+	"time"
+
+	"modernc.org/sqlite"
+)
+
+func TestStatementsWhoseContextEndsFailAsOnTheBareDriver(t *testing.T) {
+	for _, why := range []error{context.DeadlineExceeded, context.Canceled} {
+		t.Run(why.Error(), func(t *testing.T) {
+			each(t, subjects, func(t *testing.T, s subject) {
+				dsn := s.dsn(t)
+				admin := s.bare(t, dsn)
+				same(t, s, dsn, func(t *testing.T, db *sql.DB, tr *transcript) {
+					tr.cutShort(t, db, admin, why)
+				}, "Open")
+			})
+		})
+	}
+}
+
+// cutShort runs a long statement in every way there is, and ends its context
+// when the database is at it.
+func (tr *transcript) cutShort(t *testing.T, db, admin *sql.DB, why error) {
+	ctx := t.Context()
+	// long returns a long statement, and a context that ends once it runs.
+	long := func() (context.Context, string) {
+		statement, running := tr.s.long(t, admin)
+		l := newLapse(ctx, why)
+		go func() {
+			running()
+			l.end()
+		}()
+		return l, statement
+	}
+	fine := func(step string) {
+		t.Helper()
+		atRest(t, db)
+		tr.query(ctx, step, db, "SELECT 1")
+		tr.stats(step, db)
+	}
+
+	short, statement := long()
+	tr.query(short, "query", db, statement)
+	fine("after the query")
+
+	short, statement = long()
+	tr.exec(short, "exec", db, statement)
+	fine("after the exec")
+
+	short, statement = long()
+	stmt, err := db.PrepareContext(ctx, statement)
+	if err != nil {
+		t.Fatal(err)
+	}
+	rows, err := stmt.QueryContext(short)
+	tr.rows("query of a statement", rows, err)
+	tr.note("close the statement", stmt.Close())
+	fine("after the query of a statement")
+
+	short, statement = long()
+	stmt, err = db.PrepareContext(ctx, statement)
+	if err != nil {
+		t.Fatal(err)
+	}
+	r, err := stmt.ExecContext(short)
+	tr.result("exec of a statement", r, err)
+	tr.note("close the statement", stmt.Close())
+	fine("after the exec of a statement")
+
+	conn, err := db.Conn(ctx)
+	if err != nil {
+		t.Fatal(err)
+	}
+	short, statement = long()
+	tr.query(short, "query on a connection", conn, statement)
+	tr.query(ctx, "query on it again", conn, "SELECT 1")
+	tr.note("close the connection", conn.Close())
+	fine("after the connection")
+
+	short, statement = long()
+	tx, err := db.BeginTx(short, nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	tr.query(short, "query in a transaction", tx, statement)
+	atRest(t, db)
+	tr.note("commit", tx.Commit())
+	fine("after the transaction")
+
+	tx, err = db.BeginTx(ctx, nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	short, statement = long()
+	tr.query(short, "query in a longer transaction", tx, statement)
+	tr.query(ctx, "query in it again", tx, "SELECT 1")
+	tr.note("commit", tx.Commit())
+	fine("after the longer transaction")
+}
+
+// SQLite is not asked here: an interrupt that comes between the preparation of
+// a statement and its first step is lost, and the statement runs on.
+func TestADeadlineEndsAQueryAsOnTheBareDriver(t *testing.T) {
+	each(t, served, func(t *testing.T, s subject) {
+		same(t, s, s.dsn(t), func(t *testing.T, db *sql.DB, tr *transcript) {
+			// Whether the database was at it by then changes the text.
+			ctx, cancel := context.WithTimeout(t.Context(), 100*time.Millisecond)
+			defer cancel()
+			_, err := db.ExecContext(ctx, fmt.Sprintf(s.sleep, named.Add(1)))
+			tr.note("exec", err != nil, ctx.Err())
+			atRest(t, db)
+			tr.query(t.Context(), "after it", db, "SELECT 1")
+		}, "Open")
+	})
+}
+
+func TestRowsWhoseContextEndsAreClosedAsOnTheBareDriver(t *testing.T) {
+	each(t, subjects, func(t *testing.T, s subject) {
+		same(t, s, s.dsn(t), func(t *testing.T, db *sql.DB, tr *transcript) {
+			// What closes the rows and what cancels the query are two goroutines.
+			tr.raced = true
+			defer table(t, db, tr, "many")()
+			for i := range 20 {
+				tr.exec(t.Context(), "insert", db, "INSERT INTO many (name) VALUES (?)", fmt.Sprint(i))
+			}
+			ctx, cancel := context.WithCancel(t.Context())
+			rows, err := db.QueryContext(ctx, "SELECT a.name FROM many a, many b, many c ORDER BY a.id")
+			if err != nil {
+				t.Fatal(err)
+			}
+			tr.note("the first row", rows.Next())
+			cancel()
+			atRest(t, db) // a goroutine of database/sql closes them
+			tr.note("after the end", rows.Next(), rows.Err(), rows.Close())
+			tr.query(t.Context(), "the pool", db, "SELECT 1")
+		}, "Open")
+	})
+}
+
+// lapse is a context that ends when it is told to, with the error it is told.
+type lapse struct {
+	context.Context
+	done chan struct{}
+	end  func()
+	why  error
+}
+
+func newLapse(parent context.Context, why error) *lapse {
+	l := &lapse{Context: parent, done: make(chan struct{}), why: why}
+	l.end = sync.OnceFunc(func() { close(l.done) })
+	return l
+}
+
+func (l *lapse) Done() <-chan struct{} { return l.done }
+
+func (l *lapse) Err() error {
+	select {
+	case <-l.done:
+		return l.why
+	default:
+		return nil
+	}
+}
+
+// Deadline is far away for a context that ends for one, and absent for others.
+func (l *lapse) Deadline() (time.Time, bool) {
+	return time.Now().Add(time.Hour), l.why == context.DeadlineExceeded //nolint:errorlint // it is the value that was given
+}
+
+// long returns a statement that runs for longer than any test, and a function
+// that returns once the database is at it.
+func (s subject) long(t *testing.T, admin *sql.DB) (statement string, running func()) {
+	n := named.Add(1)
+	statement = fmt.Sprintf(s.sleep, n)
+	if s.server == nil {
+		// The statement itself tells: see dbtest_running.
+		began := make(chan struct{})
+		sqliteRunning.Store(n, sync.OnceFunc(func() { close(began) }))
+		return statement, func() { <-began }
+	}
+	return statement, func() {
+		for end := time.Now().Add(time.Minute); ; {
+			var n int
+			err := admin.QueryRowContext(context.WithoutCancel(t.Context()), s.sql(s.sleeping), "%"+statement+"%").Scan(&n)
+			switch {
+			case err != nil:
+				t.Error(err)
+				return
+			case n > 0:
+				return
+			case time.Now().After(end):
+				t.Error("the statement does not run")
+				return
+			}
+			time.Sleep(2 * time.Millisecond)
+		}
+	}
+}
+
+// sqliteRunning is what to call when a long statement of SQLite runs, by the
+// number in it.
+var sqliteRunning sync.Map
+
+// registerRunning adds the function dbtest_running to all SQLite connections
+// that are opened from now on. It is called by a long statement's first row.
+func registerRunning() error {
+	return sqlite.RegisterScalarFunction("dbtest_running", 1, func(_ *sqlite.FunctionContext, args []driver.Value) (driver.Value, error) {
+		if f, ok := sqliteRunning.LoadAndDelete(args[0]); ok {
+			f.(func())()
+		}
+		return int64(1), nil
+	})
+}

@@ -1,0 +1,84 @@
+package dbtest_test
+
+import (
+	"database/sql"
+	"fmt"
+	"sync/atomic"
+	"testing"
+
+	"github.com/otelpool/otelpool"
+)
+
+// entrance is one way into otelpool. The pool of each is known to the DB.
+type entrance struct {
+	name string
+	make func(s subject, dsn string, opts ...otelpool.Option) (*sql.DB, error)
+}
+
+var entrances = []entrance{
+	{"Open", func(s subject, dsn string, opts ...otelpool.Option) (*sql.DB, error) {
+		return otelpool.Open(s.driver, dsn, opts...)
+	}},
+	{"OpenDB", func(s subject, dsn string, opts ...otelpool.Option) (*sql.DB, error) {
+		c, err := s.connect(dsn)
+		if err != nil {
+			return nil, err
+		}
+		return otelpool.OpenDB(c, opts...), nil
+	}},
+	{"Register", func(s subject, dsn string, opts ...otelpool.Option) (*sql.DB, error) {
+		name, err := otelpool.Register(s.driver, opts...)
+		if err != nil {
+			return nil, err
+		}
+		return watched(sql.Open(name, dsn))
+	}},
+	{"NewDriver", func(s subject, dsn string, opts ...otelpool.Option) (*sql.DB, error) {
+		db, err := sql.Open(s.driver, dsn)
+		if err != nil {
+			return nil, err
+		}
+		d := db.Driver()
+		if err := db.Close(); err != nil {
+			return nil, err
+		}
+		name := fmt.Sprintf("%s-dbtest-%d", s.driver, named.Add(1))
+		sql.Register(name, otelpool.NewDriver(d, opts...))
+		return watched(sql.Open(name, dsn))
+	}},
+	{"NewConnector", func(s subject, dsn string, opts ...otelpool.Option) (*sql.DB, error) {
+		c, err := s.connect(dsn)
+		if err != nil {
+			return nil, err
+		}
+		return watched(sql.OpenDB(otelpool.NewConnector(c, opts...)), nil)
+	}},
+}
+
+// named numbers what must not come twice in a process: names of drivers, which
+// cannot be taken back, and long statements.
+var named atomic.Int64
+
+func watched(db *sql.DB, err error) (*sql.DB, error) {
+	if err != nil {
+		return nil, err
+	}
+	return db, otelpool.Watch(db)
+}
+
+// open opens a pool that tells all it can, until the test ends.
+func (e entrance) open(tb testing.TB, s subject, dsn string, to *told, opts ...otelpool.Option) *sql.DB {
+	tb.Helper()
+	db, err := e.make(s, dsn, append(to.options(), opts...)...)
+	if err != nil {
+		tb.Fatalf("%s: %v", e.name, err)
+	}
+	tb.Cleanup(func() { _ = db.Close() }) // a second one, mostly
+	return db
+}
+
+// wrapped opens the driver through otelpool.Open, until the test ends.
+func (s subject) wrapped(tb testing.TB, dsn string, to *told, opts ...otelpool.Option) *sql.DB {
+	tb.Helper()
+	return entrances[0].open(tb, s, dsn, to, opts...)
+}

@@ -1,0 +1,123 @@
+package dbtest_test
+
+import (
+	"database/sql"
+	"testing"
+)
+
+func TestPreparedStatementsFollowTheirConnections(t *testing.T) {
+	each(t, subjects, func(t *testing.T, s subject) {
+		same(t, s, s.dsn(t), prepared, "Open", "OpenDB")
+	})
+}
+
+// prepared uses statements on as many connections as it takes, in
+// transactions, and after their end.
+func prepared(t *testing.T, db *sql.DB, tr *transcript) {
+	ctx := t.Context()
+	db.SetMaxOpenConns(4)
+	db.SetMaxIdleConns(4)
+	defer table(t, db, tr, "prepared")()
+
+	insert, err := db.PrepareContext(ctx, tr.s.sql("INSERT INTO prepared (name, note) VALUES (?, ?)"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, name := range []string{"a", "b", "c", "a"} {
+		r, err := insert.ExecContext(ctx, name, "note "+name)
+		tr.result("insert "+name, r, err)
+	}
+	r, err := insert.Exec("d")
+	tr.result("too few arguments", r, err)
+
+	find, err := db.Prepare(tr.s.sql("SELECT id, name FROM prepared WHERE name >= ? ORDER BY id"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	// Each set of rows keeps its connection, so the next one prepares anew.
+	var open []*sql.Rows
+	for _, from := range []string{"a", "b", "c"} {
+		rows, err := find.QueryContext(ctx, from)
+		if err != nil {
+			t.Fatal(err)
+		}
+		open = append(open, rows)
+	}
+	tr.stats("three results open", db)
+	for _, rows := range open {
+		tr.rows("over several connections", rows, nil)
+	}
+	for range 3 {
+		rows, err := find.Query("c")
+		tr.rows("once more", rows, err)
+	}
+	var id int64
+	tr.note("no row", find.QueryRowContext(ctx, "z").Scan(&id, new(string)))
+	rows, err := find.QueryContext(ctx)
+	tr.rows("no argument", rows, err)
+
+	tx, err := db.BeginTx(ctx, nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	r, err = tx.StmtContext(ctx, insert).ExecContext(ctx, "in tx", "by the statement of the pool")
+	tr.result("the pool's statement in a transaction", r, err)
+	own, err := tx.PrepareContext(ctx, tr.s.sql("SELECT COUNT(*) FROM prepared WHERE note LIKE ?"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	var n int
+	tr.note("a statement of the transaction", own.QueryRowContext(ctx, "by%").Scan(&n), n)
+	_, err = tx.PrepareContext(ctx, "this is not a statement")
+	tr.note("no statement", err)
+	tr.note("rollback", tx.Rollback())
+	tr.note("a statement after its transaction", own.QueryRowContext(ctx, "by%").Scan(&n))
+	tr.note("close it", own.Close())
+
+	conn, err := db.Conn(ctx)
+	if err != nil {
+		t.Fatal(err)
+	}
+	pinned, err := conn.PrepareContext(ctx, "SELECT COUNT(*) FROM prepared")
+	if err != nil {
+		t.Fatal(err)
+	}
+	tr.note("a statement of a connection", pinned.QueryRowContext(ctx).Scan(&n), n)
+	tr.note("give the connection back", conn.Close())
+	tr.note("a statement after its connection", pinned.QueryRowContext(ctx).Scan(&n))
+	tr.note("close it", pinned.Close())
+
+	_, err = db.PrepareContext(ctx, "SELECT absent FROM nowhere")
+	tr.note("prepare a query of no table", err)
+	tr.note("close", find.Close(), find.Close(), insert.Close())
+	_, err = find.QueryContext(ctx, "a")
+	tr.note("a closed statement", err)
+	tr.stats("the pool", db)
+}
+
+func TestAStatementThatIsClosedIsClosedOnTheServer(t *testing.T) {
+	statements := map[string]string{
+		"mysql":      "SHOW SESSION STATUS WHERE variable_name IN ('Com_stmt_prepare', 'Com_stmt_close')",
+		"postgresql": "SELECT statement FROM pg_prepared_statements WHERE statement LIKE '%of the test%' ORDER BY 1",
+	}
+	each(t, served, func(t *testing.T, s subject) {
+		same(t, s, s.dsn(t), func(t *testing.T, db *sql.DB, tr *transcript) {
+			ctx := t.Context()
+			db.SetMaxOpenConns(1)
+			tr.query(ctx, "with an argument", db, "SELECT ? /* once */", "1")
+			stmt, err := db.PrepareContext(ctx, "SELECT 1 /* of the test */")
+			if err != nil {
+				t.Fatal(err)
+			}
+			other, err := db.PrepareContext(ctx, "SELECT 2 /* of the test */")
+			if err != nil {
+				t.Fatal(err)
+			}
+			tr.query(ctx, "two statements", db, statements[s.system])
+			tr.note("close", stmt.Close())
+			tr.query(ctx, "one statement", db, statements[s.system])
+			tr.note("close", other.Close())
+			tr.query(ctx, "no statement", db, statements[s.system])
+		}, "Open")
+	})
+}

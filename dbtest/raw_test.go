@@ -1,0 +1,260 @@
+package dbtest_test
+
+import (
+	"context"
+	"database/sql"
+	"database/sql/driver"
+	"errors"
+	"fmt"
+	"io"
+	"path/filepath"
+	"strings"
+	"testing"
+
+	"github.com/go-sql-driver/mysql"
+	"github.com/jackc/pgx/v5"
+	"github.com/jackc/pgx/v5/stdlib"
+	"github.com/lib/pq"
+	"modernc.org/sqlite"
+
+	"github.com/otelpool/otelpool"
+)
+
+// raw calls f with the driver's own connection, in a program that knows
+// otelpool. On a bare driver Unwrap changes nothing.
+func raw(t *testing.T, db *sql.DB, f func(driverConn any) error) error {
+	t.Helper()
+	conn, err := db.Conn(t.Context())
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer func() {
+		if err := conn.Close(); err != nil && !errors.Is(err, sql.ErrConnDone) {
+			t.Error(err)
+		}
+	}()
+	return conn.Raw(func(driverConn any) error { return f(otelpool.Unwrap(driverConn)) })
+}
+
+func TestUnwrapGivesTheConnectionThatTheDriverMade(t *testing.T) {
+	each(t, subjects, func(t *testing.T, s subject) {
+		same(t, s, s.dsn(t), func(t *testing.T, db *sql.DB, tr *transcript) {
+			tr.note("the type", raw(t, db, func(c any) error {
+				tr.note("it is", fmt.Sprintf("%T", c))
+				return nil
+			}))
+			own := errors.New("the program's own")
+			tr.note("its error", raw(t, db, func(any) error { return own }) == own) //nolint:errorlint // identity is the point
+			tr.stats("after an error", db)
+			tr.note("bad", raw(t, db, func(any) error { return driver.ErrBadConn }))
+			tr.stats("after a bad connection", db)
+			func() {
+				defer func() { tr.note("panicked", fmt.Sprint(recover())) }()
+				_ = raw(t, db, func(any) error { panic("in Raw") })
+			}()
+			tr.stats("after a panic", db)
+		})
+	})
+}
+
+func TestPgxCopiesThroughUnwrap(t *testing.T) {
+	s := pgxSubject
+	same(t, s, s.dsn(t), func(t *testing.T, db *sql.DB, tr *transcript) {
+		defer table(t, db, tr, "copied")()
+		ctx := t.Context()
+		copied := func(rows [][]any) error {
+			return raw(t, db, func(c any) error {
+				n, err := c.(*stdlib.Conn).Conn().CopyFrom(ctx, pgx.Identifier{"copied"}, []string{"name", "price"}, pgx.CopyFromRows(rows))
+				tr.note("copied", n)
+				return err
+			})
+		}
+		tr.note("copy", copied([][]any{{"a", 1}, {"b", 2}, {"c", nil}}))
+		tr.note("copy a duplicate", copied([][]any{{"d", 1}, {"a", 2}}))
+		tr.note("batch", raw(t, db, func(c any) error {
+			b := &pgx.Batch{}
+			b.Queue("SELECT COUNT(*) FROM copied")
+			b.Queue("UPDATE copied SET note = 'x'")
+			return c.(*stdlib.Conn).Conn().SendBatch(ctx, b).Close()
+		}))
+		tr.query(ctx, "what is there", db, "SELECT * FROM copied ORDER BY id")
+	})
+}
+
+func TestPqCopiesInATransaction(t *testing.T) {
+	s := pqSubject
+	same(t, s, s.dsn(t), func(t *testing.T, db *sql.DB, tr *transcript) {
+		defer table(t, db, tr, "copied")()
+		ctx := t.Context()
+		copied := func(names ...string) {
+			tx, err := db.BeginTx(ctx, nil)
+			if err != nil {
+				t.Fatal(err)
+			}
+			stmt, err := tx.PrepareContext(ctx, pq.CopyIn("copied", "name", "price")) //nolint:staticcheck // programs still use it
+			tr.note("prepare", err)
+			if err != nil {
+				t.Fatal(err)
+			}
+			for i, name := range names {
+				_, err := stmt.ExecContext(ctx, name, i)
+				tr.note("a row", err)
+			}
+			r, err := stmt.ExecContext(ctx)
+			tr.result("flush", r, err)
+			tr.note("close", stmt.Close())
+			tr.note("commit", tx.Commit())
+		}
+		copied("a", "b", "c")
+		copied("d", "a")
+		_, err := db.PrepareContext(ctx, "COPY copied (name) FROM STDIN")
+		tr.note("without a transaction", err)
+		tr.query(ctx, "what is there", db, "SELECT * FROM copied ORDER BY id")
+	})
+}
+
+func TestPqNoticesArriveThroughUnwrap(t *testing.T) {
+	s := pqSubject
+	same(t, s, s.dsn(t), func(t *testing.T, db *sql.DB, tr *transcript) {
+		ctx := t.Context()
+		conn, err := db.Conn(ctx)
+		if err != nil {
+			t.Fatal(err)
+		}
+		tr.note("set the handler", conn.Raw(func(c any) error {
+			pq.SetNoticeHandler(otelpool.Unwrap(c).(driver.Conn), func(e *pq.Error) { tr.note("notice", e) })
+			return nil
+		}))
+		tr.exec(ctx, "raise", conn, "DO $$ BEGIN RAISE NOTICE 'heard'; END $$")
+		tr.note("close", conn.Close())
+	})
+}
+
+func TestAConnectorOfPqThatHandlesNoticesIsWrapped(t *testing.T) {
+	s := pqSubject
+	var heard []string
+	s.connect = func(dsn string) (driver.Connector, error) {
+		c, err := pq.NewConnector(dsn)
+		if err != nil {
+			return nil, err
+		}
+		return pq.ConnectorWithNoticeHandler(c, func(e *pq.Error) { heard = append(heard, e.Message) }), nil
+	}
+	same(t, s, s.dsn(t), func(t *testing.T, db *sql.DB, tr *transcript) {
+		tr.exec(t.Context(), "raise", db, "DO $$ BEGIN RAISE NOTICE 'heard'; END $$")
+	}, "OpenDB", "NewConnector")
+	if len(heard) != 2 {
+		t.Errorf("heard %q, want one notice of each wrapped pool", heard)
+	}
+}
+
+func TestMySQLResultsComeThroughRaw(t *testing.T) {
+	s := mysqlSubject
+	same(t, s, s.dsn(t, "multiStatements=true"), func(t *testing.T, db *sql.DB, tr *transcript) {
+		defer table(t, db, tr, "several")()
+		statements := "INSERT INTO several (name) VALUES ('a'), ('b'); UPDATE several SET note = 'x'; INSERT INTO several (name) VALUES ('c')"
+		all := func(step string, r driver.Result, err error) {
+			if err != nil {
+				t.Fatal(err)
+			}
+			of := r.(mysql.Result)
+			tr.note(step, of.AllLastInsertIds(), of.AllRowsAffected())
+		}
+		tr.note("unwrapped", raw(t, db, func(c any) error {
+			r, err := c.(driver.ExecerContext).ExecContext(t.Context(), statements, nil)
+			all("results", r, err)
+			return nil
+		}))
+		tr.exec(t.Context(), "delete", db, "DELETE FROM several")
+
+		// What asks for a standard interface need not know otelpool.
+		conn, err := db.Conn(t.Context())
+		if err != nil {
+			t.Fatal(err)
+		}
+		tr.note("as it is", conn.Raw(func(c any) error {
+			r, err := c.(driver.ExecerContext).ExecContext(t.Context(), statements, nil)
+			all("results", r, err)
+			return nil
+		}))
+		tr.note("close", conn.Close())
+	})
+}
+
+func TestMySQLLoadsDataFromTheProgram(t *testing.T) {
+	s := mysqlSubject
+	mysql.RegisterReaderHandler("dbtest", func() io.Reader { return strings.NewReader("a\t1\nb\t2\nc\t3\n") })
+	defer mysql.DeregisterReaderHandler("dbtest")
+	same(t, s, s.dsn(t), func(t *testing.T, db *sql.DB, tr *transcript) {
+		defer table(t, db, tr, "loaded")()
+		tr.exec(t.Context(), "load", db, "LOAD DATA LOCAL INFILE 'Reader::dbtest' INTO TABLE loaded (name, price)")
+		tr.exec(t.Context(), "load from nowhere", db, "LOAD DATA LOCAL INFILE 'Reader::nowhere' INTO TABLE loaded (name, price)")
+		tr.query(t.Context(), "what is there", db, "SELECT * FROM loaded ORDER BY id")
+	})
+}
+
+func TestSQLiteBacksUpThroughUnwrap(t *testing.T) {
+	s := sqliteSubject
+	same(t, s, s.dsn(t), func(t *testing.T, db *sql.DB, tr *transcript) {
+		defer table(t, db, tr, "saved")()
+		tr.exec(t.Context(), "insert", db, "INSERT INTO saved (name) VALUES ('a'), ('b')")
+		to := filepath.Join(t.TempDir(), "backup.db")
+		tr.note("back up", raw(t, db, func(c any) error {
+			b, err := c.(interface {
+				NewBackup(string) (*sqlite.Backup, error)
+			}).NewBackup(to)
+			if err != nil {
+				return err
+			}
+			more, err := b.Step(-1)
+			tr.note("step", more, err)
+			return b.Finish()
+		}))
+		saved := s.bare(t, "file:"+to)
+		tr.query(t.Context(), "the backup", saved, "SELECT name FROM saved ORDER BY id")
+
+		tr.note("serialize", raw(t, db, func(c any) error {
+			image, err := c.(interface{ Serialize() ([]byte, error) }).Serialize()
+			tr.note("image", len(image) > 0)
+			return err
+		}))
+		var commits int
+		conn, err := db.Conn(t.Context())
+		if err != nil {
+			t.Fatal(err)
+		}
+		tr.note("hook", conn.Raw(func(c any) error {
+			otelpool.Unwrap(c).(sqlite.HookRegisterer).RegisterCommitHook(func() int32 { commits++; return 0 })
+			return nil
+		}))
+		tr.exec(t.Context(), "insert", conn, "INSERT INTO saved (name) VALUES ('c')")
+		tr.note("commits", commits)
+		tr.note("close", conn.Close())
+	})
+}
+
+func TestARawConnectionOfTheOldKindStillRuns(t *testing.T) {
+	each(t, subjects, func(t *testing.T, s subject) {
+		same(t, s, s.dsn(t), func(t *testing.T, db *sql.DB, tr *transcript) {
+			conn, err := db.Conn(t.Context())
+			if err != nil {
+				t.Fatal(err)
+			}
+			tr.note("raw", conn.Raw(func(c any) error {
+				stmt, err := c.(driver.Conn).Prepare("SELECT 1")
+				if err != nil {
+					return err
+				}
+				rows, err := stmt.(driver.StmtQueryContext).QueryContext(context.WithoutCancel(t.Context()), nil)
+				if err != nil {
+					return err
+				}
+				values := make([]driver.Value, len(rows.Columns()))
+				tr.note("columns", len(values), rows.Next(values), values[0])
+				return errors.Join(rows.Close(), stmt.Close())
+			}))
+			tr.query(t.Context(), "it is whole", conn, "SELECT 2")
+			tr.note("close", conn.Close())
+		}, "Open", "OpenDB")
+	})
+}

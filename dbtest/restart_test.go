@@ -1,0 +1,144 @@
+package dbtest_test
+
+import (
+	"context"
+	"database/sql"
+	"errors"
+	"sync"
+	"sync/atomic"
+	"testing"
+	"time"
+
+	"github.com/otelpool/otelpool/dbtest/server"
+)
+
+// worker is a part of a program that goes on whatever its database does.
+type worker struct {
+	succeeded, failed atomic.Int64
+}
+
+func (w *worker) run(t *testing.T, s subject, db *sql.DB, stop <-chan struct{}) {
+	for n := int64(0); ; n++ {
+		select {
+		case <-stop:
+			return
+		default:
+		}
+		if err := s.round(t.Context(), db, n); err != nil {
+			if errors.Is(err, errWrong) {
+				t.Error(err)
+			}
+			w.failed.Add(1)
+			time.Sleep(time.Millisecond) // leave the server the processor to start with
+			continue
+		}
+		w.succeeded.Add(1)
+	}
+}
+
+var errWrong = errors.New("the database answers something else")
+
+// round is one piece of work: a query, and now and then a transaction.
+func (s subject) round(ctx context.Context, db *sql.DB, n int64) error {
+	ctx, cancel := context.WithTimeout(ctx, 30*time.Second)
+	defer cancel()
+	var back int64
+	if n%3 > 0 {
+		err := db.QueryRowContext(ctx, s.sql("SELECT CAST(? AS DECIMAL)"), n).Scan(&back)
+		if err == nil && back != n {
+			err = errWrong
+		}
+		return err
+	}
+	tx, err := db.BeginTx(ctx, nil)
+	if err != nil {
+		return err
+	}
+	defer func() { _ = tx.Rollback() }() // after a commit it does nothing
+	if err := tx.QueryRowContext(ctx, "SELECT 1").Scan(&back); err != nil {
+		return err
+	}
+	return tx.Commit()
+}
+
+func TestThePoolRecoversFromRestartsUnderLoadAndItsBooksBalance(t *testing.T) {
+	starts := map[string]func(testing.TB, ...string) *server.Instance{
+		"mysql": server.MariaDB, "postgresql": server.PostgreSQL,
+	}
+	each(t, served, func(t *testing.T, s subject) {
+		in := starts[s.system](t)
+		to := newTold()
+		db := s.wrapped(t, in.DSN(), to)
+		db.SetMaxOpenConns(6)
+		db.SetMaxIdleConns(3)
+
+		workers := make([]worker, 4)
+		stop := make(chan struct{})
+		var running sync.WaitGroup
+		for i := range workers {
+			running.Go(func() { workers[i].run(t, s, db, stop) })
+		}
+		defer running.Wait()
+		halt := sync.OnceFunc(func() { close(stop) })
+		defer halt()
+
+		// more waits until each worker has made some more of the counted.
+		more := func(what string, counted func(*worker) *atomic.Int64) {
+			t.Helper()
+			var before [4]int64
+			for i := range workers {
+				before[i] = counted(&workers[i]).Load()
+			}
+			until(t, what, func() bool {
+				for i := range workers {
+					if counted(&workers[i]).Load() < before[i]+5 {
+						return false
+					}
+				}
+				return true
+			})
+		}
+		succeeded := func(w *worker) *atomic.Int64 { return &w.succeeded }
+		failed := func(w *worker) *atomic.Int64 { return &w.failed }
+
+		more("the workers work", succeeded)
+		for _, end := range []struct {
+			name string
+			f    func() error
+		}{{"stop", in.Stop}, {"crash", in.Kill}} {
+			if err := end.f(); err != nil {
+				t.Fatal(err)
+			}
+			more("each worker notices the "+end.name, failed)
+			if err := in.Start(); err != nil {
+				t.Fatal(err)
+			}
+			more("each worker works after the "+end.name, succeeded)
+		}
+		halt()
+		running.Wait()
+
+		atRest(t, db)
+		to.balance(t, db)
+		var held int64
+		for i := range workers {
+			held += workers[i].succeeded.Load()
+		}
+		snap := inspect(t, db)
+		if acquired := sum(snap.Acquired); acquired < held {
+			t.Errorf("%d acquires for %d successes", acquired, held)
+		}
+		dials := by(to.metrics(t)["db.client.connection.create_time"], "error.type")
+		if int64(dials[""]) != snap.Opened || len(dials) < 2 {
+			t.Errorf("dials by error are %v, %d connections were opened", dials, snap.Opened)
+		}
+		if err := db.Close(); err != nil {
+			t.Error(err)
+		}
+		to.balance(t, db)
+		if snap := inspect(t, db); snap.Open != 0 {
+			t.Errorf("%d are open after Close", snap.Open)
+		}
+		t.Logf("opened %d, closed %v, retried %v, acquired %v, dials %v", snap.Opened, snap.Closed, snap.Retries, snap.Acquired, dials)
+	})
+}

@@ -1,0 +1,98 @@
+package server
+
+import (
+	"errors"
+	"os"
+	"os/exec"
+	"runtime"
+	"strings"
+	"time"
+)
+
+// process is a running server program.
+type process struct {
+	os    *os.Process
+	ended chan struct{} // closed when the program has ended
+	err   error         // how it ended; set before ended is closed
+}
+
+// start runs a command line in a folder, its output appended to a log file.
+// onOrphan is the signal that it gets when this process ends first.
+func start(line []string, dir, log string, as account, onOrphan os.Signal) (*process, error) {
+	out, err := os.OpenFile(log, os.O_CREATE|os.O_APPEND|os.O_WRONLY, 0o600)
+	if err != nil {
+		return nil, err
+	}
+	defer out.Close()
+	cmd := command(line, dir, as)
+	// A file and not a writer: Wait would wait for a pipe that the server's
+	// own processes hold open.
+	cmd.Stdout, cmd.Stderr = out, out
+	orphaned(cmd, onOrphan)
+
+	p := &process{ended: make(chan struct{})}
+	started := make(chan error)
+	go func() {
+		// The kernel takes the end of the thread that started the server for
+		// the end of its parent. This one lives as long as the server.
+		runtime.LockOSThread()
+		defer runtime.UnlockOSThread()
+		if err := cmd.Start(); err != nil {
+			started <- err
+			return
+		}
+		p.os = cmd.Process
+		started <- nil
+		p.err = cmd.Wait()
+		close(p.ended)
+	}()
+	if err := <-started; err != nil {
+		return nil, err
+	}
+	return p, nil
+}
+
+func (p *process) running() bool {
+	select {
+	case <-p.ended:
+		return false
+	default:
+		return true
+	}
+}
+
+// end sends the signal and waits for the program to end. How it ended is not
+// an error, but that it did not is.
+func (p *process) end(sig os.Signal) error {
+	if err := p.os.Signal(sig); err != nil && !errors.Is(err, os.ErrProcessDone) {
+		return err
+	}
+	select {
+	case <-p.ended:
+		return nil
+	case <-time.After(patience):
+	}
+	err := p.os.Kill()
+	<-p.ended
+	return errors.Join(errors.New("did not end in time and was killed"), err)
+}
+
+// run runs a command line to its end and returns what it wrote.
+func run(line []string, dir string, as account) (string, error) {
+	out, err := command(line, dir, as).CombinedOutput()
+	return string(out), err
+}
+
+func command(line []string, dir string, as account) *exec.Cmd {
+	cmd := exec.Command(line[0], line[1:]...)
+	cmd.Dir = dir
+	// The environment of a developer's machine may point at their own server.
+	for _, kv := range os.Environ() {
+		if !strings.HasPrefix(kv, "PG") && !strings.HasPrefix(kv, "MYSQL_") && !strings.HasPrefix(kv, "LC_") {
+			cmd.Env = append(cmd.Env, kv)
+		}
+	}
+	cmd.Env = append(cmd.Env, "LC_ALL=C")
+	as.assume(cmd)
+	return cmd
+}

@@ -1,0 +1,428 @@
+package dbtest_test
+
+import (
+	"context"
+	"database/sql"
+	"database/sql/driver"
+	"fmt"
+	"maps"
+	"slices"
+	"strings"
+	"testing"
+
+	"go.opentelemetry.io/otel/attribute"
+	"go.opentelemetry.io/otel/codes"
+	"go.opentelemetry.io/otel/trace"
+
+	"github.com/otelpool/otelpool"
+)
+
+// program uses a database in all the ways that are told, and fails twice. It
+// notes its own steps nowhere: see operationsOf for what is told of it.
+func program(ctx context.Context, t *testing.T, s subject, db *sql.DB) {
+	t.Helper()
+	must := func(err error) {
+		t.Helper()
+		if err != nil {
+			t.Fatal(err)
+		}
+	}
+	exec := func(on execer, statement string, args ...any) {
+		t.Helper()
+		_, err := on.ExecContext(ctx, s.sql(statement), args...)
+		must(err)
+	}
+	must(db.PingContext(ctx))
+	exec(db, "DROP TABLE IF EXISTS told")
+	exec(db, "CREATE TABLE told ("+s.table+")")
+	exec(db, "INSERT INTO told (name) VALUES (?)", "a")
+	must(db.QueryRowContext(ctx, "SELECT name FROM told").Scan(new(string)))
+
+	stmt, err := db.PrepareContext(ctx, s.sql("SELECT id FROM told WHERE name = ?"))
+	must(err)
+	must(stmt.QueryRowContext(ctx, "a").Scan(new(int)))
+	must(stmt.Close())
+
+	tx, err := db.BeginTx(ctx, nil)
+	must(err)
+	exec(tx, "UPDATE told SET note = 'b'")
+	must(tx.Commit())
+	tx, err = db.BeginTx(ctx, nil)
+	must(err)
+	must(tx.Rollback())
+
+	if _, err := db.ExecContext(ctx, "INSERT INTO told (name) VALUES ('a')"); err == nil {
+		t.Error("a duplicate is accepted")
+	}
+	if _, err := db.ExecContext(ctx, s.sql("INSERT INTO told (name) VALUES (?)"), "a"); err == nil {
+		t.Error("a duplicate is accepted")
+	}
+	if rows, err := db.QueryContext(ctx, "SELECT name FROM nowhere"); err == nil {
+		t.Error("a table is found that is not there", rows.Close())
+	}
+	exec(db, "DROP TABLE told")
+}
+
+// failures are the error types of the program's two failures: a duplicate, and
+// a table that is not there. The codes of MySQL and SQLite are for an adapter
+// to know.
+var failures = map[string][2]string{
+	"mysql":    {"*mysql.MySQLError", "*mysql.MySQLError"},
+	"pgx":      {"23505", "42P01"},
+	"postgres": {"23505", "42P01"},
+	"sqlite":   {"*sqlite.Error", "*sqlite.Error"},
+}
+
+// operationsOf is what is told of the program, in the order of the ends.
+func operationsOf(s subject) []string {
+	duplicate, absent := failures[s.driver][0], failures[s.driver][1]
+	ops := []string{"connect", "ping", "exec", "exec"}
+	// go-sql-driver/mysql declines arguments, so database/sql prepares: within
+	// the one operation that the program asked for.
+	if s.driver == "mysql" {
+		ops = append(ops, "prepare")
+	}
+	ops = append(
+		ops, "exec", "query", "prepare", "query",
+		"begin", "exec", "commit", "begin", "rollback",
+		"exec!"+duplicate,
+	)
+	if s.driver == "mysql" {
+		ops = append(ops, "prepare")
+	}
+	return append(ops, "exec!"+duplicate, "query!"+absent, "exec")
+}
+
+func TestEachOperationIsToldOnce(t *testing.T) {
+	each(t, subjects, func(t *testing.T, s subject) {
+		to := newTold()
+		db := s.wrapped(t, s.dsn(t), to, otelpool.WithHoldSpanThreshold(-1), otelpool.WithPoolName("told"))
+		ctx, caller := to.caller(t.Context())
+		program(ctx, t, s, db)
+		caller.End()
+
+		want := operationsOf(s)
+		if got := to.operations(); !slices.Equal(got, want) {
+			t.Errorf("spans\n got %v\nwant %v", got, want)
+		}
+
+		spans := map[trace.SpanID]string{caller.SpanContext().SpanID(): "caller"}
+		for _, span := range to.spans.Started() {
+			spans[span.SpanContext().SpanID()] = span.Name()
+		}
+		counts := map[string]float64{}
+		for _, span := range to.ended() {
+			op := span.Name()
+			if op != "connect" {
+				counts[op]++
+			}
+			if span.SpanKind() != trace.SpanKindClient || spanAttr(span, "db.system.name") != s.system ||
+				spanAttr(span, "db.client.connection.pool.name") != "told" {
+				t.Errorf("span %s is of kind %v, with %v", span.Name(), span.SpanKind(), span.Attributes())
+			}
+			parent := spans[span.Parent().SpanID()]
+			if parent != "caller" && (op != "prepare" || parent != "exec") {
+				t.Errorf("span %s is below %q", span.Name(), parent)
+			}
+			typ, code := spanAttr(span, "error.type"), spanAttr(span, "db.response.status_code")
+			status := codes.Unset
+			if typ != "" {
+				status = codes.Error
+			}
+			if span.Status().Code != status || span.Status().Description != "" {
+				t.Errorf("span %s with error.type %q has status %v", span.Name(), typ, span.Status())
+			}
+			if s.system == "postgresql" && code != typ || s.system != "postgresql" && code != "" {
+				t.Errorf("span %s with error.type %q has code %q", span.Name(), typ, code)
+			}
+		}
+
+		durations := to.metrics(t)["db.client.operation.duration"]
+		if got := by(durations, "otelpool.operation"); !maps.Equal(got, counts) {
+			t.Errorf("durations\n got %v\nwant %v", got, counts)
+		}
+		failed := map[string]float64{}
+		for _, op := range want {
+			_, typ, _ := strings.Cut(op, "!")
+			failed[typ]++
+		}
+		failed[""]-- // connect has a metric of its own
+		if got := by(durations, "error.type"); !maps.Equal(got, failed) {
+			t.Errorf("durations by error\n got %v\nwant %v", got, failed)
+		}
+		to.balance(t, db)
+	})
+}
+
+func TestEachAcquireAndReleaseIsAnEventOfItsCaller(t *testing.T) {
+	each(t, subjects, func(t *testing.T, s subject) {
+		to := newTold()
+		db := s.wrapped(t, s.dsn(t), to)
+		ctx, caller := to.caller(t.Context())
+		program(ctx, t, s, db)
+		caller.End()
+		acquires := sum(inspect(t, db).Acquired)
+		want := map[string]int64{"otelpool.connection.acquired": acquires, "otelpool.connection.released": acquires}
+		got := map[string]int64{}
+		for _, span := range to.spans.Ended() {
+			for _, e := range span.Events() {
+				got[e.Name]++
+				if span.Name() != "caller" {
+					t.Errorf("event %s on span %s", e.Name, span.Name())
+				}
+			}
+		}
+		if !maps.Equal(got, want) {
+			t.Errorf("events\n got %v\nwant %v", got, want)
+		}
+	})
+}
+
+func TestMetricsHaveTheAttributesOfTheirDefinition(t *testing.T) {
+	const (
+		name   = attribute.Key("db.client.connection.pool.name")
+		system = attribute.Key("db.system.name")
+		op     = attribute.Key("otelpool.operation")
+		typ    = attribute.Key("error.type")
+	)
+	want := map[string][]string{
+		"db.client.operation.duration":  {fmt.Sprint(name, system, op), fmt.Sprint(name, system, typ, op)},
+		"db.client.connection.use_time": {fmt.Sprint(name)},
+		"otelpool.connection.acquired":  {fmt.Sprint(name, "otelpool.source")},
+		"otelpool.connection.closed":    {fmt.Sprint(name, "otelpool.reason")},
+		"db.client.connection.count":    {fmt.Sprint(name, "db.client.connection.state")},
+		"otelpool.connection.held":      {fmt.Sprint(name, "otelpool.phase")},
+		"db.client.connection.max":      {fmt.Sprint(name)},
+		"otelpool.connection.peak":      {fmt.Sprint(name)},
+		"otelpool.connection.retries":   {fmt.Sprint(name, typ)},
+	}
+	each(t, served, func(t *testing.T, s subject) {
+		admin := s.bare(t, s.dsn(t))
+		to := newTold()
+		db := s.wrapped(t, s.dsn(t), to)
+		db.SetMaxOpenConns(5)
+		program(t.Context(), t, s, db)
+		err := raw(t, db, func(any) error { return sql.ErrNoRows })
+		if err == nil {
+			t.Error("Raw loses the error")
+		}
+		// A killed connection, for a retry. If the end of the session arrives
+		// after the next statement was sent, the caller sees it: once more then.
+		until(t, "a lost connection is replaced without a word", func() bool {
+			losses[0].lose(t, admin, s, db)
+			_, _ = db.ExecContext(t.Context(), "SELECT 1")
+			return s.driver == "postgres" || sum(inspect(t, db).Retries) > 0
+		})
+		got := map[string][]string{}
+		for metric, points := range to.metrics(t) {
+			for _, p := range points {
+				var keys []any
+				for _, a := range p.attrs.ToSlice() {
+					keys = append(keys, a.Key)
+				}
+				if k := fmt.Sprint(keys...); !slices.Contains(got[metric], k) {
+					got[metric] = append(got[metric], k)
+				}
+			}
+		}
+		for metric, keys := range want {
+			if s.driver == "postgres" && metric == "otelpool.connection.retries" {
+				continue // lib/pq finds out with a statement, which the caller has to repeat
+			}
+			g := got[metric]
+			slices.Sort(g)
+			slices.Sort(keys)
+			if !slices.Equal(g, keys) {
+				t.Errorf("%s\n got %v\nwant %v", metric, g, keys)
+			}
+		}
+	})
+}
+
+func TestNothingThatIsToldHoldsAnArgumentOrAnErrorText(t *testing.T) {
+	const secret = "tulipbulb7391"
+	each(t, subjects, func(t *testing.T, s subject) {
+		to := newTold()
+		db := s.wrapped(t, s.dsn(t), to, otelpool.WithHoldSpanThreshold(0))
+		ctx, caller := to.caller(t.Context())
+		tr := &transcript{s: s}
+		defer table(t, db, tr, "secrets")()
+
+		tr.exec(ctx, "insert", db, "INSERT INTO secrets (name) VALUES (?)", secret)
+		tr.exec(ctx, "in the text", db, "INSERT INTO secrets (name) VALUES ('"+secret+"2')")
+		tr.exec(ctx, "duplicate", db, "INSERT INTO secrets (name) VALUES (?)", secret)
+		tr.exec(ctx, "duplicate in the text", db, "INSERT INTO secrets (name) VALUES ('"+secret+"')")
+		tr.query(ctx, "query", db, "SELECT name FROM secrets WHERE name = ?", secret)
+		tr.query(ctx, "no such column", db, "SELECT "+secret+" FROM secrets")
+		tr.exec(ctx, "no statement", db, secret)
+		stmt, err := db.PrepareContext(ctx, tr.s.sql("SELECT name FROM secrets WHERE name = ?"))
+		if err != nil {
+			t.Fatal(err)
+		}
+		rows, err := stmt.QueryContext(ctx, secret)
+		tr.rows("query of a statement", rows, err)
+		tr.note("close", stmt.Close())
+		tx, err := db.BeginTx(ctx, nil)
+		if err != nil {
+			t.Fatal(err)
+		}
+		tr.exec(ctx, "in a transaction", tx, "UPDATE secrets SET note = ?", secret)
+		tr.note("rollback", tx.Rollback())
+		func() {
+			defer func() { _ = recover() }()
+			_ = raw(t, db, func(any) error { panic(secret) })
+		}()
+		_ = raw(t, db, func(any) error { return fmt.Errorf("%s: %w", secret, sql.ErrNoRows) })
+		caller.End()
+
+		if !strings.Contains(strings.Join(tr.lines, "\n"), secret) {
+			t.Error("the program itself never saw the secret")
+		}
+		if text := to.everything(t); strings.Contains(text, secret) {
+			for line := range strings.Lines(text) {
+				if strings.Contains(line, secret) {
+					t.Errorf("told: %s", line)
+				}
+			}
+		}
+		if len(to.ended()) < 10 {
+			t.Errorf("only %d spans were told", len(to.ended()))
+		}
+	})
+}
+
+func TestNothingThatIsToldOfAFailedDialHoldsTheDSN(t *testing.T) {
+	const secret = "tulipbulb7391"
+	each(t, served, func(t *testing.T, s subject) {
+		dsn := strings.Replace(s.dsn(t), "root@", secret+":"+secret+"@", 1)
+		dsn = strings.Replace(dsn, "/postgres?", "/"+secret+"?", 1)
+		to := newTold()
+		db := s.wrapped(t, dsn, to)
+		err := db.PingContext(t.Context())
+		if err == nil || !strings.Contains(err.Error(), secret) {
+			t.Fatalf("the server answers %v, which does not show the secret", err)
+		}
+		if got, want := to.operations(), []string{"connect!" + typeOf(err)}; !slices.Equal(got, want) {
+			t.Errorf("spans are %v, want %v", got, want)
+		}
+		if text := to.everything(t); strings.Contains(text, secret) {
+			t.Errorf("told:\n%s", text)
+		}
+		to.balance(t, db)
+	})
+}
+
+func TestACallerThatHangsUpIsNoFaultOfTheDatabase(t *testing.T) {
+	each(t, subjects, func(t *testing.T, s subject) {
+		admin := s.bare(t, s.dsn(t))
+		for _, c := range []struct {
+			why    error
+			typ    string
+			status codes.Code
+		}{
+			{context.Canceled, "canceled", codes.Unset},
+			{context.DeadlineExceeded, "deadline_exceeded", codes.Error},
+		} {
+			to := newTold()
+			db := s.wrapped(t, s.dsn(t), to, otelpool.WithHoldSpanThreshold(-1))
+			statement, running := s.long(t, admin)
+			ctx := newLapse(t.Context(), c.why)
+			go func() {
+				running()
+				ctx.end()
+			}()
+			if _, err := db.ExecContext(ctx, statement); err == nil {
+				t.Error("the statement ends by itself")
+			}
+			atRest(t, db)
+			want := "exec!" + c.typ
+			if s.driver == "postgres" {
+				want = "exec!57014" // lib/pq has the server's word for it
+			}
+			spans := to.ended()
+			if got := to.operations(); !slices.Equal(got, []string{"connect", want}) {
+				t.Errorf("spans are %v, want connect and %s", got, want)
+			} else if st := spans[1].Status(); st.Code != c.status {
+				t.Errorf("after %v the status is %v, want %v", c.why, st.Code, c.status)
+			}
+			if err := db.Close(); err != nil {
+				t.Error(err)
+			}
+		}
+	})
+}
+
+func TestAConnectionTellsWhereItCameFromAndWhyItWasClosed(t *testing.T) {
+	each(t, subjects, func(t *testing.T, s subject) {
+		ctx := t.Context()
+		to := newTold()
+		db := s.wrapped(t, s.dsn(t), to)
+		db.SetMaxOpenConns(1)
+		use := func() {
+			t.Helper()
+			if err := db.PingContext(ctx); err != nil {
+				t.Fatal(err)
+			}
+			atRest(t, db)
+		}
+		acquired, closed := map[string]int64{}, map[string]int64{}
+		want := func(step string) {
+			t.Helper()
+			to.balance(t, db)
+			snap := inspect(t, db)
+			if !maps.Equal(snap.Acquired, acquired) || !maps.Equal(snap.Closed, closed) {
+				t.Errorf("%s: acquired %v, closed %v; want %v, %v", step, snap.Acquired, snap.Closed, acquired, closed)
+			}
+		}
+
+		use()
+		use()
+		acquired["new"], acquired["reused"] = 1, 1
+		want("two uses")
+
+		db.SetMaxIdleConns(-1)
+		closed["idle_count"] = 1
+		want("no idle connections")
+		use()
+		acquired["new"]++
+		closed["idle_count"]++
+		want("a use without idle connections")
+
+		// A waiter's connection is opened in the background when the one that it
+		// waits for turns out to be bad.
+		db.SetMaxIdleConns(1)
+		conn, err := db.Conn(ctx)
+		if err != nil {
+			t.Fatal(err)
+		}
+		waited := make(chan error)
+		go func() { waited <- db.PingContext(ctx) }()
+		until(t, "somebody waits", func() bool { return db.Stats().WaitCount == 1 })
+		_ = conn.Raw(func(any) error { return driver.ErrBadConn })
+		if err := <-waited; err != nil {
+			t.Error(err)
+		}
+		atRest(t, db)
+		acquired["new"]++
+		acquired["opener"]++
+		closed["bad"]++
+		want("a bad connection that somebody waits for")
+
+		db.SetConnMaxLifetime(1)
+		use()
+		// The idle connection is past its time when it is asked for, or before.
+		until(t, "the connections are past their time", func() bool { return inspect(t, db).Closed["lifetime"] == 2 })
+		acquired["new"]++
+		closed["lifetime"] = 2
+		want("a lifetime")
+
+		db.SetConnMaxLifetime(0)
+		use()
+		acquired["new"]++
+		if err := db.Close(); err != nil {
+			t.Error(err)
+		}
+		closed["pool_closed"] = 1
+		want("a closed pool")
+	})
+}

@@ -1,0 +1,163 @@
+package dbtest_test
+
+import (
+	"database/sql"
+	"database/sql/driver"
+	"path/filepath"
+	"strconv"
+	"strings"
+	"testing"
+
+	"github.com/go-sql-driver/mysql"
+	"github.com/jackc/pgx/v5"
+	"github.com/jackc/pgx/v5/stdlib"
+	"github.com/lib/pq"
+	"modernc.org/sqlite"
+
+	"github.com/otelpool/otelpool/dbtest/server"
+)
+
+// A subject is a driver, the database behind it, and how the two say what the
+// scripts ask for.
+type subject struct {
+	driver string // as registered with database/sql
+	system string // db.system.name
+
+	// server is nil for a database that is a file.
+	server *server.Shared
+
+	// connect makes from a DSN what a program hands to sql.OpenDB.
+	connect func(dsn string) (driver.Connector, error)
+
+	// numbered is set where the placeholders are $1, $2 and not ?.
+	numbered bool
+
+	// table is the body of CREATE TABLE for the scripts: id counts up by
+	// itself, name is unique, and the rest may be null.
+	table string
+
+	// session is the statement that tells the server's number of the session,
+	// kill the one that ends the session of a number, sessions the one that
+	// counts the sessions of a number. The number goes into their text.
+	session, kill, sessions string
+
+	// hurry is the statement that has the server end its session as soon as it
+	// can, if nothing follows.
+	hurry string
+
+	// sleep is a statement, but for a number in it, that runs for longer than
+	// any test; sleeping is the one that counts the sessions that are at it.
+	sleep, sleeping string
+}
+
+var mysqlSubject = subject{
+	driver:  "mysql",
+	system:  "mysql",
+	server:  mariadb,
+	connect: func(dsn string) (driver.Connector, error) { return mysql.MySQLDriver{}.OpenConnector(dsn) },
+	table: `id BIGINT AUTO_INCREMENT PRIMARY KEY, name VARCHAR(40) NOT NULL UNIQUE, note TEXT,
+		price DECIMAL(10,2), at DATETIME(6), data VARBINARY(40), ok BOOLEAN`,
+	session:  "SELECT CONNECTION_ID()",
+	kill:     "KILL %d",
+	sessions: "SELECT COUNT(*) FROM information_schema.processlist WHERE id = %d",
+	hurry:    "SET SESSION wait_timeout = 1",
+	sleep:    "SELECT SLEEP(600) /* %d */",
+	sleeping: "SELECT COUNT(*) FROM information_schema.processlist WHERE state = 'User sleep' AND info LIKE ?",
+}
+
+var pgxSubject = subject{
+	driver: "pgx",
+	system: "postgresql",
+	server: postgres,
+	connect: func(dsn string) (driver.Connector, error) {
+		cfg, err := pgx.ParseConfig(dsn)
+		if err != nil {
+			return nil, err
+		}
+		return stdlib.GetConnector(*cfg), nil
+	},
+	numbered: true,
+	table: `id BIGSERIAL PRIMARY KEY, name VARCHAR(40) NOT NULL UNIQUE, note TEXT,
+		price NUMERIC(10,2), at TIMESTAMPTZ, data BYTEA, ok BOOLEAN`,
+	session:  "SELECT pg_backend_pid()",
+	kill:     "SELECT pg_terminate_backend(%d)",
+	sessions: "SELECT COUNT(*) FROM pg_stat_activity WHERE pid = %d",
+	hurry:    "SET idle_session_timeout = 1",
+	sleep:    "SELECT pg_sleep(600) /* %d */",
+	sleeping: "SELECT COUNT(*) FROM pg_stat_activity WHERE wait_event = 'PgSleep' AND query LIKE ?",
+}
+
+var pqSubject = func() subject {
+	s := pgxSubject
+	s.driver = "postgres"
+	s.connect = func(dsn string) (driver.Connector, error) { return pq.NewConnector(dsn) }
+	return s
+}()
+
+var sqliteSubject = subject{
+	driver:  "sqlite",
+	system:  "sqlite",
+	connect: sqlite.NewConnector,
+	table: `id INTEGER PRIMARY KEY AUTOINCREMENT, name VARCHAR(40) NOT NULL UNIQUE, note TEXT,
+		price DECIMAL(10,2), at DATETIME, data BLOB, ok BOOLEAN`,
+	sleep: `WITH RECURSIVE n(i) AS (SELECT dbtest_running(%d) UNION ALL SELECT i + 1 FROM n WHERE i < 1000000000000)
+		SELECT MAX(i) FROM n`,
+}
+
+// subjects are all drivers, and served those whose database is a server.
+var (
+	subjects = []subject{mysqlSubject, pgxSubject, pqSubject, sqliteSubject}
+	served   = []subject{mysqlSubject, pgxSubject, pqSubject}
+)
+
+// each runs a test once per subject.
+func each(t *testing.T, of []subject, f func(*testing.T, subject)) {
+	for _, s := range of {
+		t.Run(s.driver, func(t *testing.T) { f(t, s) })
+	}
+}
+
+// dsn is the data source name of the subject's shared server, or of a file of
+// the test, with the given key=value parameters.
+func (s subject) dsn(tb testing.TB, params ...string) string {
+	tb.Helper()
+	if s.server == nil {
+		params = append(params, "_pragma=busy_timeout(60000)", "_pragma=journal_mode(WAL)")
+		return "file:" + filepath.Join(tb.TempDir(), "x.db") + "?" + strings.Join(params, "&")
+	}
+	if s.driver == "mysql" {
+		params = append(params, "parseTime=true")
+	}
+	return s.server.Instance(tb).DSN(params...)
+}
+
+// sql writes a statement's placeholders as the database does. The statements
+// of the scripts have no other question marks.
+func (s subject) sql(statement string) string {
+	if !s.numbered {
+		return statement
+	}
+	var b strings.Builder
+	n := 0
+	for _, c := range statement {
+		if c != '?' {
+			b.WriteRune(c)
+			continue
+		}
+		n++
+		b.WriteByte('$')
+		b.WriteString(strconv.Itoa(n))
+	}
+	return b.String()
+}
+
+// bare opens the driver as if there were no otelpool, until the test ends.
+func (s subject) bare(tb testing.TB, dsn string) *sql.DB {
+	tb.Helper()
+	db, err := sql.Open(s.driver, dsn)
+	if err != nil {
+		tb.Fatal(err)
+	}
+	tb.Cleanup(func() { _ = db.Close() }) // a second one, mostly
+	return db
+}

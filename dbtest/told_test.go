@@ -1,0 +1,270 @@
+package dbtest_test
+
+import (
+	"context"
+	"database/sql"
+	"fmt"
+	"maps"
+	"slices"
+	"strings"
+	"testing"
+
+	"go.opentelemetry.io/otel/attribute"
+	sdkmetric "go.opentelemetry.io/otel/sdk/metric"
+	"go.opentelemetry.io/otel/sdk/metric/metricdata"
+	sdktrace "go.opentelemetry.io/otel/sdk/trace"
+	"go.opentelemetry.io/otel/sdk/trace/tracetest"
+	"go.opentelemetry.io/otel/trace"
+
+	"github.com/otelpool/otelpool"
+)
+
+// told is an SDK that keeps all that a pool tells. Every span is sampled.
+type told struct {
+	spans  *tracetest.SpanRecorder
+	traces *sdktrace.TracerProvider
+	reader *sdkmetric.ManualReader
+	meters *sdkmetric.MeterProvider
+}
+
+func newTold() *told {
+	spans := tracetest.NewSpanRecorder()
+	reader := sdkmetric.NewManualReader()
+	return &told{
+		spans:  spans,
+		traces: sdktrace.NewTracerProvider(sdktrace.WithSpanProcessor(spans)),
+		reader: reader,
+		meters: sdkmetric.NewMeterProvider(sdkmetric.WithReader(reader)),
+	}
+}
+
+func (to *told) options() []otelpool.Option {
+	return []otelpool.Option{otelpool.WithTracerProvider(to.traces), otelpool.WithMeterProvider(to.meters)}
+}
+
+// caller starts the span of a program, which is where events go.
+func (to *told) caller(ctx context.Context) (context.Context, trace.Span) {
+	return to.traces.Tracer("program").Start(ctx, "caller")
+}
+
+// point is one number of a metric: a sum, a gauge, or the count of a histogram.
+type point struct {
+	attrs attribute.Set
+	n     float64
+}
+
+// metrics collects the pool's metrics by name.
+func (to *told) metrics(tb testing.TB) map[string][]point {
+	tb.Helper()
+	points := map[string][]point{}
+	for _, m := range to.collect(tb) {
+		points[m.Name] = append(points[m.Name], pointsOf(tb, m)...)
+	}
+	return points
+}
+
+func (to *told) collect(tb testing.TB) []metricdata.Metrics {
+	tb.Helper()
+	var rm metricdata.ResourceMetrics
+	if err := to.reader.Collect(context.Background(), &rm); err != nil {
+		tb.Fatal(err)
+	}
+	var all []metricdata.Metrics
+	for _, scope := range rm.ScopeMetrics {
+		if scope.Scope.Name != otelpool.ScopeName {
+			tb.Errorf("metrics of scope %q", scope.Scope.Name)
+		}
+		all = append(all, scope.Metrics...)
+	}
+	return all
+}
+
+func pointsOf(tb testing.TB, m metricdata.Metrics) []point {
+	tb.Helper()
+	var points []point
+	switch data := m.Data.(type) {
+	case metricdata.Sum[int64]:
+		for _, p := range data.DataPoints {
+			points = append(points, point{p.Attributes, float64(p.Value)})
+		}
+	case metricdata.Sum[float64]:
+		for _, p := range data.DataPoints {
+			points = append(points, point{p.Attributes, p.Value})
+		}
+	case metricdata.Gauge[int64]:
+		for _, p := range data.DataPoints {
+			points = append(points, point{p.Attributes, float64(p.Value)})
+		}
+	case metricdata.Gauge[float64]:
+		for _, p := range data.DataPoints {
+			points = append(points, point{p.Attributes, p.Value})
+		}
+	case metricdata.Histogram[float64]:
+		for _, p := range data.DataPoints {
+			points = append(points, point{p.Attributes, float64(p.Count)})
+		}
+	default:
+		tb.Fatalf("metric %s is a %T", m.Name, m.Data)
+	}
+	return points
+}
+
+// by sums the points of a metric by the value of one attribute. Points without
+// it are under the empty string.
+func by(points []point, key attribute.Key) map[string]float64 {
+	sums := map[string]float64{}
+	for _, p := range points {
+		v, _ := p.attrs.Value(key)
+		sums[v.String()] += p.n
+	}
+	for k, n := range sums {
+		if n == 0 {
+			delete(sums, k)
+		}
+	}
+	return sums
+}
+
+// ended are the spans of the pool that have ended, in that order.
+func (to *told) ended() []sdktrace.ReadOnlySpan {
+	return slices.DeleteFunc(to.spans.Ended(), func(s sdktrace.ReadOnlySpan) bool {
+		return s.InstrumentationScope().Name != otelpool.ScopeName
+	})
+}
+
+// operations are the ended spans of the pool as "operation" or "operation!type"
+// with the error.type, in the order in which they ended.
+func (to *told) operations() []string {
+	var ops []string
+	for _, s := range to.ended() {
+		op, typ := s.Name(), spanAttr(s, "error.type")
+		if typ != "" {
+			op += "!" + typ
+		}
+		ops = append(ops, op)
+	}
+	return ops
+}
+
+func spanAttr(s sdktrace.ReadOnlySpan, key attribute.Key) string {
+	for _, a := range s.Attributes() {
+		if a.Key == key {
+			return a.Value.String()
+		}
+	}
+	return ""
+}
+
+// everything is all text of all that was told: names, attributes, events,
+// statuses and descriptions of the spans, those of the program excepted, and
+// names, attributes and exemplars of the metrics.
+func (to *told) everything(tb testing.TB) string {
+	tb.Helper()
+	var b strings.Builder
+	attrs := func(list []attribute.KeyValue) {
+		for _, a := range list {
+			fmt.Fprintf(&b, "  %s=%s\n", a.Key, a.Value.String())
+		}
+	}
+	for _, s := range to.spans.Ended() {
+		own := s.InstrumentationScope().Name == otelpool.ScopeName
+		if own {
+			fmt.Fprintf(&b, "span %s %s\n", s.Name(), s.Status().Description)
+			attrs(s.Attributes())
+		}
+		for _, e := range s.Events() {
+			fmt.Fprintf(&b, " event %s\n", e.Name)
+			attrs(e.Attributes)
+		}
+		for _, l := range s.Links() {
+			attrs(l.Attributes)
+		}
+	}
+	for _, m := range to.collect(tb) {
+		fmt.Fprintf(&b, "metric %s %s %s\n", m.Name, m.Description, m.Unit)
+		for _, p := range pointsOf(tb, m) {
+			attrs(p.attrs.ToSlice())
+		}
+		if h, ok := m.Data.(metricdata.Histogram[float64]); ok {
+			for _, p := range h.DataPoints {
+				for _, e := range p.Exemplars {
+					attrs(e.FilteredAttributes)
+				}
+			}
+		}
+	}
+	return b.String()
+}
+
+// balance checks that the books of a pool at rest are square, that they agree
+// with database/sql, and that the metrics agree with them.
+func (to *told) balance(t *testing.T, db *sql.DB) {
+	t.Helper()
+	snap, stats := inspect(t, db), db.Stats()
+	if snap.Held != 0 || snap.Dialing != 0 || stats.InUse != 0 {
+		t.Errorf("at rest %d are held, %d are dialed, %d are in use", snap.Held, snap.Dialing, stats.InUse)
+	}
+	if snap.Open != stats.OpenConnections || snap.Idle != stats.Idle || len(snap.Conns) != snap.Open {
+		t.Errorf("%d are open, %d idle, %d listed; database/sql says %d open, %d idle",
+			snap.Open, snap.Idle, len(snap.Conns), stats.OpenConnections, stats.Idle)
+	}
+	if closed := sum(snap.Closed); snap.Opened != int64(snap.Open)+closed {
+		t.Errorf("%d were opened, but %d are open and %d were closed: %v", snap.Opened, snap.Open, closed, snap.Closed)
+	}
+	for reason, counted := range map[string]int64{
+		"idle_count": stats.MaxIdleClosed, "idle_time": stats.MaxIdleTimeClosed, "lifetime": stats.MaxLifetimeClosed,
+	} {
+		if snap.Closed[reason] != counted {
+			t.Errorf("%d were closed by %s, database/sql says %d", snap.Closed[reason], reason, counted)
+		}
+	}
+
+	metrics := to.metrics(t)
+	for _, m := range []struct {
+		name string
+		key  attribute.Key
+		want map[string]int64
+	}{
+		{"otelpool.connection.acquired", "otelpool.source", snap.Acquired},
+		{"otelpool.connection.closed", "otelpool.reason", snap.Closed},
+		{"otelpool.connection.retries", "error.type", snap.Retries},
+	} {
+		got := map[string]int64{}
+		for k, n := range by(metrics[m.name], m.key) {
+			got[k] = int64(n)
+		}
+		if !maps.Equal(got, m.want) {
+			t.Errorf("%s is %v, the ledger has %v", m.name, got, m.want)
+		}
+	}
+	holds := int64(0)
+	for _, p := range metrics["db.client.connection.use_time"] {
+		holds += int64(p.n)
+	}
+	if acquired := sum(snap.Acquired); holds != acquired {
+		t.Errorf("%d holds were told, %d acquired: %v", holds, acquired, snap.Acquired)
+	}
+	for _, s := range to.spans.Started() {
+		if s.EndTime().IsZero() {
+			t.Errorf("span %s has no end", s.Name())
+		}
+	}
+}
+
+func sum(counts map[string]int64) int64 {
+	var n int64
+	for _, c := range counts {
+		n += c
+	}
+	return n
+}
+
+// inspect is the state of a pool.
+func inspect(tb testing.TB, db *sql.DB) otelpool.Snapshot {
+	tb.Helper()
+	snap, err := otelpool.Inspect(db)
+	if err != nil {
+		tb.Fatal(err)
+	}
+	return snap
+}

@@ -1,0 +1,302 @@
+package dbtest_test
+
+import (
+	"context"
+	"database/sql"
+	"database/sql/driver"
+	"errors"
+	"flag"
+	"fmt"
+	"io"
+	"net"
+	"regexp"
+	"slices"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/go-sql-driver/mysql"
+	"github.com/jackc/pgx/v5"
+	"github.com/lib/pq"
+)
+
+// A transcript is what a program got from its database, one line per step.
+// Two programs that cannot tell their databases apart have the same one.
+type transcript struct {
+	s     subject
+	lines []string
+
+	// raced is set by a script in which a race decides which connections
+	// survive, on the bare driver too. The counters are not compared then.
+	raced bool
+}
+
+// note adds a step with everything that it gave.
+func (tr *transcript) note(step string, got ...any) {
+	line := step + ":"
+	for _, v := range got {
+		line += " " + shown(v)
+	}
+	tr.lines = append(tr.lines, line)
+}
+
+// execer and queryer are what a sql.DB, a sql.Conn and a sql.Tx share.
+type execer interface {
+	ExecContext(context.Context, string, ...any) (sql.Result, error)
+}
+
+type queryer interface {
+	QueryContext(context.Context, string, ...any) (*sql.Rows, error)
+}
+
+// exec runs a statement and notes its result.
+func (tr *transcript) exec(ctx context.Context, step string, on execer, statement string, args ...any) {
+	r, err := on.ExecContext(ctx, tr.s.sql(statement), args...)
+	tr.result(step, r, err)
+}
+
+func (tr *transcript) result(step string, r sql.Result, err error) {
+	if err != nil {
+		tr.note(step, r == nil, err)
+		return
+	}
+	// A driver that has no result to give and gives it without an error makes
+	// database/sql panic. That is seen by the program as well.
+	defer func() {
+		if p := recover(); p != nil {
+			tr.note(step, "panic", fmt.Sprint(p))
+		}
+	}()
+	id, idErr := r.LastInsertId()
+	n, nErr := r.RowsAffected()
+	tr.note(step, id, idErr, n, nErr)
+}
+
+// query runs a statement and notes all that its rows hold.
+func (tr *transcript) query(ctx context.Context, step string, on queryer, statement string, args ...any) {
+	rows, err := on.QueryContext(ctx, tr.s.sql(statement), args...)
+	tr.rows(step, rows, err)
+}
+
+func (tr *transcript) rows(step string, rows *sql.Rows, err error) {
+	if err != nil {
+		tr.note(step, rows == nil, err)
+		return
+	}
+	for set := 1; ; set++ {
+		columns, err := rows.Columns()
+		tr.note(fmt.Sprintf("%s, set %d, columns", step, set), columns, err)
+		for rows.Next() {
+			values := make([]any, len(columns))
+			into := make([]any, len(columns))
+			for i := range values {
+				into[i] = &values[i]
+			}
+			if err := rows.Scan(into...); err != nil {
+				tr.note(step+", scan", err)
+			}
+			tr.note(step+", row", values...)
+		}
+		if !rows.NextResultSet() {
+			break
+		}
+	}
+	err = rows.Err()
+	tr.note(step+", end", err, rows.Close())
+}
+
+// stats notes the counters of the pool, without the one that is a clock.
+func (tr *transcript) stats(step string, db *sql.DB) {
+	if tr.raced {
+		return
+	}
+	st := db.Stats()
+	st.WaitDuration = 0
+	tr.note(step, fmt.Sprintf("%+v", st))
+}
+
+// verbose shows what the comparison is about.
+var verbose = flag.Bool("transcript", false, "log what the scripts note on the bare driver")
+
+// compare fails the test with the first step in which two transcripts differ.
+func compare(t *testing.T, bare, wrapped *transcript) {
+	t.Helper()
+	if len(bare.lines) == 0 {
+		t.Error("the script notes nothing")
+	}
+	for i := range max(len(bare.lines), len(wrapped.lines)) {
+		b, w := "(the script is over)", "(the script is over)"
+		if i < len(bare.lines) {
+			b = bare.lines[i]
+		}
+		if i < len(wrapped.lines) {
+			w = wrapped.lines[i]
+		}
+		if b != w {
+			t.Errorf("step %d\n   bare %s\nwrapped %s", i+1, b, w)
+			return
+		}
+	}
+}
+
+// shown is a value with its type, such that equal values, and only those, are
+// shown alike.
+func shown(v any) string {
+	switch v := v.(type) {
+	case nil:
+		return "nil"
+	case string:
+		return fmt.Sprintf("%q", v)
+	case error:
+		return failure(v)
+	case []byte:
+		return fmt.Sprintf("bytes(%q)", v)
+	case time.Time:
+		return "time(" + v.Format(time.RFC3339Nano) + " " + v.Location().String() + ")"
+	}
+	return fmt.Sprintf("%T(%+v)", v, v)
+}
+
+// sentinels are the errors that programs compare with.
+var sentinels = []struct {
+	name string
+	err  error
+}{
+	{"sql.ErrNoRows", sql.ErrNoRows},
+	{"sql.ErrTxDone", sql.ErrTxDone},
+	{"sql.ErrConnDone", sql.ErrConnDone},
+	{"driver.ErrBadConn", driver.ErrBadConn},
+	{"driver.ErrSkip", driver.ErrSkip},
+	{"context.Canceled", context.Canceled},
+	{"context.DeadlineExceeded", context.DeadlineExceeded},
+	{"io.EOF", io.EOF},
+	{"io.ErrUnexpectedEOF", io.ErrUnexpectedEOF},
+	{"net.ErrClosed", net.ErrClosed},
+	{"mysql.ErrInvalidConn", mysql.ErrInvalidConn},
+	{"mysql.ErrPktTooLarge", mysql.ErrPktTooLarge},
+	{"pgx.ErrNoRows", pgx.ErrNoRows},
+	{"pq.ErrNotSupported", pq.ErrNotSupported},
+	{"pq.ErrInFailedTransaction", pq.ErrInFailedTransaction},
+}
+
+// clientPort is the port that the system gave to a connection.
+var clientPort = regexp.MustCompile(`127\.0\.0\.1:\d+->`)
+
+// failure is an error's text, the types along its chain, the sentinels that it
+// is, and those that errors.Is finds in it.
+func failure(err error) string {
+	if err == nil {
+		return "nil"
+	}
+	var is, has []string
+	for _, s := range sentinels {
+		if err == s.err { //nolint:errorlint // identity is what is compared: database/sql does so too
+			is = append(is, s.name)
+		}
+		if errors.Is(err, s.err) {
+			has = append(has, s.name)
+		}
+	}
+	return fmt.Sprintf("error(%s %q is=%v has=%v)", strings.Join(chain(err), ">"),
+		clientPort.ReplaceAllString(err.Error(), "client->"), is, has)
+}
+
+// chain is the types of an error and of those that it wraps, depth first.
+func chain(err error) []string {
+	types := []string{fmt.Sprintf("%T", err)}
+	switch err := err.(type) { //nolint:errorlint // the chain itself is walked
+	case interface{ Unwrap() error }:
+		if inner := err.Unwrap(); inner != nil {
+			types = append(types, chain(inner)...)
+		}
+	case interface{ Unwrap() []error }:
+		for _, inner := range err.Unwrap() {
+			types = append(types, chain(inner)...)
+		}
+	}
+	return types
+}
+
+// A script is a program that uses a database and notes what it gets.
+type script func(*testing.T, *sql.DB, *transcript)
+
+// play runs a script and returns what it noted, with the pool at rest and then
+// closed at the end. The audit, if there is one, looks at the pool in both
+// states.
+func play(t *testing.T, s subject, db *sql.DB, f script, audit func()) *transcript {
+	t.Helper()
+	tr := &transcript{s: s}
+	f(t, db, tr)
+	atRest(t, db)
+	audit()
+	defer audit()
+	tr.stats("at rest", db)
+	tr.note("close", db.Close())
+	tr.stats("closed", db)
+	tr.note("ping", db.PingContext(t.Context()))
+	return tr
+}
+
+// same plays a script on the bare driver and through the named entrances of
+// otelpool, all if none is named, and compares what the program got.
+func same(t *testing.T, s subject, dsn string, f script, through ...string) {
+	t.Helper()
+	want := play(t, s, s.bare(t, dsn), f, func() {})
+	if *verbose {
+		t.Logf("the bare driver:\n%s", strings.Join(want.lines, "\n"))
+	}
+	for _, e := range entrances {
+		if len(through) > 0 && !slices.Contains(through, e.name) {
+			continue
+		}
+		told := newTold()
+		db := e.open(t, s, dsn, told)
+		got := play(t, s, db, f, func() { told.balance(t, db) })
+		compare(t, want, got)
+		if t.Failed() {
+			t.Fatalf("through %s", e.name)
+		}
+	}
+}
+
+// sameInARace is same for a script whose outcome is a race on the bare driver
+// too: what came through otelpool must be one of its outcomes. The audit looks
+// at what was told, besides the balance.
+func sameInARace(t *testing.T, s subject, dsn string, f script, audit func(*testing.T, *sql.DB, *told, *transcript)) {
+	t.Helper()
+	to := newTold()
+	db := s.wrapped(t, dsn, to)
+	got := play(t, s, db, f, func() { to.balance(t, db) })
+	audit(t, db, to, got)
+	const most = 50
+	var outcomes []*transcript
+	for range most {
+		want := play(t, s, s.bare(t, dsn), f, func() {})
+		if slices.Equal(want.lines, got.lines) {
+			return
+		}
+		outcomes = append(outcomes, want)
+	}
+	t.Errorf("the bare driver never answered like this in %d times; the last time:", most)
+	compare(t, outcomes[most-1], got)
+}
+
+// atRest waits until nobody has a connection of the pool. What a script left
+// behind, such as a transaction whose context ended, is given back by a
+// goroutine of database/sql.
+func atRest(t *testing.T, db *sql.DB) {
+	t.Helper()
+	until(t, "connections are given back", func() bool { return db.Stats().InUse == 0 })
+}
+
+// until polls what no event tells, such as the state of a server. It fails the
+// test if that does not come about.
+func until(t *testing.T, what string, ok func() bool) {
+	t.Helper()
+	for end := time.Now().Add(time.Minute); !ok(); {
+		if time.Now().After(end) {
+			t.Fatalf("in a minute it did not come about that %s", what)
+		}
+		time.Sleep(2 * time.Millisecond)
+	}
+}
