@@ -1,0 +1,234 @@
+package main
+
+import (
+	"context"
+	"database/sql"
+	"errors"
+	"fmt"
+	"io"
+	"net"
+	"strings"
+	"sync"
+	"sync/atomic"
+	"time"
+
+	gms "github.com/dolthub/go-mysql-server"
+	"github.com/dolthub/go-mysql-server/memory"
+	"github.com/dolthub/go-mysql-server/server"
+	gmssql "github.com/dolthub/go-mysql-server/sql"
+	vitess "github.com/dolthub/vitess/go/mysql"
+	"github.com/dolthub/vitess/go/sqltypes"
+	vitesslog "github.com/dolthub/vitess/go/vt/log"
+	querypb "github.com/dolthub/vitess/go/vt/proto/query"
+	"github.com/sirupsen/logrus"
+)
+
+const (
+	// embeddedConns is how many connections the embedded server accepts. One
+	// more is refused with MySQL's error 1040.
+	embeddedConns = 40
+	// embeddedIdle is how long a connection must have been silent for CloseIdle
+	// to close it: the server's wait_timeout, so to say.
+	embeddedIdle = 200 * time.Millisecond
+)
+
+// embedded is a MySQL server in this process, in memory, on a socket of its own.
+type embedded struct {
+	listener *listener
+	engine   *gms.Engine
+	server   *server.Server
+	accepts  chan struct{} // closed when the server accepts no more
+}
+
+func newEmbedded() (*embedded, error) {
+	quietServerLogs()
+	inner, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		return nil, err
+	}
+	l := &listener{Listener: inner, born: time.Now(), open: map[*socket]struct{}{}}
+	provider := memory.NewDBProvider(memory.NewDatabase("app"))
+	engine := gms.NewDefault(provider)
+	s, err := server.NewServerWithHandler(server.Config{Listener: l}, engine, gmssql.NewContext,
+		memory.NewSessionBuilder(provider), nil,
+		func(h vitess.Handler) (vitess.Handler, error) { return &oneAtATime{Handler: h}, nil })
+	if err != nil {
+		inner.Close()
+		return nil, err
+	}
+	e := &embedded{l, engine, s, make(chan struct{})}
+	go func() {
+		defer close(e.accepts)
+		_ = s.Start() // always nil
+	}()
+	return e, nil
+}
+
+// quietServerLogs keeps the server's two loggers out of the terminal: a client
+// that leaves is an error to them, and what concerns a client it is told anyway.
+// They are the process's, hence once.
+var quietServerLogs = sync.OnceFunc(func() {
+	logrus.SetOutput(io.Discard)
+	vitesslog.Info, vitesslog.Infof = func(...any) {}, func(string, ...any) {}
+	vitesslog.Warning, vitesslog.Warningf = func(...any) {}, func(string, ...any) {}
+	vitesslog.Error, vitesslog.Errorf = func(...any) {}, func(string, ...any) {}
+})
+
+func (e *embedded) DSN() string   { return fmt.Sprintf("root@tcp(%s)/app", e.listener.Addr()) }
+func (e *embedded) About() string { return "an embedded MySQL server in this process" }
+
+func (e *embedded) CloseIdle(context.Context, *sql.DB) (int, error) {
+	return e.listener.hangUp(embeddedIdle), nil
+}
+
+// Close ends the sockets as well: the server's own Close only stops listening.
+func (e *embedded) Close() error {
+	err := e.server.Close()
+	<-e.accepts
+	e.listener.hangUp(0)
+	e.listener.wait.Wait()
+	// The engine ends by cancelling its own context and says so.
+	if failed := e.engine.Close(); !errors.Is(failed, context.Canceled) {
+		err = errors.Join(err, failed)
+	}
+	return err
+}
+
+// listener knows the sockets that are open, refuses those over the limit, and
+// can hang up on the silent ones.
+type listener struct {
+	net.Listener
+	born time.Time
+	wait sync.WaitGroup // one for each open socket
+
+	mu   sync.Mutex // guards open
+	open map[*socket]struct{}
+}
+
+// tooManyConnections is the packet that a MySQL server greets with when it is
+// full: length, sequence number, error marker, error 1040, SQL state, text.
+var tooManyConnections = func() []byte {
+	text := "#08004Too many connections"
+	return append([]byte{byte(3 + len(text)), 0, 0, 0, 0xff, 0x10, 0x04}, text...)
+}()
+
+func (l *listener) Accept() (net.Conn, error) {
+	for {
+		c, err := l.Listener.Accept()
+		if err != nil {
+			return nil, err
+		}
+		l.mu.Lock()
+		full := len(l.open) >= embeddedConns
+		var s *socket
+		if !full {
+			s = &socket{Conn: c, listener: l}
+			s.touch()
+			l.open[s] = struct{}{}
+			l.wait.Add(1)
+		}
+		l.mu.Unlock()
+		if !full {
+			return s, nil
+		}
+		// The client may have gone; there is nothing more to do for it either way.
+		_, _ = c.Write(tooManyConnections)
+		c.Close()
+	}
+}
+
+// hangUp closes the sockets that have been silent for at least the given time
+// and returns how many.
+func (l *listener) hangUp(silent time.Duration) int {
+	l.mu.Lock()
+	var end []*socket
+	for s := range l.open {
+		if time.Since(l.born)-time.Duration(s.last.Load()) >= silent {
+			end = append(end, s)
+		}
+	}
+	l.mu.Unlock()
+	for _, s := range end {
+		// Close alone would leave the client in the dark until the server's read
+		// has noticed; the end of the stream is sent at once.
+		if tcp, ok := s.Conn.(*net.TCPConn); ok {
+			_ = tcp.CloseWrite()
+		}
+		_ = s.Close() // the other side is gone, or will be
+	}
+	return len(end)
+}
+
+// socket is a client's connection that remembers when it was last used.
+type socket struct {
+	net.Conn
+	listener *listener
+	last     atomic.Int64 // time.Duration since listener.born
+	closed   sync.Once
+}
+
+func (s *socket) touch() { s.last.Store(int64(time.Since(s.listener.born))) }
+
+func (s *socket) Read(b []byte) (int, error) {
+	n, err := s.Conn.Read(b)
+	s.touch()
+	return n, err
+}
+
+func (s *socket) Write(b []byte) (int, error) {
+	s.touch()
+	return s.Conn.Write(b)
+}
+
+func (s *socket) Close() error {
+	err := s.Conn.Close()
+	s.closed.Do(func() {
+		l := s.listener
+		l.mu.Lock()
+		delete(l.open, s)
+		l.mu.Unlock()
+		l.wait.Done()
+	})
+	return err
+}
+
+// oneAtATime runs one statement at a time. The memory engine needs it: a commit
+// puts back every table that its session has read, so two statements that
+// overlap undo each other's writes. Only the statement that sleeps runs beside
+// the others; it reads no table.
+//
+// A result is written to the socket under the lock. A client that stops reading
+// in the middle of a result larger than the socket's buffers would stop the
+// server, so the service asks for small ones.
+type oneAtATime struct {
+	vitess.Handler
+	mu sync.Mutex
+}
+
+func (h *oneAtATime) lock(query string) (unlock func()) {
+	if strings.Contains(strings.ToUpper(query), "SLEEP(") {
+		return func() {}
+	}
+	h.mu.Lock()
+	return h.mu.Unlock
+}
+
+func (h *oneAtATime) ComQuery(ctx context.Context, c *vitess.Conn, query string, callback vitess.ResultSpoolFn) error {
+	defer h.lock(query)()
+	return h.Handler.ComQuery(ctx, c, query, callback)
+}
+
+func (h *oneAtATime) ComMultiQuery(ctx context.Context, c *vitess.Conn, query string, callback vitess.ResultSpoolFn) (string, error) {
+	defer h.lock(query)()
+	return h.Handler.ComMultiQuery(ctx, c, query, callback)
+}
+
+func (h *oneAtATime) ComPrepare(ctx context.Context, c *vitess.Conn, query string, prepare *vitess.PrepareData) ([]*querypb.Field, error) {
+	defer h.lock(query)()
+	return h.Handler.ComPrepare(ctx, c, query, prepare)
+}
+
+func (h *oneAtATime) ComStmtExecute(ctx context.Context, c *vitess.Conn, prepare *vitess.PrepareData, callback func(*sqltypes.Result) error) error {
+	defer h.lock(prepare.PrepareStmt)()
+	return h.Handler.ComStmtExecute(ctx, c, prepare, callback)
+}

@@ -1,0 +1,118 @@
+package main
+
+import (
+	"bytes"
+	"context"
+	"strings"
+	"testing"
+
+	"go.uber.org/goleak"
+)
+
+func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
+
+// interrupter ends a context as soon as a text was written to it.
+type interrupter struct {
+	bytes.Buffer
+	at        string
+	interrupt context.CancelFunc
+}
+
+func (w *interrupter) Write(b []byte) (int, error) {
+	n, err := w.Buffer.Write(b)
+	if strings.Contains(w.String(), w.at) {
+		w.interrupt()
+	}
+	return n, err
+}
+
+func TestAnInterruptEndsAtAnyMomentAndLeavesNothingBehind(t *testing.T) {
+	for _, test := range []struct {
+		name  string
+		args  []string
+		at    string
+		code  int
+		says  string
+		table bool
+	}{
+		{"before a scene", nil, "exports", exitInterrupted, "example: interrupted\n", true},
+		{"healthy", []string{"-scene", "healthy"}, "three streams are open", exitInterrupted, "example: interrupted\n", true},
+		{"streams joining", []string{"-scene", "dry"}, "streams join", exitInterrupted, "example: interrupted\n", true},
+		{"dry", []string{"-scene", "dry"}, "the pool is dry", exitInterrupted, "example: interrupted\n", true},
+		{"closed", []string{"-scene", "closed"}, "the clients pause", exitInterrupted, "example: interrupted\n", true},
+		{"serving", []string{"-scene", "healthy", "-serve"}, "The service goes on", 0, "", true},
+	} {
+		t.Run(test.name, func(t *testing.T) {
+			before := goleak.IgnoreCurrent()
+			ctx, interrupt := context.WithCancel(t.Context())
+			defer interrupt()
+			stdout := &interrupter{at: test.at, interrupt: interrupt}
+			var stderr bytes.Buffer
+			if code := run(ctx, test.args, stdout, &stderr); code != test.code {
+				t.Errorf("exit code %d, want %d", code, test.code)
+			}
+			if stderr.String() != test.says {
+				t.Errorf("stderr %q, want %q", &stderr, test.says)
+			}
+			if got := strings.Contains(stdout.String(), "what the SDK says"); got != test.table {
+				t.Errorf("stdout:\n%s", stdout)
+			}
+			goleak.VerifyNone(t, before)
+		})
+	}
+}
+
+func TestAWrongCommandLineIsExplained(t *testing.T) {
+	for _, test := range []struct {
+		args string
+		dsn  string // in the environment
+		says string
+	}{
+		{"-scene wet", "", "-scene wet: want healthy, dry, closed or all"},
+		{"-addr here", "", "-addr here: want host:port"},
+		{"-addr here:99999", "", "-addr here:99999: want host:port"},
+		{"-dsn here", "", "-dsn: invalid DSN: missing the slash separating the database name"},
+		{"-dsn root@tcp(localhost)/", "", "-dsn: no database named; want user:password@tcp(host:3306)/database"},
+		{"", "here", "OTELPOOL_EXAMPLE_DSN: invalid DSN: missing the slash separating the database name"},
+		{"-slow", "", "flag provided but not defined: -slow"},
+		{"-serve=perhaps", "", `invalid boolean value "perhaps" for -serve: parse error`},
+		{"now", "", `unexpected argument "now"`},
+	} {
+		t.Run(test.args+test.dsn, func(t *testing.T) {
+			t.Setenv(dsnVariable, test.dsn)
+			var stdout, stderr bytes.Buffer
+			if code := run(t.Context(), strings.Fields(test.args), &stdout, &stderr); code != exitUsage {
+				t.Errorf("exit code %d", code)
+			}
+			if got, want := stderr.String(), "example: "+test.says+"\n"; got != want {
+				t.Errorf("stderr %q, want %q", got, want)
+			}
+			if stdout.Len() > 0 {
+				t.Errorf("stdout %q", &stdout)
+			}
+		})
+	}
+}
+
+func TestHelpNamesEveryFlagAndIsNoFailure(t *testing.T) {
+	var stdout, stderr bytes.Buffer
+	if code := run(t.Context(), []string{"-h"}, &stdout, &stderr); code != 0 {
+		t.Errorf("exit code %d", code)
+	}
+	for _, flag := range []string{"-scene", "-dsn", "-addr", "-serve", dsnVariable, "OTEL_EXPORTER_OTLP_ENDPOINT", "130"} {
+		if !strings.Contains(stderr.String(), flag) {
+			t.Errorf("no %s in\n%s", flag, &stderr)
+		}
+	}
+}
+
+func TestAServerThatDoesNotAnswerIsNamed(t *testing.T) {
+	var stdout, stderr bytes.Buffer
+	code := run(t.Context(), []string{"-dsn", "root@tcp(127.0.0.1:1)/app"}, &stdout, &stderr)
+	if code != exitFailed {
+		t.Errorf("exit code %d", code)
+	}
+	if want := "example: the server at 127.0.0.1:1 does not answer: "; !strings.HasPrefix(stderr.String(), want) {
+		t.Errorf("stderr %q, want %q first", &stderr, want)
+	}
+}

@@ -1,0 +1,33 @@
+package main
+
+// What this program reads of otelpool's telemetry, and nothing else: the tables
+// in the terminal are made of these instruments and attributes.
+const (
+	metricCount      = "db.client.connection.count"
+	metricMax        = "db.client.connection.max"
+	metricUseTime    = "db.client.connection.use_time"
+	metricCreateTime = "db.client.connection.create_time"
+	metricOperation  = "db.client.operation.duration"
+	metricHeld       = "otelpool.connection.held"
+	metricOldestHold = "otelpool.connection.oldest_hold"
+	metricAcquired   = "otelpool.connection.acquired"
+	metricClosed     = "otelpool.connection.closed"
+	metricRetries    = "otelpool.connection.retries"
+	metricPeak       = "otelpool.connection.peak"
+
+	attrPool      = "db.client.connection.pool.name"
+	attrState     = "db.client.connection.state"
+	attrPhase     = "otelpool.phase"
+	attrSource    = "otelpool.source"
+	attrReason    = "otelpool.reason"
+	attrErrorType = "error.type"
+
+	stateUsed    = "used"
+	stateIdle    = "idle"
+	stateDialing = "dialing"
+
+	reasonBad = "bad"
+)
+
+// poolName is the name of the service's pool in all telemetry.
+const poolName = "notifications"

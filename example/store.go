@@ -1,0 +1,123 @@
+package main
+
+import (
+	"context"
+	"crypto/rand"
+	"database/sql"
+	"fmt"
+	"strings"
+	"time"
+)
+
+// store keeps the notifications that nobody has read yet. It sees a standard
+// *sql.DB and does not know that it is watched.
+type store struct {
+	db    *sql.DB
+	table string
+}
+
+type notification struct {
+	ID   int64  `json:"id"`
+	User int64  `json:"user"`
+	Text string `json:"text"`
+}
+
+// newStore makes a table of its own: on a real server two runs, or a run that
+// was killed, must not meet.
+func newStore(ctx context.Context, db *sql.DB) (*store, error) {
+	s := &store{db, "otelpool_example_" + strings.ToLower(rand.Text()[:8])}
+	_, err := db.ExecContext(ctx, `CREATE TABLE `+s.table+` (
+		id      BIGINT       NOT NULL AUTO_INCREMENT PRIMARY KEY,
+		user_id BIGINT       NOT NULL,
+		text    VARCHAR(200) NOT NULL,
+		KEY (user_id))`)
+	if err != nil {
+		return nil, fmt.Errorf("create table %s: %w", s.table, err)
+	}
+	return s, nil
+}
+
+func (s *store) drop(ctx context.Context) error {
+	_, err := s.db.ExecContext(ctx, "DROP TABLE "+s.table)
+	return err
+}
+
+// seed gives each of the users from first to last n notifications.
+func (s *store) seed(ctx context.Context, first, last int64, n int) error {
+	for user := first; user <= last; user++ {
+		var args []any
+		for i := range n {
+			args = append(args, user, fmt.Sprintf("notification %d of user %d", i+1, user))
+		}
+		values := strings.TrimSuffix(strings.Repeat("(?, ?), ", n), ", ")
+		if _, err := s.db.ExecContext(ctx, "INSERT INTO "+s.table+" (user_id, text) VALUES "+values, args...); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+func (s *store) add(ctx context.Context, user int64, text string) (notification, error) {
+	result, err := s.db.ExecContext(ctx, "INSERT INTO "+s.table+" (user_id, text) VALUES (?, ?)", user, text)
+	if err != nil {
+		return notification{}, err
+	}
+	id, err := result.LastInsertId()
+	return notification{id, user, text}, err
+}
+
+// read removes a notification, so that the table holds the backlog only. It
+// reports whether there was one.
+func (s *store) read(ctx context.Context, id int64) (bool, error) {
+	result, err := s.db.ExecContext(ctx, "DELETE FROM "+s.table+" WHERE id = ?", id)
+	if err != nil {
+		return false, err
+	}
+	n, err := result.RowsAffected()
+	return n > 0, err
+}
+
+// querier is what *sql.DB, *sql.Tx and *sql.Conn have in common here.
+type querier interface {
+	QueryContext(ctx context.Context, query string, args ...any) (*sql.Rows, error)
+}
+
+// backlogLimit bounds one answer.
+const backlogLimit = 100
+
+// query asks for the user's notifications after the given one, oldest first. The
+// connection stays with the rows until they are closed.
+func (s *store) query(ctx context.Context, q querier, user, after int64) (*sql.Rows, error) {
+	return q.QueryContext(ctx, "SELECT id, user_id, text FROM "+s.table+
+		" WHERE user_id = ? AND id > ? ORDER BY id LIMIT ?", user, after, backlogLimit)
+}
+
+// list reads what query finds and gives the connection back.
+func (s *store) list(ctx context.Context, q querier, user, after int64) (found []notification, err error) {
+	rows, err := s.query(ctx, q, user, after)
+	if err != nil {
+		return nil, err
+	}
+	defer rows.Close()
+	found = []notification{}
+	for rows.Next() {
+		n, err := scan(rows)
+		if err != nil {
+			return nil, err
+		}
+		found = append(found, n)
+	}
+	return found, rows.Err()
+}
+
+func scan(rows *sql.Rows) (n notification, err error) {
+	err = rows.Scan(&n.ID, &n.User, &n.Text)
+	return n, err
+}
+
+// digest stands for a report over a large table: one statement that takes its
+// time inside the database.
+func (s *store) digest(ctx context.Context, takes time.Duration) error {
+	var slept int
+	return s.db.QueryRowContext(ctx, fmt.Sprintf("SELECT SLEEP(%.3f)", takes.Seconds())).Scan(&slept)
+}

@@ -1,0 +1,208 @@
+package main
+
+import (
+	"context"
+	"database/sql"
+	"encoding/json"
+	"fmt"
+	"net/http"
+	"sync"
+	"time"
+)
+
+// What a stream keeps for as long as its client stays. Each of the last three
+// looks harmless where it is written.
+const (
+	holdNothing = ""     // reads the backlog, gives the connection back, follows the feed
+	holdRows    = "rows" // sends the backlog at the client's pace, straight from the result set
+	holdTx      = "tx"   // opens a transaction for the backlog and ends it with the stream
+	holdConn    = "conn" // looks for news again and again, on a connection of its own
+)
+
+// streamPace is how long a client takes to read one notification, and how often
+// a stream that does not follow the feed looks for news.
+const streamPace = 250 * time.Millisecond
+
+// stream sends the user's notifications as server-sent events until the client
+// leaves: first the backlog, then the news. Its hold parameter chooses what it
+// keeps meanwhile.
+func (s *service) stream(w http.ResponseWriter, r *http.Request) error {
+	user, err := pathID(r)
+	if err != nil {
+		return err
+	}
+	ctx := r.Context()
+	events := &eventWriter{w: w, flusher: http.NewResponseController(w)}
+	switch hold := r.FormValue("hold"); hold {
+	case holdNothing:
+		err = s.streamFeed(ctx, events, s.store.db, user)
+	case holdRows:
+		err = s.streamRows(ctx, events, user)
+	case holdTx:
+		var tx *sql.Tx
+		if tx, err = s.store.db.BeginTx(ctx, &sql.TxOptions{ReadOnly: true}); err == nil {
+			defer tx.Rollback()
+			err = s.streamFeed(ctx, events, tx, user)
+		}
+	case holdConn:
+		var c *sql.Conn
+		if c, err = s.store.db.Conn(ctx); err == nil {
+			defer c.Close()
+			err = s.streamPolling(ctx, events, c, user)
+		}
+	default:
+		return failure{http.StatusBadRequest, fmt.Errorf("hold=%s: want rows, tx, conn or nothing", hold)}
+	}
+	if ctx.Err() != nil || events.started {
+		// The client has left, or has its status already: nothing to answer.
+		return nil
+	}
+	return err
+}
+
+// streamFeed asks q once. It follows the feed before that, so that it misses
+// nothing in between.
+func (s *service) streamFeed(ctx context.Context, events *eventWriter, q querier, user int64) error {
+	news, leave := s.feed.follow(user)
+	defer leave()
+	backlog, err := s.store.list(ctx, q, user, 0)
+	if err != nil {
+		return err
+	}
+	var last int64
+	for _, n := range backlog {
+		if err := events.send(n); err != nil {
+			return err
+		}
+		last = n.ID
+	}
+	for {
+		select {
+		case <-ctx.Done():
+			return ctx.Err()
+		case n := <-news:
+			if n.ID <= last {
+				continue
+			}
+			if err := events.send(n); err != nil {
+				return err
+			}
+		}
+	}
+}
+
+// streamRows holds a connection by its result set, which is open until the last
+// row is sent.
+func (s *service) streamRows(ctx context.Context, events *eventWriter, user int64) error {
+	rows, err := s.store.query(ctx, s.store.db, user, 0)
+	if err != nil {
+		return err
+	}
+	defer rows.Close()
+	for rows.Next() {
+		n, err := scan(rows)
+		if err != nil {
+			return err
+		}
+		if err := events.send(n); err != nil {
+			return err
+		}
+		if err := pause(ctx, streamPace); err != nil {
+			return err
+		}
+	}
+	return rows.Err()
+}
+
+// streamPolling asks q again and again.
+func (s *service) streamPolling(ctx context.Context, events *eventWriter, q querier, user int64) error {
+	var last int64
+	for {
+		found, err := s.store.list(ctx, q, user, last)
+		if err != nil {
+			return err
+		}
+		for _, n := range found {
+			if err := events.send(n); err != nil {
+				return err
+			}
+			last = n.ID
+		}
+		if err := pause(ctx, streamPace); err != nil {
+			return err
+		}
+	}
+}
+
+func pause(ctx context.Context, d time.Duration) error {
+	t := time.NewTimer(d)
+	defer t.Stop()
+	select {
+	case <-ctx.Done():
+		return ctx.Err()
+	case <-t.C:
+		return nil
+	}
+}
+
+// eventWriter writes server-sent events.
+type eventWriter struct {
+	w       http.ResponseWriter
+	flusher *http.ResponseController
+	started bool // the status is sent
+}
+
+func (e *eventWriter) send(n notification) error {
+	if !e.started {
+		e.w.Header().Set("Content-Type", "text/event-stream")
+		e.w.Header().Set("Cache-Control", "no-store")
+		e.started = true
+	}
+	data, err := json.Marshal(n)
+	if err != nil {
+		return err
+	}
+	if _, err := fmt.Fprintf(e.w, "id: %d\ndata: %s\n\n", n.ID, data); err != nil {
+		return err
+	}
+	return e.flusher.Flush()
+}
+
+// feed tells the streams of this process what was posted. A follower that does
+// not keep up loses news rather than stopping the writer; it still has the
+// backlog when it comes back.
+type feed struct {
+	mu        sync.Mutex // guards followers
+	followers map[int64]map[chan notification]struct{}
+}
+
+func newFeed() *feed { return &feed{followers: map[int64]map[chan notification]struct{}{}} }
+
+func (f *feed) follow(user int64) (news <-chan notification, leave func()) {
+	c := make(chan notification, 16)
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	if f.followers[user] == nil {
+		f.followers[user] = map[chan notification]struct{}{}
+	}
+	f.followers[user][c] = struct{}{}
+	return c, func() {
+		f.mu.Lock()
+		defer f.mu.Unlock()
+		delete(f.followers[user], c)
+		if len(f.followers[user]) == 0 {
+			delete(f.followers, user)
+		}
+	}
+}
+
+func (f *feed) publish(n notification) {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	for c := range f.followers[n.User] {
+		select {
+		case c <- n:
+		default:
+		}
+	}
+}

@@ -1,0 +1,156 @@
+package main
+
+import (
+	"context"
+	"fmt"
+	"io"
+	"net/http"
+	"os"
+	"slices"
+	"strings"
+	"sync"
+
+	"github.com/prometheus/client_golang/prometheus"
+	"github.com/prometheus/client_golang/prometheus/promhttp"
+	"go.opentelemetry.io/contrib/exporters/autoexport"
+	"go.opentelemetry.io/otel"
+	otelprom "go.opentelemetry.io/otel/exporters/prometheus"
+	sdkmetric "go.opentelemetry.io/otel/sdk/metric"
+	"go.opentelemetry.io/otel/sdk/metric/metricdata"
+	"go.opentelemetry.io/otel/sdk/resource"
+	sdktrace "go.opentelemetry.io/otel/sdk/trace"
+	semconv "go.opentelemetry.io/otel/semconv/v1.43.0"
+)
+
+// telemetry is the OpenTelemetry SDK as this program sets it up: one provider of
+// spans, one of metrics with up to three readers.
+type telemetry struct {
+	spans      *sdktrace.TracerProvider
+	metrics    *sdkmetric.MeterProvider
+	reader     *sdkmetric.ManualReader // for the tables in the terminal
+	prometheus http.Handler
+	exports    []string // the signals that leave the process
+	complaints *onceEach
+}
+
+// newTelemetry exports what the OTEL_* variables of the environment ask for. More
+// readers may be given.
+func newTelemetry(ctx context.Context, complaints io.Writer, more ...sdkmetric.Reader) (*telemetry, error) {
+	t := &telemetry{
+		reader:     sdkmetric.NewManualReader(sdkmetric.WithTemporalitySelector(sinceLastRead)),
+		complaints: &onceEach{out: complaints, seen: map[string]bool{}},
+	}
+	otel.SetErrorHandler(t.complaints)
+	// The environment's name wins over ours.
+	about, err := resource.Merge(
+		resource.NewSchemaless(semconv.ServiceName("notifications")),
+		resource.Environment())
+	if err != nil {
+		return nil, err
+	}
+
+	registry := prometheus.NewRegistry()
+	scraped, err := otelprom.New(otelprom.WithRegisterer(registry), otelprom.WithoutScopeInfo())
+	if err != nil {
+		return nil, err
+	}
+	t.prometheus = promhttp.HandlerFor(registry, promhttp.HandlerOpts{})
+	metricOptions := []sdkmetric.Option{sdkmetric.WithResource(about), sdkmetric.WithReader(t.reader), sdkmetric.WithReader(scraped)}
+	for _, r := range more {
+		metricOptions = append(metricOptions, sdkmetric.WithReader(r))
+	}
+	if asked("METRICS", os.Environ()) {
+		r, err := autoexport.NewMetricReader(ctx)
+		if err != nil {
+			return nil, fmt.Errorf("the export of metrics that the environment asks for: %w", err)
+		}
+		if !autoexport.IsNoneMetricReader(r) {
+			metricOptions = append(metricOptions, sdkmetric.WithReader(r))
+			t.exports = append(t.exports, "metrics")
+		}
+	}
+	traceOptions := []sdktrace.TracerProviderOption{sdktrace.WithResource(about)}
+	if asked("TRACES", os.Environ()) {
+		e, err := autoexport.NewSpanExporter(ctx)
+		if err != nil {
+			return nil, fmt.Errorf("the export of traces that the environment asks for: %w", err)
+		}
+		if !autoexport.IsNoneSpanExporter(e) {
+			traceOptions = append(traceOptions, sdktrace.WithBatcher(e))
+			t.exports = append(t.exports, "traces")
+		}
+	}
+	t.metrics = sdkmetric.NewMeterProvider(metricOptions...)
+	t.spans = sdktrace.NewTracerProvider(traceOptions...)
+	return t, nil
+}
+
+// sinceLastRead makes counters and histograms tell what was added since the last
+// collection, so that a scene's figures are its own.
+func sinceLastRead(kind sdkmetric.InstrumentKind) metricdata.Temporality {
+	switch kind {
+	case sdkmetric.InstrumentKindUpDownCounter, sdkmetric.InstrumentKindObservableUpDownCounter:
+		return metricdata.CumulativeTemporality
+	}
+	return metricdata.DeltaTemporality
+}
+
+// asked reports whether the environment asks for the export of a signal, METRICS
+// or TRACES. The SDK's own default, a collector on this machine, is not wanted
+// here: who has none should see no complaint about it.
+func asked(signal string, environ []string) bool {
+	yes := false
+	for _, variable := range environ {
+		name, value, _ := strings.Cut(variable, "=")
+		if value == "" {
+			continue
+		}
+		if name == "OTEL_SDK_DISABLED" && strings.EqualFold(value, "true") {
+			return false
+		}
+		if name == "OTEL_"+signal+"_EXPORTER" {
+			yes = true
+		}
+		if about, ok := strings.CutPrefix(name, "OTEL_EXPORTER_OTLP_"); ok && !aboutAnother(signal, about) {
+			yes = true
+		}
+	}
+	return yes
+}
+
+// aboutAnother reports whether the rest of a variable's name begins with another
+// signal.
+func aboutAnother(signal, rest string) bool {
+	return slices.ContainsFunc([]string{"METRICS", "TRACES", "LOGS", "PROFILES"}, func(other string) bool {
+		return other != signal && strings.HasPrefix(rest, other+"_")
+	})
+}
+
+// shutdown exports what is left and ends the providers. A collector that does not
+// answer is complained about and no failure.
+func (t *telemetry) shutdown(ctx context.Context) error {
+	for _, err := range []error{t.spans.Shutdown(ctx), t.metrics.Shutdown(ctx)} {
+		if err != nil {
+			t.complaints.Handle(err)
+		}
+	}
+	return nil
+}
+
+// onceEach writes each complaint of the SDK once. A collector that does not
+// answer would otherwise fill the terminal.
+type onceEach struct {
+	out  io.Writer
+	mu   sync.Mutex // guards seen and out
+	seen map[string]bool
+}
+
+func (h *onceEach) Handle(err error) {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	if h.seen[err.Error()] {
+		return
+	}
+	h.seen[err.Error()] = true
+	fmt.Fprintln(h.out, "telemetry:", err)
+}

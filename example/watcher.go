@@ -1,0 +1,106 @@
+package main
+
+import (
+	"context"
+	"sync"
+	"time"
+
+	sdkmetric "go.opentelemetry.io/otel/sdk/metric"
+	"go.opentelemetry.io/otel/sdk/metric/metricdata"
+)
+
+// watchEvery is how often a watcher collects by itself.
+const watchEvery = 100 * time.Millisecond
+
+// watcher collects from the SDK while a scene plays, and adds up what it finds.
+type watcher struct {
+	reader *sdkmetric.ManualReader
+
+	mu      sync.Mutex // guards figures, and makes collecting and adding one step
+	figures *figures
+}
+
+func newWatcher(reader *sdkmetric.ManualReader) *watcher {
+	return &watcher{reader: reader, figures: newFigures()}
+}
+
+// look collects and returns how the pool is now.
+func (w *watcher) look() (state, error) {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	return w.lookLocked()
+}
+
+func (w *watcher) lookLocked() (state, error) {
+	var collected metricdata.ResourceMetrics
+	// A context that ends would lose what this collection takes from the SDK.
+	if err := w.reader.Collect(context.Background(), &collected); err != nil {
+		return state{}, err
+	}
+	w.figures.add(&collected)
+	return w.figures.state, nil
+}
+
+// begin throws away what has been collected so far.
+func (w *watcher) begin() error {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	_, err := w.lookLocked()
+	w.figures = newFigures()
+	return err
+}
+
+// end collects a last time and returns the figures since begin.
+func (w *watcher) end() (*figures, error) {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	_, err := w.lookLocked()
+	return w.figures, err
+}
+
+// sample looks again and again, for the line of connections over time, until stop
+// is called.
+func (w *watcher) sample() (stop func()) {
+	done := make(chan struct{})
+	var wait sync.WaitGroup
+	wait.Go(func() {
+		tick := time.NewTicker(watchEvery)
+		defer tick.Stop()
+		for {
+			w.mu.Lock()
+			if s, err := w.lookLocked(); err == nil {
+				w.figures.usedOverTime = append(w.figures.usedOverTime, s.used)
+			}
+			w.mu.Unlock()
+			select {
+			case <-tick.C:
+			case <-done:
+				return
+			}
+		}
+	})
+	return sync.OnceFunc(func() {
+		close(done)
+		wait.Wait()
+	})
+}
+
+// check looks once and reports whether the figures satisfy a condition.
+func (w *watcher) check(satisfied func(*figures) bool) (bool, error) {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	_, err := w.lookLocked()
+	return err == nil && satisfied(w.figures), err
+}
+
+// until checks until the figures satisfy a condition, or ctx ends.
+func (w *watcher) until(ctx context.Context, satisfied func(*figures) bool) error {
+	for {
+		if ok, err := w.check(satisfied); ok || err != nil {
+			return err
+		}
+		if err := pause(ctx, 20*time.Millisecond); err != nil {
+			return err
+		}
+	}
+}
