@@ -1,0 +1,26 @@
+package benchmarks
+
+import "testing"
+
+// Benchmark is every peer doing every operation in every mode. Its names read
+// Benchmark/<operation>/<mode>/<serial|parallel>/<peer>.
+func Benchmark(b *testing.B) {
+	for _, op := range Ops {
+		b.Run(op.Name, func(b *testing.B) {
+			for _, mode := range Modes {
+				b.Run(mode.Name, func(b *testing.B) {
+					b.Run("serial", func(b *testing.B) { benchmarkPeers(b, op, mode, false) })
+					b.Run("parallel", func(b *testing.B) { benchmarkPeers(b, op, mode, true) })
+				})
+			}
+		})
+	}
+}
+
+func benchmarkPeers(b *testing.B, op Op, mode Mode, parallel bool) {
+	for _, peer := range Peers {
+		if peer.In(mode) {
+			b.Run(peer.Name, func(b *testing.B) { Bench{op, mode, peer}.Run(b, parallel) })
+		}
+	}
+}

@@ -1,0 +1,52 @@
+// Compare measures every peer side by side, in one process and in turn, and
+// prints what each adds to the bare driver, with a verdict on otelpool's budget.
+//
+//	go run ./benchmarks/compare                          # five and a half minutes
+//	go run ./benchmarks/compare -quick                   # a minute and a half
+//	go run ./benchmarks/compare -o docs/benchmarks.md    # into a file
+//
+// It wants a machine that does nothing else.
+package main
+
+import (
+	"flag"
+	"fmt"
+	"io"
+	"os"
+	"testing"
+	"time"
+)
+
+func main() {
+	if err := run(os.Args[1:], os.Stdout, os.Stderr); err != nil {
+		fmt.Fprintln(os.Stderr, "compare:", err)
+		os.Exit(1)
+	}
+}
+
+func run(args []string, out, progress io.Writer) error {
+	flags := flag.NewFlagSet("compare", flag.ExitOnError)
+	total := flags.Duration("time", 330*time.Second, "how long to measure, all in all")
+	quick := flags.Bool("quick", false, "measure for 90 seconds")
+	file := flags.String("o", "", "write to this file instead of the standard output")
+	if err := flags.Parse(args); err != nil {
+		return err
+	}
+	if *quick {
+		*total = 90 * time.Second
+	}
+	// Registers the flags that testing.Benchmark reads. They are the package's
+	// own and not on our command line.
+	testing.Init()
+
+	cells := newCells()
+	if err := measure(cells, *total, progress); err != nil {
+		return err
+	}
+	text := report(cells, thisMachine())
+	if *file != "" {
+		return os.WriteFile(*file, []byte(text), 0o644)
+	}
+	_, err := io.WriteString(out, text)
+	return err
+}

@@ -1,0 +1,136 @@
+package main
+
+import (
+	"flag"
+	"fmt"
+	"io"
+	"math"
+	"slices"
+	"strconv"
+	"testing"
+	"time"
+
+	"github.com/otelpool/otelpool/benchmarks"
+)
+
+// A cell is one operation in one mode, in turn or in parallel, and all peers
+// that do it.
+type cell struct {
+	op       benchmarks.Op
+	mode     benchmarks.Mode
+	parallel bool
+	peers    []*measured
+}
+
+// measured is a peer and what its runs took.
+type measured struct {
+	benchmarks.Peer
+	ns     []float64 // per operation, one for each round
+	allocs float64   // per operation, the least of all rounds
+	runs   int       // operations in a round, once that is known
+}
+
+func newCells() []*cell {
+	var cells []*cell
+	for _, mode := range benchmarks.Modes {
+		for _, op := range benchmarks.Ops {
+			for _, parallel := range []bool{false, true} {
+				c := &cell{op: op, mode: mode, parallel: parallel}
+				for _, p := range benchmarks.Peers {
+					if p.In(mode) {
+						c.peers = append(c.peers, &measured{Peer: p, allocs: math.Inf(1)})
+					}
+				}
+				cells = append(cells, c)
+			}
+		}
+	}
+	return cells
+}
+
+// name is the operation, with a word if it ran in parallel.
+func (c *cell) name() string {
+	if c.parallel {
+		return c.op.Name + " parallel"
+	}
+	return c.op.Name
+}
+
+func (c *cell) peer(name string) (*measured, bool) {
+	i := slices.IndexFunc(c.peers, func(m *measured) bool { return m.Name == name })
+	if i < 0 {
+		return nil, false
+	}
+	return c.peers[i], true
+}
+
+// cost is what a call takes, or what it takes more than another.
+type cost struct{ ns, allocs float64 }
+
+// fastest is the least that a call took: what disturbs a run only ever adds.
+func (m *measured) fastest() cost {
+	return cost{slices.Min(m.ns), m.allocs}
+}
+
+// added is what a peer adds to the bare driver. ok is false for a peer that the
+// cell does not have.
+func (c *cell) added(name string) (_ cost, ok bool) {
+	m, ok := c.peer(name)
+	if !ok {
+		return cost{}, false
+	}
+	bare, _ := c.peer(benchmarks.Bare)
+	b, f := bare.fastest(), m.fastest()
+	return cost{f.ns - b.ns, math.Round(f.allocs - b.allocs)}, true
+}
+
+// rounds is how often each peer is measured. The rounds go over all cells one
+// after another, so that a disturbance meets one round of many cells and never
+// all rounds of one.
+const rounds = 7
+
+// measure fills the cells, in about the given time.
+func measure(cells []*cell, total time.Duration, progress io.Writer) error {
+	var runs int
+	for _, c := range cells {
+		runs += len(c.peers)
+	}
+	each := total / time.Duration(runs*rounds)
+	for round := range rounds {
+		began := time.Now()
+		for _, c := range cells {
+			// Another peer comes first in each round: none always has the
+			// place behind the same one.
+			for i := range c.peers {
+				m := c.peers[(i+round)%len(c.peers)]
+				if err := c.run(m, each); err != nil {
+					return err
+				}
+			}
+		}
+		fmt.Fprintf(progress, "round %d of %d took %v\n", round+1, rounds, time.Since(began).Round(time.Second))
+	}
+	return nil
+}
+
+// run measures a peer once. The first run finds out how many operations fill the
+// time; the later ones do that many.
+func (c *cell) run(m *measured, d time.Duration) error {
+	length := d.String()
+	if m.runs > 0 {
+		length = strconv.Itoa(m.runs) + "x"
+	}
+	if err := flag.Set("test.benchtime", length); err != nil {
+		return err
+	}
+	b := benchmarks.Bench{Op: c.op, Mode: c.mode, Peer: m.Peer}
+	r := testing.Benchmark(func(tb *testing.B) { b.Run(tb, c.parallel) })
+	if r.N == 0 {
+		return fmt.Errorf("%s in mode %s failed with %s", c.name(), c.mode.Name, m.Name)
+	}
+	ns := float64(r.T.Nanoseconds()) / float64(r.N)
+	m.ns = append(m.ns, ns)
+	m.allocs = min(m.allocs, float64(r.MemAllocs)/float64(r.N))
+	m.runs = max(1, int(float64(d.Nanoseconds())/ns))
+	return nil
+}

@@ -1,0 +1,165 @@
+package main
+
+import (
+	"fmt"
+	"math"
+	"runtime"
+	"runtime/debug"
+	"slices"
+	"strconv"
+	"strings"
+	"time"
+
+	"github.com/otelpool/otelpool/benchmarks"
+)
+
+// machine is what a reader has to know about where the numbers come from. It
+// names no path and no host.
+type machine struct {
+	goVersion, platform string
+	cpus                int
+	date                string
+	versions            []string // of the peers and of OpenTelemetry
+}
+
+func thisMachine() machine {
+	m := machine{
+		goVersion: runtime.Version(),
+		platform:  runtime.GOOS + "/" + runtime.GOARCH,
+		cpus:      runtime.GOMAXPROCS(0),
+		date:      time.Now().UTC().Format(time.DateOnly),
+	}
+	info, ok := debug.ReadBuildInfo()
+	if !ok {
+		return m
+	}
+	shown := []string{"go.opentelemetry.io/otel", "go.opentelemetry.io/otel/sdk", "go.opentelemetry.io/otel/sdk/metric"}
+	for _, p := range benchmarks.Peers {
+		if p.Module != "" && p.Name != benchmarks.Otelpool {
+			shown = append(shown, p.Module)
+		}
+	}
+	for _, d := range info.Deps {
+		if slices.Contains(shown, d.Path) {
+			m.versions = append(m.versions, d.Path+" "+d.Version)
+		}
+	}
+	return m
+}
+
+func report(cells []*cell, m machine) string {
+	var s strings.Builder
+	fmt.Fprint(&s, `# What it costs
+
+Made by `+"`go run ./benchmarks/compare`"+`; do not edit. Each number is what a call takes more than with the bare
+driver, which does nothing, in the same mode of the same run: the cost of the wrapper and of the OpenTelemetry SDK
+below it. The floor gives otelpool's signals straight to the SDK with options made beforehand: what no wrapper that
+gives them can go below. The peers give fewer signals: none tells of acquires, releases and hold times.
+
+`)
+	fmt.Fprintf(&s, "%s, %s, %d CPUs, %s. %s.\n\n", m.goVersion, m.platform, m.cpus, m.date, strings.Join(m.versions, ", "))
+	fmt.Fprintf(&s, "Each number is the fastest of %d rounds over all peers in turn; %s.\n\n", rounds, noise(cells))
+	fmt.Fprintf(&s, "## Verdict\n\n%s", verdict(cells))
+	for _, mode := range benchmarks.Modes {
+		fmt.Fprintf(&s, "\n## %s\n\n%s\n\n", mode.Name, mode.Note)
+		of := slices.DeleteFunc(slices.Clone(cells), func(c *cell) bool { return c.mode.Name != mode.Name })
+		fmt.Fprintf(&s, "Added to the bare driver: time, allocations.\n\n%s\n", addedTable(of))
+		fmt.Fprintf(&s, "The same time as a multiple of the floor's, and in brackets of otelpool's.\n\n%s", ratioTable(of))
+	}
+	return s.String()
+}
+
+// noise says how far the runs of the bare driver lie apart.
+func noise(cells []*cell) string {
+	var spread []float64
+	for _, c := range cells {
+		if m, ok := c.peer(benchmarks.Bare); ok {
+			spread = append(spread, median(m.ns)/slices.Min(m.ns)-1)
+		}
+	}
+	return fmt.Sprintf("the median round of the bare driver was %.0f %% slower than its fastest", 100*median(spread))
+}
+
+func median(v []float64) float64 {
+	v = slices.Sorted(slices.Values(v))
+	return v[len(v)/2]
+}
+
+// addedTable has a column for each peer of the cells, which are of one mode.
+func addedTable(cells []*cell) string {
+	var t table
+	t.row("operation", peerNames(cells[0])...)
+	for _, c := range cells {
+		var row []string
+		for _, m := range c.peers {
+			if m.Name == benchmarks.Bare {
+				f := m.fastest()
+				row = append(row, fmt.Sprintf("(%s ns, %.0f)", thousands(f.ns), f.allocs))
+				continue
+			}
+			a, _ := c.added(m.Name)
+			row = append(row, fmt.Sprintf("%s ns, %.0f", thousands(a.ns), a.allocs))
+		}
+		t.row(c.name(), row...)
+	}
+	return t.String()
+}
+
+func ratioTable(cells []*cell) string {
+	var t table
+	t.row("operation", peerNames(cells[0])[2:]...)
+	for _, c := range cells {
+		floor, _ := c.added(benchmarks.Floor)
+		ours, _ := c.added(benchmarks.Otelpool)
+		var row []string
+		for _, m := range c.peers[2:] {
+			a, _ := c.added(m.Name)
+			text := ratio(a.ns, floor.ns)
+			if m.Name != benchmarks.Otelpool {
+				text += " (" + ratio(a.ns, ours.ns) + ")"
+			}
+			row = append(row, text)
+		}
+		t.row(c.name(), row...)
+	}
+	return t.String()
+}
+
+func peerNames(c *cell) []string {
+	var names []string
+	for _, m := range c.peers {
+		names = append(names, m.Name)
+	}
+	return names
+}
+
+// ratio has no meaning for a cost that drowns in noise.
+func ratio(a, b float64) string {
+	if a <= 0 || b <= 0 {
+		return "-"
+	}
+	return strconv.FormatFloat(a/b, 'f', 1, 64)
+}
+
+// thousands writes a whole number with commas.
+func thousands(v float64) string {
+	s := strconv.FormatFloat(math.Abs(math.Round(v)), 'f', 0, 64)
+	for i := len(s) - 3; i > 0; i -= 3 {
+		s = s[:i] + "," + s[i:]
+	}
+	if math.Round(v) < 0 {
+		s = "-" + s
+	}
+	return s
+}
+
+// table is a markdown table. Its first row is the head.
+type table struct{ strings.Builder }
+
+func (t *table) row(first string, more ...string) {
+	head := t.Len() == 0
+	fmt.Fprintf(t, "| %s | %s |\n", first, strings.Join(more, " | "))
+	if head {
+		fmt.Fprintf(t, "| --- |%s\n", strings.Repeat(" ---: |", len(more)))
+	}
+}

@@ -1,0 +1,124 @@
+package benchmarks
+
+import (
+	"context"
+	"database/sql"
+)
+
+// The statements of the operations. Each has one argument, as a program's
+// statements do.
+const (
+	selectRow  = "SELECT n FROM numbers WHERE id = ?"
+	selectRows = "SELECT n FROM numbers WHERE id > ?"
+	update     = "UPDATE numbers SET n = n + 1 WHERE id = ?"
+)
+
+// argument is boxed once: the operations measure wrappers, not conversions to
+// an interface.
+var argument any = int64(7)
+
+// A call does an operation once and gives a number that only the right work
+// can give: rows affected, or the sum of the rows read.
+type call func(ctx context.Context) (int64, error)
+
+// An Op is one thing that a program does with a pool.
+type Op struct {
+	Name string
+
+	// plain does the operation through database/sql alone: what every peer is
+	// measured with.
+	plain func(db *sql.DB) (call, error)
+
+	// told does the same and gives the signals of [floor] around it.
+	told func(db *sql.DB, f *floor) (call, error)
+
+	// want is what one call gives.
+	want int64
+}
+
+// Ops are the operations measured, in the order in which they are reported.
+var Ops = []Op{
+	{Name: "query_row", plain: queryRow, told: one(query, queryRow), want: 1},
+	{Name: "rows", plain: rows, told: one(query, countedRows), want: resultRows * (resultRows + 1) / 2},
+	{Name: "exec", plain: exec, told: one(execute, exec), want: 1},
+	{Name: "prepared_exec", plain: preparedExec, told: one(execute, preparedExec), want: 1},
+	{Name: "tx", plain: tx, told: toldTx, want: 1},
+	{Name: "ping", plain: ping, told: one(pinging, ping), want: 0},
+}
+
+func queryRow(db *sql.DB) (call, error) {
+	return func(ctx context.Context) (int64, error) {
+		var n any
+		if err := db.QueryRowContext(ctx, selectRow, argument).Scan(&n); err != nil {
+			return 0, err
+		}
+		return n.(int64), nil
+	}, nil
+}
+
+func rows(db *sql.DB) (call, error) {
+	return func(ctx context.Context) (int64, error) {
+		return sum(db.QueryContext(ctx, selectRows, argument))
+	}, nil
+}
+
+// sum reads a result set to its end and closes it. It scans into an any:
+// database/sql then copies the driver's value and converts nothing.
+func sum(rs *sql.Rows, err error) (int64, error) {
+	if err != nil {
+		return 0, err
+	}
+	var total int64
+	var n any
+	for rs.Next() {
+		if err := rs.Scan(&n); err != nil {
+			return 0, err
+		}
+		total += n.(int64)
+	}
+	if err := rs.Err(); err != nil {
+		return 0, err
+	}
+	return total, rs.Close()
+}
+
+func exec(db *sql.DB) (call, error) {
+	return func(ctx context.Context) (int64, error) {
+		return affected(db.ExecContext(ctx, update, argument))
+	}, nil
+}
+
+func preparedExec(db *sql.DB) (call, error) {
+	stmt, err := db.PrepareContext(context.Background(), update) //nolint:sqlclosecheck // it ends with its DB
+	if err != nil {
+		return nil, err
+	}
+	return func(ctx context.Context) (int64, error) {
+		return affected(stmt.ExecContext(ctx, argument))
+	}, nil
+}
+
+func tx(db *sql.DB) (call, error) {
+	return func(ctx context.Context) (int64, error) {
+		t, err := db.BeginTx(ctx, nil)
+		if err != nil {
+			return 0, err
+		}
+		n, err := affected(t.ExecContext(ctx, update, argument))
+		if err != nil {
+			return 0, err
+		}
+		return n, t.Commit()
+	}, nil
+}
+
+func ping(db *sql.DB) (call, error) {
+	return func(ctx context.Context) (int64, error) { return 0, db.PingContext(ctx) }, nil
+}
+
+func affected(res sql.Result, err error) (int64, error) {
+	if err != nil {
+		return 0, err
+	}
+	return res.RowsAffected()
+}

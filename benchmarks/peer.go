@@ -1,0 +1,119 @@
+package benchmarks
+
+import (
+	"database/sql"
+	"database/sql/driver"
+
+	xsam "github.com/XSAM/otelsql"
+	"github.com/ngrok/sqlmw"
+	"github.com/otelpool/otelpool"
+	uptrace "github.com/uptrace/opentelemetry-go-extra/otelsql"
+	nhatthm "go.nhat.io/otelsql"
+)
+
+// A Peer is one way to do the operations: bare, with the floor's signals, or
+// through a wrapper. A wrapper has its default options and what it needs to
+// give a span and a duration for every operation, and no more.
+type Peer struct {
+	Name string
+
+	// Module is the path of the wrapper's module; empty for bare and floor.
+	Module string
+
+	// In tells whether the peer is measured in a mode.
+	In func(Mode) bool
+
+	open  func(p providers) (*sql.DB, error)
+	floor bool // does the told form of an operation, over the bare driver
+}
+
+// The names of the peers that the verdict speaks of.
+const (
+	Bare     = "bare"
+	Floor    = "floor"
+	Otelpool = "otelpool"
+	XSAM     = "XSAM"
+	Nhatthm  = "nhatthm"
+	Uptrace  = "uptrace"
+	Sqlmw    = "sqlmw"
+)
+
+// Peers are all peers, in the order in which they are reported.
+var Peers = []Peer{
+	{Name: Bare, In: always, open: openBare},
+	{Name: Floor, In: always, open: openBare, floor: true},
+	{Name: Otelpool, Module: "github.com/otelpool/otelpool", In: always, open: openOtelpool},
+	{Name: XSAM, Module: "github.com/XSAM/otelsql", In: notReduced, open: openXSAM},
+	{Name: Nhatthm, Module: "go.nhat.io/otelsql", In: notReduced, open: openNhatthm},
+	{Name: Uptrace, Module: "github.com/uptrace/opentelemetry-go-extra/otelsql", In: always, open: openUptrace},
+	// Its interceptor knows no OpenTelemetry, so that a mode changes nothing.
+	{Name: Sqlmw, Module: "github.com/ngrok/sqlmw", In: onlyNoSDK, open: openSqlmw},
+}
+
+func always(Mode) bool       { return true }
+func notReduced(m Mode) bool { return m.Name != Reduced.Name }
+func onlyNoSDK(m Mode) bool  { return m.Name == NoSDK.Name }
+
+func openBare(providers) (*sql.DB, error) { return sql.OpenDB(nopConnector{}), nil }
+
+func openOtelpool(p providers) (*sql.DB, error) {
+	var opts []otelpool.Option
+	if p.tracer != nil {
+		opts = append(opts, otelpool.WithTracerProvider(p.tracer))
+	}
+	if p.meter != nil {
+		opts = append(opts, otelpool.WithMeterProvider(p.meter))
+	}
+	return otelpool.OpenDB(nopConnector{}, opts...), nil
+}
+
+// openXSAM asks for the span of a ping, which is off by default.
+func openXSAM(p providers) (*sql.DB, error) {
+	opts := []xsam.Option{xsam.WithSpanOptions(xsam.SpanOptions{Ping: true})}
+	if p.tracer != nil {
+		opts = append(opts, xsam.WithTracerProvider(p.tracer))
+	}
+	if p.meter != nil {
+		opts = append(opts, xsam.WithMeterProvider(p.meter))
+	}
+	return xsam.OpenDB(nopConnector{}, opts...), nil
+}
+
+// openNhatthm asks for spans without a caller's span, for the span of a ping
+// and for the query text, which the others record without being asked. Spans of
+// rows stay off: TraceAll would make one for each row.
+func openNhatthm(p providers) (*sql.DB, error) {
+	opts := []nhatthm.DriverOption{nhatthm.AllowRoot(), nhatthm.TracePing(), nhatthm.TraceQueryWithoutArgs()}
+	if p.tracer != nil {
+		opts = append(opts, nhatthm.WithTracerProvider(p.tracer))
+	}
+	if p.meter != nil {
+		opts = append(opts, nhatthm.WithMeterProvider(p.meter))
+	}
+	return openDriver(nhatthm.Wrap(nopDriver{}, opts...))
+}
+
+func openUptrace(p providers) (*sql.DB, error) {
+	var opts []uptrace.Option
+	if p.tracer != nil {
+		opts = append(opts, uptrace.WithTracerProvider(p.tracer))
+	}
+	if p.meter != nil {
+		opts = append(opts, uptrace.WithMeterProvider(p.meter))
+	}
+	return uptrace.OpenDB(nopConnector{}, opts...), nil
+}
+
+func openSqlmw(providers) (*sql.DB, error) {
+	return openDriver(sqlmw.Driver(nopDriver{}, sqlmw.NullInterceptor{}))
+}
+
+// openDriver is sql.Open without the global registry, for wrappers that wrap a
+// driver only.
+func openDriver(d driver.Driver) (*sql.DB, error) {
+	c, err := d.(driver.DriverContext).OpenConnector("")
+	if err != nil {
+		return nil, err
+	}
+	return sql.OpenDB(c), nil
+}
