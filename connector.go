@@ -45,8 +45,8 @@ func NewConnector(c driver.Connector, opts ...Option) driver.Connector {
 // told, and which limit closed a connection. A DB from [Open] or [OpenDB] is
 // known already; for one from sql.Open or sql.OpenDB over [Register],
 // [NewDriver] or [NewConnector], call Watch once, right after. It reads
-// db.Stats at each collection of metrics, and when a connection is closed by a
-// limit.
+// db.Stats at each collection of metrics, and at the next acquire after a limit
+// closed a connection.
 //
 // The error says that db is nil, does not go through otelpool, or that its
 // connector already belongs to another DB. Nothing is lost then: all that does
@@ -211,10 +211,10 @@ func (c *connector) retried(ctx context.Context, err error) {
 		return
 	}
 	typ, _ := errorType(err)
+	typ = c.ins.retried(ctx, typ)
 	c.retriesMu.Lock()
 	c.retries[typ]++
 	c.retriesMu.Unlock()
-	c.ins.retried(ctx, typ)
 }
 
 func (c *connector) retriesByType() map[string]int64 {

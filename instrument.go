@@ -180,7 +180,7 @@ var table = [numMetrics]definition{
 		unit:  "{connection}",
 		about: "Connections closed.",
 		attrs: []attribute.Key{keyReason},
-		when: "When a connection is closed. Reasons: `lifetime`, `idle_time` and `idle_count` are the limits of the same name, " +
+		when: "When a connection is closed; a close by a limit, at the next acquire or collection after it. Reasons: `lifetime`, `idle_time` and `idle_count` are the limits of the same name, " +
 			"`open_count` a lowered SetMaxOpenConns, `bad` a connection that the driver or Conn.Raw called bad, `rollback_discard` a transaction " +
 			"whose context ended on a driver that cannot clean a connection, `pool_closed` is DB.Close, `unknown` a close that nothing " +
 			"explains, such as one by a limit while the DB is not known (see `Watch`).",
@@ -217,7 +217,6 @@ type instruments struct {
 	acquired, closed, retries     metric.Int64Counter
 
 	spanStart [numOps][]trace.SpanStartOption
-	holdStart []attribute.KeyValue
 	poolName  attribute.KeyValue
 
 	succeeded  [numOps][]metric.RecordOption
@@ -263,7 +262,6 @@ func newInstruments(cfg config, system attribute.KeyValue, poolName string, obse
 	// Later values replace earlier ones in a set, so the user's come first.
 	in.base = append(append([]attribute.KeyValue(nil), cfg.attributes...), in.poolName)
 	in.plain = recordOptions(in.base)
-	in.holdStart = in.base
 	for o := range numOps {
 		in.opBase[o] = in.base
 		if o != opConnect {
@@ -496,8 +494,9 @@ func (f *failures) boundLocked(typ string) string {
 	return typ
 }
 
-// retried counts an attempt that database/sql repeats.
-func (in *instruments) retried(ctx context.Context, typ string) {
+// retried counts an attempt that database/sql repeats, and returns the type that
+// it was counted under.
+func (in *instruments) retried(ctx context.Context, typ string) string {
 	f := &in.failing
 	f.Lock()
 	typ = f.boundLocked(typ)
@@ -508,6 +507,7 @@ func (in *instruments) retried(ctx context.Context, typ string) {
 	}
 	f.Unlock()
 	in.retries.Add(ctx, 1, opts...)
+	return typ
 }
 
 // flush adds to the counter what was acquired since the last flush. An acquire
@@ -532,7 +532,7 @@ func (in *instruments) held(ctx context.Context, id uint64, h pool.Hold, thresho
 	if threshold >= 0 && h.Length >= threshold {
 		end := time.Now()
 		var span trace.Span
-		ctx, span = in.tracer.Start(ctx, spanHold, trace.WithTimestamp(end.Add(-h.Length)), trace.WithAttributes(in.holdStart...))
+		ctx, span = in.tracer.Start(ctx, spanHold, trace.WithTimestamp(end.Add(-h.Length)), trace.WithAttributes(in.base...))
 		if span.IsRecording() {
 			span.SetAttributes(keyConnID.Int64(int64(id))) //nolint:gosec // a count of connections stays far below 2^63
 			for p, d := range h.Phases {
