@@ -33,24 +33,16 @@ var (
 		providers: func() providers { return providers{} },
 	}
 	Unsampled = Mode{
-		Name:  "unsampled",
-		Note:  "SDK, nothing sampled: NeverSample, metrics with a ManualReader. The caller has a span that does not record.",
-		Spare: 1,
-		providers: func() providers {
-			p := newProviders(sdktrace.NeverSample())
-			p.caller = p.tracer.Tracer("caller")
-			return p
-		},
+		Name:      "unsampled",
+		Note:      "SDK, nothing sampled: NeverSample, metrics with a ManualReader. The caller has a span that does not record.",
+		Spare:     1,
+		providers: func() providers { return newProviders(sdktrace.NeverSample()).withCaller() },
 	}
 	Sampled = Mode{
-		Name:  "sampled",
-		Note:  "SDK, everything sampled: AlwaysSample, spans dropped when they end, metrics with a ManualReader. The caller has a span that records.",
-		Spare: 3,
-		providers: func() providers {
-			p := newProviders(sdktrace.AlwaysSample())
-			p.caller = p.tracer.Tracer("caller")
-			return p
-		},
+		Name:      "sampled",
+		Note:      "SDK, everything sampled: AlwaysSample, spans dropped when they end, metrics with a ManualReader. The caller has a span that records.",
+		Spare:     3,
+		providers: func() providers { return newProviders(sdktrace.AlwaysSample()).withCaller() },
 	}
 	// Reduced leaves of otelpool's signals what uptrace's wrapper gives too: one
 	// span and one histogram for each operation. The caller has no span, so
@@ -78,6 +70,11 @@ func newProviders(s sdktrace.Sampler, more ...sdkmetric.Option) providers {
 		tracer: sdktrace.NewTracerProvider(sdktrace.WithSampler(s), sdktrace.WithSpanProcessor(dropped{})),
 		meter:  sdkmetric.NewMeterProvider(append(more, sdkmetric.WithReader(sdkmetric.NewManualReader()))...),
 	}
+}
+
+func (p providers) withCaller() providers {
+	p.caller = p.tracer.Tracer("caller")
+	return p
 }
 
 // dropAllButDuration is a view over otelpool's scope, which is the floor's too.
