@@ -20,11 +20,11 @@ import (
 // A floor gives the signals of one database operation straight to the SDK, with
 // everything prebuilt: what nobody can do for less.
 type floor struct {
-	tracer             trace.Tracer
-	start              []trace.SpanStartOption
-	duration, use      metric.Float64Histogram
-	record             []metric.RecordOption
-	acquired, released []trace.EventOption
+	tracer              trace.Tracer
+	start               []trace.SpanStartOption
+	duration, wait, use metric.Float64Histogram
+	record              []metric.RecordOption
+	acquired, released  []trace.EventOption
 }
 
 func newFloor(t testing.TB, traces trace.TracerProvider, metrics metric.MeterProvider) *floor {
@@ -39,6 +39,8 @@ func newFloor(t testing.TB, traces trace.TracerProvider, metrics metric.MeterPro
 	var err error
 	f.duration, err = metrics.Meter("floor").Float64Histogram("duration")
 	noError(t, err)
+	f.wait, err = metrics.Meter("floor").Float64Histogram("wait")
+	noError(t, err)
 	f.use, err = metrics.Meter("floor").Float64Histogram("use")
 	noError(t, err)
 	return f
@@ -50,6 +52,7 @@ func (f *floor) hold(ctx context.Context, n int) {
 		s.AddEvent("acquired", f.acquired...)
 		defer s.AddEvent("released", f.released...)
 	}
+	f.wait.Record(ctx, 1, f.record...)
 	for range n {
 		ctx, span := f.tracer.Start(ctx, "operation", f.start...)
 		f.duration.Record(ctx, 1, f.record...)
@@ -62,9 +65,9 @@ func (f *floor) hold(ctx context.Context, n int) {
 // which allocates or not as others have ended; the smallest of some counts is
 // what f needs itself.
 func allocations(f func()) float64 {
-	n := testing.AllocsPerRun(100, f)
-	for range 9 {
-		n = min(n, testing.AllocsPerRun(100, f))
+	n := testing.AllocsPerRun(50, f)
+	for range 39 {
+		n = min(n, testing.AllocsPerRun(50, f))
 	}
 	return n
 }
@@ -98,22 +101,26 @@ func TestAllocationsStayWithinTheBudget(t *testing.T) {
 		wrapped := otelpool.OpenDB(fakedb.New(quiet).Connector(),
 			otelpool.WithTracerProvider(mode.traces), otelpool.WithMeterProvider(mode.metrics))
 		defer wrapped.Close()
+		timed, err := otelpool.NewDB(otelpool.OpenDB(fakedb.New(quiet).Connector(),
+			otelpool.WithTracerProvider(mode.traces), otelpool.WithMeterProvider(mode.metrics)))
+		noError(t, err)
+		defer timed.Close()
 		f := newFloor(t, mode.traces, mode.metrics)
 		for _, op := range []struct {
 			name  string
 			calls int
-			do    func(*sql.DB, *sql.Stmt)
+			do    func(pooled, *sql.Stmt)
 		}{
-			{"exec", 1, func(db *sql.DB, _ *sql.Stmt) { _, _ = db.ExecContext(ctx, "x") }},
-			{"ping", 1, func(db *sql.DB, _ *sql.Stmt) { _ = db.PingContext(ctx) }},
-			{"query", 1, func(db *sql.DB, _ *sql.Stmt) {
+			{"exec", 1, func(db pooled, _ *sql.Stmt) { _, _ = db.ExecContext(ctx, "x") }},
+			{"ping", 1, func(db pooled, _ *sql.Stmt) { _ = db.PingContext(ctx) }},
+			{"query", 1, func(db pooled, _ *sql.Stmt) {
 				rows, err := db.QueryContext(ctx, "x")
 				if err == nil {
 					_ = rows.Close()
 				}
 			}},
-			{"prepared exec", 1, func(_ *sql.DB, s *sql.Stmt) { _, _ = s.ExecContext(ctx) }},
-			{"transaction", 3, func(db *sql.DB, _ *sql.Stmt) {
+			{"prepared exec", 1, func(_ pooled, s *sql.Stmt) { _, _ = s.ExecContext(ctx) }},
+			{"transaction", 3, func(db pooled, _ *sql.Stmt) {
 				tx, err := db.BeginTx(ctx, nil)
 				if err == nil {
 					_, _ = tx.ExecContext(ctx, "x")
@@ -122,17 +129,21 @@ func TestAllocationsStayWithinTheBudget(t *testing.T) {
 			}},
 		} {
 			t.Run(fmt.Sprint(op.name, ", ", mode.name), func(t *testing.T) {
-				count := func(db *sql.DB) float64 {
+				count := func(db pooled) float64 {
 					s, err := db.Prepare("x")
 					noError(t, err)
 					defer s.Close()
 					return allocations(func() { op.do(db, s) })
 				}
 				least := allocations(func() { f.hold(ctx, op.calls) })
-				added := count(wrapped) - count(bare)
+				none := count(bare)
+				added := count(wrapped) - none
 				t.Logf("adds %v allocations, the floor is %v", added, least)
 				if added > least+mode.budget {
 					t.Errorf("adds %v allocations, the budget is %v + %v", added, least, mode.budget)
+				}
+				if got := count(timed) - none; op.name != "prepared exec" && got != added+1 {
+					t.Errorf("a DB adds %v allocations, want %v: one for its clock", got, added+1)
 				}
 			})
 		}

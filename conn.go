@@ -40,6 +40,13 @@ type conn struct {
 	holder context.Context //nolint:containedctx // there is no other way to the release
 	// caller is the span of holder if it was recording at the acquire, else nil.
 	caller trace.Span
+	// waited is how long the holder waited, until its first span has told it.
+	waited time.Duration
+	// behind is the moment of the acquire among the waits, if it is to be told who
+	// waited since.
+	behind pool.Mark
+	// since is what the next wait is inferred from.
+	since release
 
 	// declined is the call that the driver answered with ErrSkip, until the
 	// prepared statement that takes its place goes on with it.
@@ -124,6 +131,9 @@ func (c *conn) shape() driver.Conn {
 // Unwrap returns the connection below. See the function [Unwrap].
 func (c *conn) Unwrap() driver.Conn { return c.in }
 
+// self finds the conn in its shapes.
+func (c *conn) self() *conn { return c }
+
 // call is one call of the driver, from its start to its end.
 type call struct {
 	from     context.Context //nolint:containedctx // what the caller gave; a call ends with its contexts
@@ -140,18 +150,22 @@ func (c *conn) begin(from context.Context, o op) call {
 		c.abandon(&c.declined)
 	}
 	k := call{from: from, op: o}
+	c.used(from)
 	k.ctx, k.span = c.pool.ins.start(from, o)
-	c.enter(&k)
+	if c.waited >= tellWait && k.span.IsRecording() {
+		k.span.SetAttributes(keyWaitTime.Float64(c.waited.Seconds()))
+	}
+	c.waited = 0
+	k.start = c.rec.Begin()
 	return k
 }
 
-// enter starts the clock of a call. The first call on a connection that was
-// opened in the background is also its acquire.
-func (c *conn) enter(k *call) {
-	start, first := c.rec.Begin()
-	k.start = start
-	if first {
-		c.acquired(k.from, pool.Opener, 0)
+// used notes that a connection is used which nobody had: one that was opened in
+// the background is acquired with its first driver call.
+func (c *conn) used(ctx context.Context) {
+	if c.holder == nil {
+		c.readQueued(ctx)
+		c.acquired(ctx, pool.Opener, c.pool.ledger.Now(), wait{})
 	}
 }
 
@@ -287,26 +301,22 @@ func (c *conn) CheckNamedValue(v *driver.NamedValue) error {
 // caller has the connection then.
 func (c *conn) ResetSession(ctx context.Context) error {
 	if c.resetter == nil {
-		c.rec.Acquire(pool.Reused)
-		c.acquired(ctx, pool.Reused, 0)
+		c.readQueued(ctx)
+		c.acquired(ctx, pool.Reused, c.pool.ledger.Now(), wait{})
 		return nil
 	}
-	// How long it took is told in an event, and not measured if there is none.
-	var start time.Duration
-	recording := trace.SpanFromContext(ctx).IsRecording()
-	if recording {
-		start = c.pool.ledger.Now()
-	}
+	c.readQueued(ctx) // at once: other waits end, too
+	start := c.pool.ledger.Now()
 	err := c.resetter.ResetSession(ctx)
+	now := c.pool.ledger.Now()
 	if err != nil && errors.Is(err, driver.ErrBadConn) {
+		if a := c.pool.asking(ctx); a != nil {
+			a.resetFailed(now - start)
+		}
 		c.failed(ctx, err)
 		return err
 	}
-	reset := c.rec.Acquire(pool.Reused) - start
-	if !recording {
-		reset = 0
-	}
-	c.acquired(ctx, pool.Reused, reset)
+	c.acquired(ctx, pool.Reused, now, wait{reset: now - start})
 	return err
 }
 
@@ -318,6 +328,9 @@ func (c *conn) IsValid() bool {
 		valid = c.validator.IsValid()
 	}
 	c.bad = !valid
+	if valid {
+		c.givenBack()
+	}
 	if h, ok := c.rec.Release(); ok {
 		c.released(h)
 	}
@@ -331,53 +344,72 @@ func (c *conn) Close() error {
 	if ctx == nil {
 		ctx = context.Background()
 	}
-	reason, known := c.reason()
+	reason, at := c.reason()
+	known := at == placeKnown
 	if _, h, held, ok := c.rec.Close(reason, known); ok {
 		if held {
 			c.released(h)
 		}
 		if known {
 			c.pool.ins.closed.Add(ctx, 1, c.pool.ins.closedBy[reason]...)
+		} else {
+			c.pool.putDown(at)
 		}
 	}
 	return c.in.Close()
 }
 
-// reason returns why the connection is being closed, or false if that is to be
-// settled.
-func (c *conn) reason() (_ pool.Reason, known bool) {
+// reason returns why the connection is being closed, or the place by which that
+// is to be settled.
+func (c *conn) reason() (pool.Reason, place) {
 	switch {
 	case c.discard:
-		return pool.RollbackDiscard, true
+		return pool.RollbackDiscard, placeKnown
 	case c.bad, c.rec.Held():
-		return pool.Bad, true
+		return pool.Bad, placeKnown
 	}
 	return c.pool.closeReason()
 }
 
-// acquired tells that a caller got the connection. reset is how long the driver
-// took to clean it for the next user, zero if it does not.
-func (c *conn) acquired(ctx context.Context, s pool.Source, reset time.Duration) {
+// acquired notes that a caller has the connection since now, and tells it. Of w is
+// known what was dialed and reset for this caller.
+func (c *conn) acquired(ctx context.Context, s pool.Source, now time.Duration, w wait) {
 	c.holder = ctx
-	c.pool.settle()
 	span := trace.SpanFromContext(ctx)
+	a := c.pool.asking(ctx)
+	var by pool.Holder
+	if a != nil {
+		by.Stack = a.stack
+	}
+	identify(&by, span.SpanContext())
+	c.rec.Acquire(now, s, &by)
+	c.pool.settle()
+
+	reset := w.reset
+	if (a == nil || !a.served(c, s, now, &w)) && c.infer(span, s, now, &w) {
+		c.tellWait(ctx, s, now, w)
+	}
+	c.waited = w.total
 	if !span.IsRecording() {
 		return
 	}
 	c.caller = span
-	e := c.events()
-	e.acquired[2] = keySource.String(s.String())
-	if reset < tellReset {
-		span.AddEvent(eventAcquired, e.acquiredOpts...)
-		return
+	if c.pool.exact.Load() {
+		c.behind = c.pool.ledger.Mark()
 	}
-	e.acquired[3] = keyReset.Float64(reset.Seconds())
-	span.AddEvent(eventAcquired, e.resetOpts...)
+	c.events().tellAcquired(span, s, w.total, reset)
 }
 
-// tellReset is how long a reset must have taken to be told. A driver that only
-// looks at its socket takes microseconds, one that asks the server does not.
-const tellReset = time.Millisecond
+// tellWait tells the wait of a caller without a clock of its own.
+func (c *conn) tellWait(ctx context.Context, s pool.Source, now time.Duration, w wait) {
+	if c.pool.longWait(w.total) && wantsSpan(trace.SpanFromContext(ctx)) {
+		var span trace.Span
+		ctx, span = c.pool.ins.startAcquire(ctx, c.pool.ledger.Time(now-w.total))
+		c.pool.linkHolders(span, c.rec)
+		c.pool.ins.endAcquire(span, c.rec, s, w, c.pool.ledger.Time(now))
+	}
+	c.pool.ins.waited(ctx, w.total)
+}
 
 // released tells that the connection was given back.
 func (c *conn) released(h pool.Hold) {
@@ -389,37 +421,71 @@ func (c *conn) released(h pool.Hold) {
 		ctx = context.Background()
 	}
 	span := c.caller
-	c.holder, c.caller = nil, nil
+	c.holder, c.caller, c.waited = nil, nil, 0
 	c.pool.ins.held(ctx, c.rec.ID(), h, c.pool.cfg.holdSpanThreshold)
 	if span == nil || !span.IsRecording() {
 		return
 	}
-	e := c.events()
-	e.released[1] = keyHeld.Float64(h.Length.Seconds())
-	span.AddEvent(eventReleased, e.releasedOpts...)
+	var waiters int64
+	var waited time.Duration
+	if c.pool.exact.Load() {
+		waiters, waited = c.pool.ledger.WaitedSince(c.behind)
+	}
+	c.events().tellReleased(span, h.Length, waiters, waited)
 }
 
 // events is the attributes of a connection's events, made once and overwritten,
 // so that telling one allocates nothing. That is safe because a span copies the
 // attributes before AddEvent returns.
 type events struct {
-	acquired     [4]attribute.KeyValue // pool, id, source, reset
-	released     [2]attribute.KeyValue // id, held; the acquire has the rest
-	acquiredOpts []trace.EventOption   // without the last
-	resetOpts    []trace.EventOption
-	releasedOpts []trace.EventOption
+	acquired     [5]attribute.KeyValue // pool, id, source, and what took long: wait, reset
+	released     [4]attribute.KeyValue // id, held, and who waited: waiters, waited; the acquire has the rest
+	acquiredOpts [6][]trace.EventOption
+	releasedOpts [5][]trace.EventOption
 }
 
 func (c *conn) events() *events {
 	if c.told == nil {
 		e := &events{}
 		e.acquired[0] = c.pool.ins.poolName
-		e.acquired[1] = keyConnID.Int64(int64(c.rec.ID())) //nolint:gosec // a count of connections stays far below 2^63
+		e.acquired[1] = connID(c.rec.ID())
 		e.released[0] = e.acquired[1]
-		e.acquiredOpts = []trace.EventOption{trace.WithAttributes(e.acquired[:3]...)}
-		e.resetOpts = []trace.EventOption{trace.WithAttributes(e.acquired[:]...)}
-		e.releasedOpts = []trace.EventOption{trace.WithAttributes(e.released[:]...)}
+		for n := 3; n <= len(e.acquired); n++ {
+			e.acquiredOpts[n] = []trace.EventOption{trace.WithAttributes(e.acquired[:n]...)}
+		}
+		for n := 2; n <= len(e.released); n++ {
+			e.releasedOpts[n] = []trace.EventOption{trace.WithAttributes(e.released[:n]...)}
+		}
 		c.told = e
 	}
 	return c.told
+}
+
+// tellReset is how long a reset must have taken to be told. A driver that only
+// looks at its socket takes microseconds, one that asks the server does not.
+const tellReset = time.Millisecond
+
+func (e *events) tellAcquired(span trace.Span, s pool.Source, waited, reset time.Duration) {
+	e.acquired[2] = keySource.String(s.String())
+	n := 3
+	if waited >= tellWait {
+		e.acquired[n] = keyWaitTime.Float64(waited.Seconds())
+		n++
+	}
+	if reset >= tellReset {
+		e.acquired[n] = keyReset.Float64(reset.Seconds())
+		n++
+	}
+	span.AddEvent(eventAcquired, e.acquiredOpts[n]...)
+}
+
+func (e *events) tellReleased(span trace.Span, held time.Duration, waiters int64, waited time.Duration) {
+	e.released[1] = keyHeld.Float64(held.Seconds())
+	n := 2
+	if waiters > 0 {
+		e.released[2] = keyWaiters.Int64(waiters)
+		e.released[3] = keyWaited.Float64(waited.Seconds())
+		n = 4
+	}
+	span.AddEvent(eventReleased, e.releasedOpts[n]...)
 }

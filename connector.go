@@ -98,7 +98,11 @@ type connector struct {
 	db    atomic.Pointer[sql.DB] // nil until known
 	ended atomic.Bool            // Close was called
 
-	reasons reasons
+	reasons   reasons
+	inference inference
+
+	exact   atomic.Bool // there is a DB, whose calls have clocks of their own
+	maxIdle maxIdle
 
 	retriesMu sync.Mutex       // guards retries
 	retries   map[string]int64 // masked retries by error.type
@@ -111,7 +115,7 @@ var (
 
 func newConnector(in driver.Connector, opts []Option) *connector {
 	if in == nil {
-		in = nilConnector{}
+		in = failing{errors.New("otelpool: the connector is nil")}
 	}
 	c := &connector{
 		in:      in,
@@ -154,6 +158,9 @@ func (c *connector) Connect(ctx context.Context) (driver.Conn, error) {
 	defer func() {
 		if rec == nil {
 			end = c.ledger.DialFailed()
+			if a := c.asking(ctx); a != nil && forCaller {
+				a.dialFailed(end-start, err)
+			}
 		}
 		c.ins.finish(ctx, callCtx, span, opConnect, end-start, err)
 	}()
@@ -167,11 +174,13 @@ func (c *connector) Connect(ctx context.Context) (driver.Conn, error) {
 	if in == nil {
 		return nil, nil // what the driver answered
 	}
-	rec, end = c.ledger.Opened()
+	rec, end = c.ledger.Opened(start)
 	cn := newConn(c, in, rec)
+	c.readLimit()
 	if forCaller {
-		rec.Acquire(pool.New)
-		cn.acquired(ctx, pool.New, 0)
+		cn.acquired(ctx, pool.New, end, wait{dialed: end - start})
+	} else {
+		cn.dialedInBackground()
 	}
 	return cn.shape(), nil
 }
@@ -200,7 +209,10 @@ func (c *connector) observe() observation {
 	o := observation{Snapshot: c.ledger.Snapshot(nil), peak: c.ledger.TakePeak()}
 	if db := c.db.Load(); db != nil {
 		o.max = db.Stats().MaxOpenConnections
+		c.inference.limit.Store(int64(o.max))
+		o.maxIdle, o.maxIdleKnown = c.maxIdle.get(o.max)
 	}
+	o.exact = c.exact.Load()
 	return o
 }
 
@@ -215,6 +227,9 @@ func (c *connector) retried(ctx context.Context, err error) {
 	c.retriesMu.Lock()
 	c.retries[typ]++
 	c.retriesMu.Unlock()
+	if a := c.asking(ctx); a != nil {
+		a.resume()
+	}
 }
 
 func (c *connector) retriesByType() map[string]int64 {
@@ -257,11 +272,9 @@ func (n *names) release(name string) {
 	delete(n.taken, name)
 }
 
-// nilConnector stands in for a connector that is nil.
-type nilConnector struct{}
+// failing is a connector that has nothing but an error.
+type failing struct{ err error }
 
-func (nilConnector) Connect(context.Context) (driver.Conn, error) {
-	return nil, errors.New("otelpool: the connector is nil")
-}
+func (f failing) Connect(context.Context) (driver.Conn, error) { return nil, f.err }
 
-func (nilConnector) Driver() driver.Driver { return nil }
+func (f failing) Driver() driver.Driver { return nil }

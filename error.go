@@ -14,6 +14,7 @@ const (
 	errorTypeBadConn  = "bad_connection"    // driver.ErrBadConn
 	errorTypeCanceled = "canceled"          // context.Canceled
 	errorTypeDeadline = "deadline_exceeded" // context.DeadlineExceeded
+	errorTypeClosed   = "pool_closed"       // DB.Close, as the caller of a DB sees it
 	errorTypeOther    = "_OTHER"            // more types than a pool keeps apart
 
 	errPanicked ended = "panic"        // the driver panicked
@@ -52,6 +53,14 @@ func errorType(err error) (typ, code string) {
 		return errorTypeBadConn, ""
 	}
 	return semconv.ErrorType(err).Value.AsString(), ""
+}
+
+// acquireErrorType is errorType for an acquire that got no connection.
+func acquireErrorType(e *AcquireError) (typ, code string) {
+	if e.Cause == AcquirePoolClosed {
+		return errorTypeClosed, ""
+	}
+	return errorType(e.err)
 }
 
 // sqlState returns the SQLSTATE that err carries, or "". The method is the one

@@ -22,6 +22,11 @@ type Snapshot struct {
 	Open, Held, Idle int
 	// Dialing is the number of connections being opened. They are not in Open.
 	Dialing int
+	// Waiting is how many calls of a [DB] have no connection yet, OldestWait how
+	// long ago the first of them asked. Calls of the plain *sql.DB and of prepared
+	// statements are not in it.
+	Waiting    int
+	OldestWait time.Duration
 
 	// Opened is how many connections there ever were: Open plus the sum of Closed.
 	Opened int64
@@ -74,13 +79,14 @@ func Inspect(db *sql.DB) (Snapshot, error) {
 	conns := []pool.ConnSnapshot{}
 	s := c.ledger.Snapshot(&conns)
 	out := Snapshot{
-		Pool:     c.name,
-		System:   c.system,
-		MaxOpen:  db.Stats().MaxOpenConnections,
-		Open:     s.Open,
-		Held:     s.Held,
-		Idle:     s.Idle + s.Fresh,
-		Dialing:  s.Dialing,
+		Pool:    c.name,
+		System:  c.system,
+		MaxOpen: db.Stats().MaxOpenConnections,
+		Open:    s.Open,
+		Held:    s.Held,
+		Idle:    s.Idle + s.Fresh,
+		Dialing: s.Dialing,
+		Waiting: int(s.Waiting), OldestWait: s.OldestWait,
 		Opened:   s.Opened,
 		Closed:   map[string]int64{},
 		Acquired: map[string]int64{},

@@ -33,12 +33,21 @@ const (
 	keyConnID    = attribute.Key("otelpool.connection.id")
 	keyReset     = attribute.Key("otelpool.reset_time")
 	keyHeld      = attribute.Key("otelpool.held")
+	keyWaitTime  = attribute.Key("otelpool.wait_time")
+	keyWaiters   = attribute.Key("otelpool.waiters")
+	keyWaited    = attribute.Key("otelpool.waited")
+	keyQueued    = attribute.Key("otelpool.wait.queued")
+	keyDialed    = attribute.Key("otelpool.wait.dialed")
+	keyResetPart = attribute.Key("otelpool.wait.reset")
+	keyRetried   = attribute.Key("otelpool.wait.retried")
 )
 
-// The names of the events on the caller's span and of the span of a long hold.
+// The names of the events on the caller's span, and of the spans of a long acquire
+// and a long hold.
 const (
 	eventAcquired = "otelpool.connection.acquired"
 	eventReleased = "otelpool.connection.released"
+	spanAcquire   = "acquire"
 	spanHold      = "hold"
 )
 
@@ -54,12 +63,17 @@ const (
 	opBegin
 	opCommit
 	opRollback
+	opAcquire // not a call of the driver, but what precedes it; it can fail like one
 	numOps
 )
 
 func (o op) String() string {
-	return [...]string{"connect", "ping", "query", "exec", "prepare", "begin", "commit", "rollback"}[o]
+	return [...]string{"connect", "ping", "query", "exec", "prepare", "begin", "commit", "rollback", spanAcquire}[o]
 }
+
+// isOperation reports whether o is something that the database is asked to do,
+// as opposed to getting hold of a connection.
+func (o op) isOperation() bool { return o != opConnect && o != opAcquire }
 
 // kind is how an instrument counts.
 type kind string
@@ -91,10 +105,17 @@ const (
 	mOperationDuration metricID = iota
 	mCount
 	mMax
+	mIdleMax
+	mPending
+	mTimeouts
 	mCreateTime
+	mWaitTime
 	mUseTime
 	mHeld
 	mOldestHold
+	mWaited
+	mOldestWait
+	mCancels
 	mAcquired
 	mClosed
 	mRetries
@@ -131,6 +152,29 @@ var table = [numMetrics]definition{
 		about: dbconv.ClientConnectionMaxObservable{}.Description(),
 		when:  "At each collection, from `DBStats.MaxOpenConnections`. Absent while there is no limit, and while the DB is not known (see `Watch`).",
 	},
+	mIdleMax: {
+		name:  dbconv.ClientConnectionIdleMaxObservable{}.Name(),
+		kind:  kindObservableUpDown,
+		unit:  dbconv.ClientConnectionIdleMaxObservable{}.Unit(),
+		about: dbconv.ClientConnectionIdleMaxObservable{}.Description(),
+		when:  "At each collection. Absent until `SetMaxIdleConns` is called through `otelpool.DB`: database/sql does not tell it.",
+	},
+	mPending: {
+		name:  dbconv.ClientConnectionPendingRequestsObservable{}.Name(),
+		kind:  kindObservableUpDown,
+		unit:  dbconv.ClientConnectionPendingRequestsObservable{}.Unit(),
+		about: dbconv.ClientConnectionPendingRequestsObservable{}.Description(),
+		when: "At each collection: the calls of `otelpool.DB` that have no connection yet, those that dial one themselves included. " +
+			"Absent without `otelpool.DB`. Calls of the plain *sql.DB and of prepared statements are not in it.",
+	},
+	mTimeouts: {
+		name:  dbconv.ClientConnectionTimeouts{}.Name(),
+		kind:  kindCounter,
+		unit:  dbconv.ClientConnectionTimeouts{}.Unit(),
+		about: dbconv.ClientConnectionTimeouts{}.Description(),
+		when: "When a call of `otelpool.DB` returns without a connection because its deadline passed. Calls that were canceled are in " +
+			"`otelpool.connection.cancels`. Calls of the plain *sql.DB and of prepared statements are in neither.",
+	},
 	mCreateTime: {
 		name:    dbconv.ClientConnectionCreateTime{}.Name(),
 		kind:    kindHistogram,
@@ -139,6 +183,18 @@ var table = [numMetrics]definition{
 		buckets: []float64{0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30},
 		attrs:   []attribute.Key{semconv.ErrorTypeKey},
 		when:    "At the end of every dial, failed ones with error.type, those of database/sql's background opener included.",
+	},
+	mWaitTime: {
+		name:    dbconv.ClientConnectionWaitTime{}.Name(),
+		kind:    kindHistogram,
+		unit:    dbconv.ClientConnectionWaitTime{}.Unit(),
+		about:   dbconv.ClientConnectionWaitTime{}.Description(),
+		buckets: []float64{0.0001, 0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30},
+		attrs:   []attribute.Key{semconv.ErrorTypeKey},
+		when: "Once for every acquire: from the request to the usable connection, with dialing, resetting, and the attempts on connections that turned out bad. " +
+			"Exact for calls of `otelpool.DB`, recorded when the call returns, and with error.type for those that got no connection. For the plain *sql.DB and prepared " +
+			"statements inferred when the connection is acquired, see [the error of the inference](#how-exact-the-inferred-waits-are); acquires that fail are not in it then. " +
+			"Absent while the DB is not known (see `Watch`).",
 	},
 	mUseTime: {
 		name:    dbconv.ClientConnectionUseTime{}.Name(),
@@ -164,6 +220,28 @@ var table = [numMetrics]definition{
 		unit:  "s",
 		about: "How long the longest hold in progress has lasted.",
 		when:  "At each collection; 0 when nothing is held.",
+	},
+	mWaited: {
+		name:  "otelpool.connection.waited",
+		kind:  kindObservableCounter,
+		unit:  "s",
+		about: "The time that callers waited for a connection, summed over callers, waits in progress included.",
+		when: "At each collection; its rate is the mean number of callers that wait. Of the calls of `otelpool.DB`, absent without. " +
+			"Waits that ended without a connection are in it.",
+	},
+	mOldestWait: {
+		name:  "otelpool.connection.oldest_wait",
+		kind:  kindObservableGauge,
+		unit:  "s",
+		about: "How long the longest wait in progress has lasted.",
+		when:  "At each collection; 0 when nobody waits. Of the calls of `otelpool.DB`, absent without.",
+	},
+	mCancels: {
+		name:  "otelpool.connection.cancels",
+		kind:  kindCounter,
+		unit:  "{acquire}",
+		about: "Acquires that were given up because the caller's context was canceled.",
+		when:  "When a call of `otelpool.DB` returns without a connection because its context was canceled. Not in it: deadlines, see `db.client.connection.timeouts`.",
 	},
 	mAcquired: {
 		name:  "otelpool.connection.acquired",
@@ -213,14 +291,16 @@ const maxErrorTypes = 100
 type instruments struct {
 	tracer trace.Tracer
 
-	duration, createTime, useTime metric.Float64Histogram
-	acquired, closed, retries     metric.Int64Counter
+	duration, createTime, waitTime, useTime      metric.Float64Histogram
+	acquired, closed, retries, timeouts, cancels metric.Int64Counter
 
 	spanStart [numOps][]trace.SpanStartOption
+	internal  trace.SpanStartOption // the attributes of a span that is no operation
 	poolName  attribute.KeyValue
 
 	succeeded  [numOps][]metric.RecordOption
 	plain      []metric.RecordOption // the pool's own attributes
+	plainAdd   []metric.AddOption
 	acquiredBy [pool.NumSources][]metric.AddOption
 	closedBy   [pool.NumReasons][]metric.AddOption
 
@@ -261,10 +341,12 @@ func newInstruments(cfg config, system attribute.KeyValue, poolName string, obse
 	}
 	// Later values replace earlier ones in a set, so the user's come first.
 	in.base = append(append([]attribute.KeyValue(nil), cfg.attributes...), in.poolName)
+	in.internal = trace.WithAttributes(in.base...)
 	in.plain = recordOptions(in.base)
+	in.plainAdd = addOptions(in.base)
 	for o := range numOps {
 		in.opBase[o] = in.base
-		if o != opConnect {
+		if o.isOperation() {
 			in.opBase[o] = with(in.base, system, keyOperation.String(o.String()))
 		}
 		in.succeeded[o] = recordOptions(in.opBase[o])
@@ -283,10 +365,13 @@ func newInstruments(cfg config, system attribute.KeyValue, poolName string, obse
 	m := maker{meter: cfg.meterProvider.Meter(ScopeName, metric.WithInstrumentationVersion(Version), metric.WithSchemaURL(semconv.SchemaURL))}
 	in.duration = m.histogram(mOperationDuration)
 	in.createTime = m.histogram(mCreateTime)
+	in.waitTime = m.histogram(mWaitTime)
 	in.useTime = m.histogram(mUseTime)
 	in.acquired = m.counter(mAcquired)
 	in.closed = m.counter(mClosed)
 	in.retries = m.counter(mRetries)
+	in.timeouts = m.counter(mTimeouts)
+	in.cancels = m.counter(mCancels)
 	registration := m.observe(in, observe)
 	return in, registration, errors.Join(m.refused...)
 }
@@ -296,6 +381,10 @@ type observation struct {
 	pool.Snapshot
 	peak int64
 	max  int // 0 if there is no limit or it is not known
+
+	maxIdle      int64
+	maxIdleKnown bool
+	exact        bool // callers that wait are known
 }
 
 // observe makes the observable instruments and the one callback that serves
@@ -306,6 +395,10 @@ func (m *maker) observe(in *instruments, read func() observation) metric.Registr
 		all   []metric.Observable
 		count = observable(m, mCount, &all, m.meter.Int64ObservableUpDownCounter)
 		limit = observable(m, mMax, &all, m.meter.Int64ObservableUpDownCounter)
+		idles = observable(m, mIdleMax, &all, m.meter.Int64ObservableUpDownCounter)
+		queue = observable(m, mPending, &all, m.meter.Int64ObservableUpDownCounter)
+		wait  = observable(m, mWaited, &all, m.meter.Float64ObservableCounter)
+		first = observable(m, mOldestWait, &all, m.meter.Float64ObservableGauge)
 		held  = observable(m, mHeld, &all, m.meter.Float64ObservableCounter)
 		old   = observable(m, mOldestHold, &all, m.meter.Float64ObservableGauge)
 		peak  = observable(m, mPeak, &all, m.meter.Int64ObservableGauge)
@@ -329,6 +422,18 @@ func (m *maker) observe(in *instruments, read func() observation) metric.Registr
 		}
 		if limit != nil && s.max > 0 {
 			o.ObserveInt64(limit, int64(s.max), plain...)
+		}
+		if idles != nil && s.maxIdleKnown {
+			o.ObserveInt64(idles, s.maxIdle, plain...)
+		}
+		if queue != nil && s.exact {
+			o.ObserveInt64(queue, s.Waiting, plain...)
+		}
+		if wait != nil && s.exact {
+			o.ObserveFloat64(wait, s.Waited.Seconds(), plain...)
+		}
+		if first != nil && s.exact {
+			o.ObserveFloat64(first, s.OldestWait.Seconds(), plain...)
 		}
 		if held != nil {
 			for p, d := range s.HeldTime {
@@ -447,6 +552,74 @@ func (in *instruments) finish(from, ctx context.Context, span trace.Span, o op, 
 	fail(from, span, err, typ, code)
 }
 
+// startAcquire starts the span of an acquire that was asked for at the given
+// time.
+func (in *instruments) startAcquire(ctx context.Context, asked time.Time) (context.Context, trace.Span) {
+	return in.tracer.Start(ctx, spanAcquire, in.internal, trace.WithTimestamp(asked))
+}
+
+// endAcquire ends the span of an acquire that was served at the given time, by a
+// connection that is nil if it was not seen.
+func (in *instruments) endAcquire(span trace.Span, c *pool.Conn, s pool.Source, w wait, served time.Time) {
+	if span.IsRecording() {
+		attrs := append(partsOf(w), keySource.String(s.String()))
+		if c != nil {
+			attrs = append(attrs, connID(c.ID()))
+		}
+		span.SetAttributes(attrs...)
+	}
+	span.End(trace.WithTimestamp(served))
+}
+
+// failAcquire ends the span of an acquire that got none.
+func (in *instruments) failAcquire(from context.Context, span trace.Span, w wait, e *AcquireError) {
+	if span.IsRecording() {
+		span.SetAttributes(partsOf(w)...)
+	}
+	typ, code := acquireErrorType(e)
+	fail(from, span, e.err, typ, code)
+}
+
+// partsOf are the attributes that say what a wait went to, with room for two more.
+func partsOf(w wait) []attribute.KeyValue {
+	attrs := append(make([]attribute.KeyValue, 0, 6),
+		keyQueued.Float64(w.queued().Seconds()),
+		keyDialed.Float64(w.dialed.Seconds()),
+		keyResetPart.Float64(w.reset.Seconds()),
+	)
+	if w.retried > 0 {
+		attrs = append(attrs, keyRetried.Float64(w.retried.Seconds()))
+	}
+	return attrs
+}
+
+// connID is the attribute of a connection's number.
+func connID(id uint64) attribute.KeyValue {
+	return keyConnID.Int64(int64(id)) //nolint:gosec // a count of connections stays far below 2^63
+}
+
+// waited records the wait of an acquire that got a connection.
+func (in *instruments) waited(ctx context.Context, d time.Duration) {
+	if in.waitTime.Enabled(ctx) {
+		in.waitTime.Record(ctx, d.Seconds(), in.plain...)
+	}
+}
+
+// notServed records an acquire that got none.
+func (in *instruments) notServed(ctx context.Context, e *AcquireError) {
+	switch e.Cause {
+	case AcquireDeadline:
+		in.timeouts.Add(ctx, 1, in.plainAdd...)
+	case AcquireCanceled:
+		in.cancels.Add(ctx, 1, in.plainAdd...)
+	case AcquirePoolClosed, AcquireDial, AcquireBackgroundDial, AcquireBadConn: // in wait_time, by error.type
+	}
+	if in.waitTime.Enabled(ctx) {
+		typ, _ := acquireErrorType(e)
+		in.waitTime.Record(ctx, e.Waited.Seconds(), in.failed(opAcquire, typ)...)
+	}
+}
+
 // fail ends the span of a failed operation. The text of the error stays out: it
 // may hold data. A caller that hung up is no fault, and the status stays unset.
 func fail(ctx context.Context, span trace.Span, err error, typ, code string) {
@@ -532,9 +705,9 @@ func (in *instruments) held(ctx context.Context, id uint64, h pool.Hold, thresho
 	if threshold >= 0 && h.Length >= threshold {
 		end := time.Now()
 		var span trace.Span
-		ctx, span = in.tracer.Start(ctx, spanHold, trace.WithTimestamp(end.Add(-h.Length)), trace.WithAttributes(in.base...))
+		ctx, span = in.tracer.Start(ctx, spanHold, in.internal, trace.WithTimestamp(end.Add(-h.Length)))
 		if span.IsRecording() {
-			span.SetAttributes(keyConnID.Int64(int64(id))) //nolint:gosec // a count of connections stays far below 2^63
+			span.SetAttributes(connID(id))
 			for p, d := range h.Phases {
 				span.SetAttributes(heldKeys[p].Float64(d.Seconds()))
 			}

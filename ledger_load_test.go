@@ -25,6 +25,7 @@ type load struct {
 	rng   *rand.Rand // for what is decided before the workers start
 	fake  *fakedb.DB
 	db    *sql.DB
+	timed *otelpool.DB // the same pool
 	seen  *telemetry
 	stmt  *sql.Stmt
 	calls int // of each worker
@@ -44,6 +45,9 @@ func start(t *testing.T, seed uint64) *load {
 		Quiet: true,
 	})
 	l.db = otelpool.OpenDB(l.fake.Connector(), l.seen.options()...)
+	var err error
+	l.timed, err = otelpool.NewDB(l.db)
+	noError(t, err)
 	l.db.SetMaxOpenConns([]int{0, 1, 2, 5, 8}[l.rng.IntN(5)])
 	l.db.SetMaxIdleConns([]int{-1, 1, 2, 8}[l.rng.IntN(4)])
 	l.db.SetConnMaxLifetime(l.pick(0, 40*time.Millisecond, 3*time.Second))
@@ -84,18 +88,22 @@ func (l *load) work(rng *rand.Rand) {
 		case 1:
 			ctx, cancel = context.WithCancel(ctx)
 		}
+		var db pooled = l.db
+		if rng.IntN(2) == 0 {
+			db = l.timed
+		}
 		switch rng.IntN(7) {
 		case 0:
-			_, _ = l.db.ExecContext(ctx, "x")
+			_, _ = db.ExecContext(ctx, "x")
 		case 1:
-			if rows, err := l.db.QueryContext(ctx, "x"); err == nil {
+			if rows, err := db.QueryContext(ctx, "x"); err == nil {
 				for rows.Next() {
 					nap()
 				}
 				_ = rows.Close()
 			}
 		case 2:
-			if tx, err := l.db.BeginTx(ctx, nil); err == nil {
+			if tx, err := db.BeginTx(ctx, nil); err == nil {
 				_, _ = tx.ExecContext(ctx, "x")
 				nap()
 				if rng.IntN(2) == 0 {
@@ -107,7 +115,7 @@ func (l *load) work(rng *rand.Rand) {
 				}
 			}
 		case 3:
-			if conn, err := l.db.Conn(ctx); err == nil {
+			if conn, err := db.Conn(ctx); err == nil {
 				nap()
 				_, _ = conn.ExecContext(ctx, "x")
 				if tx, err := conn.BeginTx(ctx, nil); err == nil {
@@ -128,13 +136,13 @@ func (l *load) work(rng *rand.Rand) {
 			}
 			// A statement that is closed takes the locks of the DB and of all
 			// connections that it was prepared on, in that order.
-			if s, err := l.db.PrepareContext(ctx, "y"); err == nil {
+			if s, err := db.PrepareContext(ctx, "y"); err == nil {
 				_, _ = s.ExecContext(ctx)
 				nap()
 				_ = s.Close()
 			}
 		case 5:
-			_ = l.db.PingContext(ctx)
+			_ = db.PingContext(ctx)
 		case 6:
 			switch rng.IntN(20) {
 			case 0:
@@ -242,6 +250,7 @@ func loadOnce(t *testing.T, seed uint64) {
 	for _, h := range l.seen.histogram(t, "db.client.connection.use_time") {
 		held += int64(h.count)
 	}
+	l.seen.wantQueue(t, 0, 0, seconds(l.seen.sums(t, "otelpool.connection.waited")[""]))
 	if acquired != held {
 		t.Errorf("%d acquires and %d holds, want as many", acquired, held)
 	}

@@ -27,6 +27,7 @@ func TestClosingStatementsAndConnectionsDoNotWaitForEachOther(t *testing.T) {
 	})
 	for range 300 {
 		db.SetMaxIdleConns(8)
+		db.SetMaxOpenConns(8) // all are held at once, so that each release and each acquire asks the DB
 		s, err := db.Prepare("x")
 		noError(t, err)
 		var all sync.WaitGroup

@@ -104,12 +104,15 @@ func TestEveryOperationIsASpanAndADuration(t *testing.T) {
 		caller.End()
 
 		seen.wantSpans(t,
-			"connect 100ms", "ping 1ms", "exec 2ms", "query 4ms", "prepare 8ms", "exec 16ms", "query 32ms",
+			"acquire 100ms", "connect 100ms", "ping 1ms", "exec 2ms", "query 4ms", "prepare 8ms", "exec 16ms", "query 32ms",
 			"begin 64ms", "commit 128ms", "begin 64ms", "rollback 256ms",
 		)
-		for _, s := range seen.ended() {
+		for i, s := range seen.ended()[1:] {
 			want := map[attribute.Key]any{
 				poolName: "shop", system: "other_sql",
+			}
+			if i == 1 {
+				want["otelpool.wait_time"] = 0.1 // the first on the connection
 			}
 			if got := attributes(s.Attributes()); !maps.Equal(got, want) {
 				t.Errorf("%s has attributes %v, want %v", s.Name(), got, want)
@@ -259,7 +262,7 @@ func TestAcquireAndReleaseAreEventsOnTheCallersSpan(t *testing.T) {
 		want := []event{
 			{"otelpool.connection.acquired", map[attribute.Key]any{poolName: "shop", id: int64(1), source: "new"}},
 			{"otelpool.connection.released", map[attribute.Key]any{id: int64(1), "otelpool.held": 0.02}},
-			{"otelpool.connection.acquired", map[attribute.Key]any{poolName: "shop", id: int64(1), source: "reused", "otelpool.reset_time": 0.005}},
+			{"otelpool.connection.acquired", map[attribute.Key]any{poolName: "shop", id: int64(1), source: "reused", "otelpool.wait_time": 0.005, "otelpool.reset_time": 0.005}},
 			{"otelpool.connection.released", map[attribute.Key]any{id: int64(1), "otelpool.held": 0.02}},
 		}
 		if !slices.EqualFunc(got, want, func(a, b event) bool { return a.name == b.name && maps.Equal(a.attrs, b.attrs) }) {
@@ -344,7 +347,8 @@ func TestExemplarsLeadToTheSpanThatWasMeasured(t *testing.T) {
 		want := map[string][]string{
 			"db.client.operation.duration":     {"begin", "commit", "exec"},
 			"db.client.connection.create_time": {"connect"},
-			"db.client.connection.use_time":    {"caller", "hold"}, // a short hold has no span of its own
+			"db.client.connection.wait_time":   {"caller"},         // a short wait has no span of its own
+			"db.client.connection.use_time":    {"caller", "hold"}, // nor has a short hold
 		}
 		if !maps.EqualFunc(got, want, slices.Equal) {
 			t.Errorf("exemplars: got %v, want %v", got, want)
@@ -367,7 +371,7 @@ func TestAConnectionOpenedForAWaiterIsHeldFromItsFirstCall(t *testing.T) {
 		fake.On(fakedb.Exec, fakedb.Sleep(7*ms))
 		execOK(t, db, ctx) // waits 100ms, and 30ms for the dial on another goroutine
 		caller.End()
-		seen.wantSpans(t, "connect 30ms", "exec 7ms")
+		seen.wantSpans(t, "acquire 30ms", "connect 30ms", "acquire 130ms", "exec 7ms")
 		seen.wantHistogram(t, "db.client.connection.create_time", map[string]hist{"": {2, 60 * ms}})
 		seen.wantHistogram(t, "db.client.connection.use_time", map[string]hist{"": {2, 107 * ms}})
 		seen.wantSums(t, "otelpool.connection.acquired", map[string]int64{"new": 1, "opener": 1}, source)
@@ -440,7 +444,7 @@ func TestAFailedDialIsMeasuredApart(t *testing.T) {
 			t.Errorf("got %v, want the driver's error", err)
 		}
 		noError(t, db.Ping())
-		seen.wantSpans(t, "connect 20ms Error error.type=*otelpool_test.driverError", "connect 20ms", "ping 0s")
+		seen.wantSpans(t, "connect 20ms Error error.type=*otelpool_test.driverError", "acquire 20ms", "connect 20ms", "ping 0s")
 		seen.wantHistogram(t, "db.client.connection.create_time", map[string]hist{
 			"*otelpool_test.driverError": {1, 20 * ms}, "": {1, 20 * ms},
 		}, errorType)
@@ -550,8 +554,8 @@ func TestAttributesOfTheUserAreOnEverySpanAndMetric(t *testing.T) {
 				}
 			}
 		}
-		if metrics != 9 {
-			t.Errorf("%d metrics have data, want 9", metrics)
+		if metrics != 10 {
+			t.Errorf("%d metrics have data, want 10", metrics)
 		}
 	}, otelpool.WithAttributes(mine, poolName.String("not this one")), otelpool.WithPoolName("orders"))
 }

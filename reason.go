@@ -37,6 +37,7 @@ const (
 	placeMaxIdle              // SetMaxIdleConns
 	placeOpener               // a background dial whose caller is gone
 	numPlaces
+	placeKnown // the reason is known, nothing is to be settled
 )
 
 // limitsAt are the limits that may have closed a connection, by place, the likely
@@ -50,22 +51,22 @@ var limitsAt = [numPlaces][]pool.Reason{
 }
 
 // closeReason returns the reason of the close that is going on, from the function
-// of database/sql that makes it, or false if it is put down to be settled. It
+// of database/sql that makes it, or the place by which it is to be put down. It
 // must run under that close, once, and only for a connection that cannot explain
 // it itself.
-func (c *connector) closeReason() (_ pool.Reason, known bool) {
+func (c *connector) closeReason() (pool.Reason, place) {
 	var at place
 	where, _ := calledFrom(framePutConn, frameConn, frameCleaner, frameMaxIdle, frameClose, frameOpener)
 	switch where {
 	case frameClose:
-		return pool.PoolClosed, true
+		return pool.PoolClosed, placeKnown
 	case frameConn:
 		// A connection that is not handed out was bad, or had passed its lifetime.
 		// It is in use by then, and the lock of such a one is not waited for.
 		if c.db.Load() == nil {
-			return pool.Lifetime, true
+			return pool.Lifetime, placeKnown
 		}
-		return c.limit(limitsAt[placePut]), true
+		return c.limit(limitsAt[placePut]), placeKnown
 	case framePutConn:
 		at = placePut
 	case frameCleaner:
@@ -75,19 +76,24 @@ func (c *connector) closeReason() (_ pool.Reason, known bool) {
 	case frameOpener:
 		at = placeOpener
 	default:
-		return pool.Unknown, true
+		return pool.Unknown, placeKnown
 	}
 	switch {
 	case c.ended.Load():
-		return pool.PoolClosed, true
+		return pool.PoolClosed, placeKnown
 	case c.db.Load() != nil:
-		c.reasons.unsettled[at].Add(1)
-		c.reasons.waiting.Add(1)
-		return 0, false
+		return 0, at
 	case at == placeMaxIdle:
-		return pool.IdleCount, true
+		return pool.IdleCount, placeKnown
 	}
-	return pool.Unknown, true
+	return pool.Unknown, placeKnown
+}
+
+// putDown puts down a close at a place, once the ledger knows that it has no
+// reason yet.
+func (c *connector) putDown(at place) {
+	c.reasons.unsettled[at].Add(1)
+	c.reasons.waiting.Add(1)
 }
 
 // settle gives their reason to the closes that were put down. It asks the DB, so

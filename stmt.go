@@ -57,9 +57,8 @@ func (s *stmt) begin(ctx context.Context, o op) call {
 	k := s.declined
 	s.declined = call{}
 	k.returned = false
-	started := k.start
-	s.c.enter(&k)
-	k.start = started
+	s.c.used(k.from)
+	s.c.rec.Begin()
 	return k
 }
 

@@ -236,24 +236,25 @@ var pathShapes = []shape{
 // entrance is a way to open a DB.
 type entrance struct {
 	name string
-	open func(*fakedb.DB) (*sql.DB, error)
+	open func(*fakedb.DB) (database, error)
 }
 
 var (
-	bare    = entrance{"sql.OpenDB", func(f *fakedb.DB) (*sql.DB, error) { return sql.OpenDB(f.Connector()), nil }}
-	wrapped = entrance{"OpenDB", func(f *fakedb.DB) (*sql.DB, error) { return otelpool.OpenDB(f.Connector()), nil }}
+	bare    = entrance{"sql.OpenDB", func(f *fakedb.DB) (database, error) { return sql.OpenDB(f.Connector()), nil }}
+	wrapped = entrance{"OpenDB", func(f *fakedb.DB) (database, error) { return otelpool.OpenDB(f.Connector()), nil }}
 )
 
 // connectorEntrances are the other ones that start from a connector.
 var connectorEntrances = []entrance{
-	{"NewConnector", func(f *fakedb.DB) (*sql.DB, error) {
+	{"NewConnector", func(f *fakedb.DB) (database, error) {
 		db := sql.OpenDB(otelpool.NewConnector(f.Connector()))
 		return db, otelpool.Watch(db)
 	}},
-	{"OpenDB over NewConnector", func(f *fakedb.DB) (*sql.DB, error) {
+	{"OpenDB over NewConnector", func(f *fakedb.DB) (database, error) {
 		return otelpool.OpenDB(otelpool.NewConnector(f.Connector())), nil
 	}},
-	{"OpenDB with an SDK that records everything", func(f *fakedb.DB) (*sql.DB, error) {
+	{"NewDB", func(f *fakedb.DB) (database, error) { return otelpool.NewDB(otelpool.OpenDB(f.Connector())) }},
+	{"OpenDB with an SDK that records everything", func(f *fakedb.DB) (database, error) {
 		return otelpool.OpenDB(f.Connector(),
 			otelpool.WithTracerProvider(sdktrace.NewTracerProvider(sdktrace.WithSyncer(tracetest.NewNoopExporter()))),
 			otelpool.WithMeterProvider(sdkmetric.NewMeterProvider(sdkmetric.WithReader(sdkmetric.NewManualReader()))),
@@ -325,7 +326,7 @@ func (n driverNames) entrances() []entrance {
 }
 
 func named(title, driverName string, open func(name, dsn string) (*sql.DB, error)) entrance {
-	return entrance{title + " " + driverName, func(f *fakedb.DB) (*sql.DB, error) {
+	return entrance{title + " " + driverName, func(f *fakedb.DB) (database, error) {
 		dsn := fmt.Sprint(lastFake.Add(1))
 		fakes.Store(dsn, f)
 		return open(driverName, dsn)
@@ -394,7 +395,7 @@ func (s script) run(t *testing.T, ctx context.Context, sh shape, e entrance) (st
 type run struct {
 	ctx    context.Context // ends with the script; the log shows that it arrives
 	fake   *fakedb.DB
-	db     *sql.DB
+	db     database
 	except []string
 	start  time.Time
 	seen   int // lines of the driver's log that belong to earlier steps
@@ -458,6 +459,9 @@ func spell(v any) string {
 		return strconv.FormatBool(v)
 	}
 	err, ok := v.(error)
+	if e, explained := v.(*otelpool.AcquireError); explained {
+		err = e.Unwrap() // the one difference of a DB
+	}
 	if !ok {
 		return fmt.Sprintf("%T %+v", v, v)
 	}
@@ -520,6 +524,23 @@ type handle interface {
 	ExecContext(ctx context.Context, query string, args ...any) (sql.Result, error)
 	QueryContext(ctx context.Context, query string, args ...any) (*sql.Rows, error)
 	QueryRowContext(ctx context.Context, query string, args ...any) *sql.Row
+}
+
+// database is a *sql.DB or a *otelpool.DB.
+type database interface {
+	pooled
+	Exec(query string, args ...any) (sql.Result, error)
+	Query(query string, args ...any) (*sql.Rows, error)
+	QueryRow(query string, args ...any) *sql.Row
+	Begin() (*sql.Tx, error)
+	Ping() error
+	Close() error
+	Driver() driver.Driver
+	Stats() sql.DBStats
+	SetConnMaxIdleTime(d time.Duration)
+	SetConnMaxLifetime(d time.Duration)
+	SetMaxIdleConns(n int)
+	SetMaxOpenConns(n int)
 }
 
 // prepared makes a statement a handle, which has its text already.

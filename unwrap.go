@@ -20,19 +20,40 @@ const maxUnwrap = 32
 // held, but not told as an operation.
 func Unwrap(driverConn any) any {
 	for range maxUnwrap {
-		var below driver.Conn
-		switch c := driverConn.(type) {
-		case interface{ Unwrap() driver.Conn }:
-			below = c.Unwrap()
-		case interface{ Raw() driver.Conn }:
-			below = c.Raw()
-		case interface{ WrappedConn() driver.Conn }:
-			below = c.WrappedConn()
-		}
+		below := unwrapOne(driverConn)
 		if below == nil {
-			return driverConn
+			break
 		}
 		driverConn = below
 	}
 	return driverConn
+}
+
+// unwrapOne returns what is below a wrapper, nil if driverConn is none.
+func unwrapOne(driverConn any) (below driver.Conn) {
+	switch c := driverConn.(type) {
+	case interface{ Unwrap() driver.Conn }:
+		below = c.Unwrap()
+	case interface{ Raw() driver.Conn }:
+		below = c.Raw()
+	case interface{ WrappedConn() driver.Conn }:
+		below = c.WrappedConn()
+	}
+	return below
+}
+
+// connOf returns the connection with telemetry that is driverConn, or is below
+// it, nil if there is none.
+func connOf(driverConn any) *conn {
+	for range maxUnwrap {
+		if c, ok := driverConn.(interface{ self() *conn }); ok {
+			return c.self()
+		}
+		below := unwrapOne(driverConn)
+		if below == nil {
+			break
+		}
+		driverConn = below
+	}
+	return nil
 }

@@ -23,6 +23,24 @@ func TestOtelpoolAllocatesLittleMoreThanTheFloor(t *testing.T) {
 	}
 }
 
+func TestADBAllocatesOnceMoreForACall(t *testing.T) {
+	for _, op := range Ops {
+		for _, mode := range Modes {
+			t.Run(op.Name+"/"+mode.Name, func(t *testing.T) {
+				plain := Bench{op, mode, peer(t, Otelpool)}.allocs(t)
+				exact := Bench{op, mode, peer(t, OtelpoolDB)}.allocs(t)
+				want := plain + 1
+				if op.Name == "prepared_exec" {
+					want = plain // a statement is no call of the DB
+				}
+				if exact != want {
+					t.Errorf("%v allocations, want %v: a plain *sql.DB has %v", exact, want, plain)
+				}
+			})
+		}
+	}
+}
+
 // allocs is how often a call allocates: the least of several averages, since a
 // goroutine that database/sql starts for a transaction may or may not find an
 // old stack. testing.AllocsPerRun drops the fractions that the growth of the

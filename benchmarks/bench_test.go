@@ -1,6 +1,9 @@
 package benchmarks
 
-import "testing"
+import (
+	"strconv"
+	"testing"
+)
 
 // Benchmark is every peer doing every operation in every mode. Its names read
 // Benchmark/<operation>/<mode>/<serial|parallel>/<peer>.
@@ -22,5 +25,25 @@ func benchmarkPeers(b *testing.B, op Op, mode Mode, parallel bool) {
 		if peer.In(mode) {
 			b.Run(peer.Name, func(b *testing.B) { Bench{op, mode, peer}.Run(b, parallel) })
 		}
+	}
+}
+
+// BenchmarkSaturated is what the goroutines of a saturated pool get done. Its
+// names read BenchmarkSaturated/<server>/<limit>/<mode>/<peer>.
+func BenchmarkSaturated(b *testing.B) {
+	for _, server := range Servers {
+		b.Run(server.Name, func(b *testing.B) {
+			for _, limit := range SaturatedLimits {
+				b.Run(strconv.Itoa(limit), func(b *testing.B) {
+					for _, mode := range SaturatedModes {
+						b.Run(mode.Name, func(b *testing.B) {
+							for _, peer := range SaturatedPeers {
+								b.Run(peer.Name, Saturated{server, limit, mode, peer}.Run)
+							}
+						})
+					}
+				})
+			}
+		})
 	}
 }

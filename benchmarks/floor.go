@@ -22,27 +22,29 @@ const operationDuration = "db.client.operation.duration"
 // nothing is kept, so that what it adds to a call is what OpenTelemetry takes
 // for these signals, and no wrapper that gives them can be cheaper.
 //
-//	operation       on the caller's span   spans (kind client)      duration   use_time
-//	query_row       acquired, released     query                    1          1
-//	rows            acquired, released     query                    1          1
-//	exec            acquired, released     exec                     1          1
-//	prepared_exec   acquired, released     exec                     1          1
-//	tx              acquired, released     begin, exec, commit      3          1
-//	ping            acquired, released     ping                     1          1
+//	operation       on the caller's span   spans (kind client)      duration   wait_time   use_time
+//	query_row       acquired, released     query                    1          1           1
+//	rows            acquired, released     query                    1          1           1
+//	exec            acquired, released     exec                     1          1           1
+//	prepared_exec   acquired, released     exec                     1          1           1
+//	tx              acquired, released     begin, exec, commit      3          1           1
+//	ping            acquired, released     ping                     1          1           1
 //
 // Events are given if the caller's span records. A clock is read where an
 // operation begins and ends, once for both ends of a hold that coincide with it.
+// Nobody waits, and the floor takes that for granted: it reads no clock for it,
+// and tells no wait but the 0 that it records.
 // Each row that is read takes one atomic add, by which somebody who reads for
 // long is told from somebody who forgot the connection.
 // The test of the signals holds otelpool to this table.
 type floor struct {
-	tracer            trace.Tracer
-	duration, useTime metric.Float64Histogram
-	start             [numOperations][]trace.SpanStartOption
-	done              [numOperations][]metric.RecordOption
-	held              []metric.RecordOption
-	acquired          []trace.EventOption
-	released          []trace.EventOption
+	tracer                      trace.Tracer
+	duration, waitTime, useTime metric.Float64Histogram
+	start                       [numOperations][]trace.SpanStartOption
+	done                        [numOperations][]metric.RecordOption
+	ofPool                      []metric.RecordOption // wait_time and use_time
+	acquired                    []trace.EventOption
+	released                    []trace.EventOption
 }
 
 // operation is a driver call that has a span.
@@ -76,12 +78,17 @@ func newFloor(p providers) (*floor, error) {
 	if err != nil {
 		return nil, err
 	}
+	waitTime, err := meter.Float64Histogram("db.client.connection.wait_time", metric.WithUnit("s"),
+		metric.WithExplicitBucketBoundaries(0.0001, 0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30))
+	if err != nil {
+		return nil, err
+	}
 	useTime, err := meter.Float64Histogram("db.client.connection.use_time", metric.WithUnit("s"),
 		metric.WithExplicitBucketBoundaries(0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30, 60, 300, 900))
 	if err != nil {
 		return nil, err
 	}
-	f := &floor{tracer: p.tracer.Tracer(otelpool.ScopeName), duration: duration, useTime: useTime}
+	f := &floor{tracer: p.tracer.Tracer(otelpool.ScopeName), duration: duration, waitTime: waitTime, useTime: useTime}
 	pool := semconv.DBClientConnectionPoolName("other_sql")
 	system := semconv.DBSystemNameOtherSQL
 	for o := range numOperations {
@@ -92,7 +99,7 @@ func newFloor(p providers) (*floor, error) {
 		}
 		f.done[o] = []metric.RecordOption{metric.WithAttributeSet(attribute.NewSet(attrs...))}
 	}
-	f.held = []metric.RecordOption{metric.WithAttributeSet(attribute.NewSet(pool))}
+	f.ofPool = []metric.RecordOption{metric.WithAttributeSet(attribute.NewSet(pool))}
 	id := attribute.Int64("otelpool.connection.id", 1)
 	f.acquired = []trace.EventOption{trace.WithAttributes(pool, id,
 		attribute.String("otelpool.source", "reused"))}
@@ -105,6 +112,13 @@ func (f *floor) acquire(ctx context.Context) {
 	if span := trace.SpanFromContext(ctx); span.IsRecording() {
 		span.AddEvent("otelpool.connection.acquired", f.acquired...)
 	}
+	f.wait(ctx)
+}
+
+func (f *floor) wait(ctx context.Context) {
+	if f.waitTime.Enabled(ctx) {
+		f.waitTime.Record(ctx, 0, f.ofPool...)
+	}
 }
 
 func (f *floor) release(ctx context.Context, held time.Duration) {
@@ -112,7 +126,7 @@ func (f *floor) release(ctx context.Context, held time.Duration) {
 		span.AddEvent("otelpool.connection.released", f.released...)
 	}
 	if f.useTime.Enabled(ctx) {
-		f.useTime.Record(ctx, held.Seconds(), f.held...)
+		f.useTime.Record(ctx, held.Seconds(), f.ofPool...)
 	}
 }
 

@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"slices"
 	"testing"
+	"testing/synctest"
 
 	"go.opentelemetry.io/otel/attribute"
 	sdkmetric "go.opentelemetry.io/otel/sdk/metric"
@@ -94,43 +95,54 @@ func records(t *testing.T, r sdkmetric.Reader) map[string]int {
 }
 
 func TestTheFloorGivesOtelpoolsSignals(t *testing.T) {
-	for _, op := range Ops {
-		t.Run(op.Name, func(t *testing.T) {
-			floor := Bench{op, Sampled, peer(t, Floor)}.signalsOf(t)
-			otelpool := Bench{op, Sampled, peer(t, Otelpool)}.signalsOf(t)
-			if got, want := otelpool.String(), floor.String(); got != want {
-				t.Errorf("otelpool gives other signals than the floor\notelpool: %s\nfloor:    %s", got, want)
-			}
-		})
+	for _, name := range []string{Otelpool, OtelpoolDB} {
+		for _, op := range Ops {
+			t.Run(name+"/"+op.Name, func(t *testing.T) {
+				// In virtual time nothing takes long enough to be told of.
+				synctest.Test(t, func(t *testing.T) {
+					floor := Bench{op, Sampled, peer(t, Floor)}.signalsOf(t)
+					otelpool := Bench{op, Sampled, peer(t, name)}.signalsOf(t)
+					if got, want := otelpool.String(), floor.String(); got != want {
+						t.Errorf("%s gives other signals than the floor\n%s\nfloor: %s", name, got, want)
+					}
+				})
+			})
+		}
 	}
 }
 
 func TestTheReducedModeLeavesOneSpanAndOneHistogram(t *testing.T) {
-	for _, op := range Ops {
-		if op.Name == "tx" {
-			continue // is three operations
+	for _, name := range []string{Otelpool, OtelpoolDB} {
+		for _, op := range Ops {
+			if op.Name == "tx" {
+				continue // is three operations
+			}
+			t.Run(name+"/"+op.Name, func(t *testing.T) {
+				synctest.Test(t, func(t *testing.T) { oneSpanAndOneHistogram(t, Bench{op, Reduced, peer(t, name)}) })
+			})
 		}
-		t.Run(op.Name, func(t *testing.T) {
-			spans := tracetest.NewSpanRecorder()
-			reader := sdkmetric.NewManualReader()
-			p := providers{
-				tracer: sdktrace.NewTracerProvider(sdktrace.WithSpanProcessor(spans)),
-				meter:  sdkmetric.NewMeterProvider(sdkmetric.WithReader(reader), sdkmetric.WithView(dropAllButDuration)),
-			}
-			s := Bench{op, Reduced, peer(t, Otelpool)}.start(t, p)
-			spans.Reset()
-			before := records(t, reader)[operationDuration]
-			if _, err := s.call(context.Background()); err != nil {
-				t.Fatal(err)
-			}
-			if n := len(spans.Ended()); n != 1 {
-				t.Errorf("%d spans, want 1", n)
-			}
-			after := records(t, reader)
-			if after[operationDuration]-before != 1 || len(after) != 1 {
-				t.Errorf("histograms %v after %d, want one record more and no other", after, before)
-			}
-		})
+	}
+}
+
+func oneSpanAndOneHistogram(t *testing.T, b Bench) {
+	spans := tracetest.NewSpanRecorder()
+	reader := sdkmetric.NewManualReader()
+	p := providers{
+		tracer: sdktrace.NewTracerProvider(sdktrace.WithSpanProcessor(spans)),
+		meter:  sdkmetric.NewMeterProvider(sdkmetric.WithReader(reader), sdkmetric.WithView(dropAllButDuration)),
+	}
+	s := b.start(t, p)
+	spans.Reset()
+	before := records(t, reader)[operationDuration]
+	if _, err := s.call(context.Background()); err != nil {
+		t.Fatal(err)
+	}
+	if n := len(spans.Ended()); n != 1 {
+		t.Errorf("%d spans, want 1", n)
+	}
+	after := records(t, reader)
+	if after[operationDuration]-before != 1 || len(after) != 1 {
+		t.Errorf("histograms %v after %d, want one record more and no other", after, before)
 	}
 }
 

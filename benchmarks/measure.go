@@ -3,6 +3,7 @@ package benchmarks
 import (
 	"context"
 	"database/sql"
+	"database/sql/driver"
 	"fmt"
 	"runtime"
 	"testing"
@@ -15,7 +16,7 @@ type Bench struct {
 	Peer Peer
 }
 
-// A session is a pool of a peer, warm, and the operation over it.
+// A session is a pool of a peer and an operation over it.
 type session struct {
 	db        *sql.DB
 	providers providers
@@ -29,44 +30,48 @@ func (b Bench) open() (*session, error) {
 }
 
 func (b Bench) openWith(p providers) (*session, error) {
-	db, err := b.Peer.open(p)
-	if err != nil {
-		return nil, fmt.Errorf("open %s: %w", b.Peer.Name, err)
-	}
-	limit := 2*runtime.GOMAXPROCS(0) + 2
-	db.SetMaxOpenConns(limit)
-	db.SetMaxIdleConns(limit)
-	s := &session{db: db, providers: p}
-	if err := s.warm(runtime.GOMAXPROCS(0) + 1); err != nil {
-		return nil, err
-	}
-	if !b.Peer.floor {
-		s.call, err = b.Op.plain(db)
-		return s, err
-	}
-	f, err := newFloor(p)
+	s, err := b.Peer.session(nopConnector{}, p, 2*runtime.GOMAXPROCS(0)+2)
 	if err != nil {
 		return nil, err
 	}
-	s.call, err = b.Op.told(db, f)
+	giveBack, err := s.hold(runtime.GOMAXPROCS(0) + 1)
+	if err != nil {
+		return nil, err
+	}
+	if err := giveBack(); err != nil {
+		return nil, err
+	}
+	s.call, err = b.Peer.do(b.Op, s.db, p)
 	return s, err
 }
 
-func (s *session) warm(conns int) error {
+// session makes a pool of at most limit connections, without an operation.
+func (p Peer) session(c driver.Connector, from providers, limit int) (*session, error) {
+	db, err := p.open(c, from)
+	if err != nil {
+		return nil, fmt.Errorf("open %s: %w", p.Name, err)
+	}
+	db.SetMaxOpenConns(limit)
+	db.SetMaxIdleConns(limit)
+	return &session{db: db, providers: from}, nil
+}
+
+// hold takes so many connections at once, and opens them for that.
+func (s *session) hold(conns int) (giveBack func() error, err error) {
 	held := make([]*sql.Conn, conns)
 	for i := range held {
-		c, err := s.db.Conn(context.Background())
-		if err != nil {
-			return err
-		}
-		held[i] = c
-	}
-	for _, c := range held {
-		if err := c.Close(); err != nil {
-			return err
+		if held[i], err = s.db.Conn(context.Background()); err != nil {
+			return nil, err
 		}
 	}
-	return nil
+	return func() error {
+		for _, c := range held {
+			if err := c.Close(); err != nil {
+				return err
+			}
+		}
+		return nil
+	}, nil
 }
 
 // Run does the operation tb.N times, in turn or on all processors at once.

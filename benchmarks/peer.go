@@ -17,46 +17,73 @@ import (
 type Peer struct {
 	Name string
 
-	// Module is the path of the wrapper's module; empty for bare and floor.
+	// Module is the path of the wrapper's module, if it is not of this repository.
 	Module string
 
 	// In tells whether the peer is measured in a mode.
 	In func(Mode) bool
 
-	open  func(p providers) (*sql.DB, error)
-	floor bool // does the told form of an operation, over the bare driver
+	// open makes the pool over a connector, or over another of its driver.
+	open func(c driver.Connector, p providers) (*sql.DB, error)
+
+	// do makes an operation over the pool, in one of its forms.
+	do func(op Op, db *sql.DB, p providers) (call, error)
 }
 
 // The names of the peers that the verdict speaks of.
 const (
-	Bare     = "bare"
-	Floor    = "floor"
-	Otelpool = "otelpool"
-	XSAM     = "XSAM"
-	Nhatthm  = "nhatthm"
-	Uptrace  = "uptrace"
-	Sqlmw    = "sqlmw"
+	Bare       = "bare"
+	Floor      = "floor"
+	Otelpool   = "otelpool"
+	OtelpoolDB = "otelpool.DB"
+	XSAM       = "XSAM"
+	Nhatthm    = "nhatthm"
+	Uptrace    = "uptrace"
+	Sqlmw      = "sqlmw"
 )
 
 // Peers are all peers, in the order in which they are reported.
 var Peers = []Peer{
-	{Name: Bare, In: always, open: openBare},
-	{Name: Floor, In: always, open: openBare, floor: true},
-	{Name: Otelpool, Module: "github.com/otelpool/otelpool", In: always, open: openOtelpool},
-	{Name: XSAM, Module: "github.com/XSAM/otelsql", In: notReduced, open: openXSAM},
-	{Name: Nhatthm, Module: "go.nhat.io/otelsql", In: notReduced, open: openNhatthm},
-	{Name: Uptrace, Module: "github.com/uptrace/opentelemetry-go-extra/otelsql", In: always, open: openUptrace},
+	{Name: Bare, In: always, open: openBare, do: doPlain},
+	{Name: Floor, In: always, open: openBare, do: doTold},
+	{Name: Otelpool, In: always, open: openOtelpool, do: doPlain},
+	{Name: OtelpoolDB, In: always, open: openOtelpool, do: doExact},
+	{Name: XSAM, Module: "github.com/XSAM/otelsql", In: notReduced, open: openXSAM, do: doPlain},
+	{Name: Nhatthm, Module: "go.nhat.io/otelsql", In: notReduced, open: openNhatthm, do: doPlain},
+	{Name: Uptrace, Module: "github.com/uptrace/opentelemetry-go-extra/otelsql", In: always, open: openUptrace, do: doPlain},
 	// Its interceptor knows no OpenTelemetry, so that a mode changes nothing.
-	{Name: Sqlmw, Module: "github.com/ngrok/sqlmw", In: onlyNoSDK, open: openSqlmw},
+	{Name: Sqlmw, Module: "github.com/ngrok/sqlmw", In: onlyNoSDK, open: openSqlmw, do: doPlain},
 }
 
 func always(Mode) bool       { return true }
 func notReduced(m Mode) bool { return m.Name != Reduced.Name }
 func onlyNoSDK(m Mode) bool  { return m.Name == NoSDK.Name }
 
-func openBare(providers) (*sql.DB, error) { return sql.OpenDB(nopConnector{}), nil }
+func doPlain(op Op, db *sql.DB, _ providers) (call, error) { return op.plain(db) }
 
-func openOtelpool(p providers) (*sql.DB, error) {
+func doTold(op Op, db *sql.DB, p providers) (call, error) {
+	f, err := newFloor(p)
+	if err != nil {
+		return nil, err
+	}
+	return op.told(db, f)
+}
+
+func doExact(op Op, db *sql.DB, _ providers) (call, error) {
+	exact, err := otelpool.NewDB(db)
+	if err != nil {
+		return nil, err
+	}
+	return op.exact(exact)
+}
+
+func openBare(c driver.Connector, _ providers) (*sql.DB, error) { return sql.OpenDB(c), nil }
+
+func openOtelpool(c driver.Connector, p providers) (*sql.DB, error) {
+	return otelpool.OpenDB(c, otelpoolOptions(p)...), nil
+}
+
+func otelpoolOptions(p providers) []otelpool.Option {
 	var opts []otelpool.Option
 	if p.tracer != nil {
 		opts = append(opts, otelpool.WithTracerProvider(p.tracer))
@@ -64,11 +91,11 @@ func openOtelpool(p providers) (*sql.DB, error) {
 	if p.meter != nil {
 		opts = append(opts, otelpool.WithMeterProvider(p.meter))
 	}
-	return otelpool.OpenDB(nopConnector{}, opts...), nil
+	return opts
 }
 
 // openXSAM asks for the span of a ping, which is off by default.
-func openXSAM(p providers) (*sql.DB, error) {
+func openXSAM(c driver.Connector, p providers) (*sql.DB, error) {
 	opts := []xsam.Option{xsam.WithSpanOptions(xsam.SpanOptions{Ping: true})}
 	if p.tracer != nil {
 		opts = append(opts, xsam.WithTracerProvider(p.tracer))
@@ -76,13 +103,13 @@ func openXSAM(p providers) (*sql.DB, error) {
 	if p.meter != nil {
 		opts = append(opts, xsam.WithMeterProvider(p.meter))
 	}
-	return xsam.OpenDB(nopConnector{}, opts...), nil
+	return xsam.OpenDB(c, opts...), nil
 }
 
 // openNhatthm asks for spans without a caller's span, for the span of a ping
 // and for the query text, which the others record without being asked. Spans of
 // rows stay off: TraceAll would make one for each row.
-func openNhatthm(p providers) (*sql.DB, error) {
+func openNhatthm(c driver.Connector, p providers) (*sql.DB, error) {
 	opts := []nhatthm.DriverOption{nhatthm.AllowRoot(), nhatthm.TracePing(), nhatthm.TraceQueryWithoutArgs()}
 	if p.tracer != nil {
 		opts = append(opts, nhatthm.WithTracerProvider(p.tracer))
@@ -90,10 +117,10 @@ func openNhatthm(p providers) (*sql.DB, error) {
 	if p.meter != nil {
 		opts = append(opts, nhatthm.WithMeterProvider(p.meter))
 	}
-	return openDriver(nhatthm.Wrap(nopDriver{}, opts...))
+	return openDriver(nhatthm.Wrap(c.Driver(), opts...))
 }
 
-func openUptrace(p providers) (*sql.DB, error) {
+func openUptrace(c driver.Connector, p providers) (*sql.DB, error) {
 	var opts []uptrace.Option
 	if p.tracer != nil {
 		opts = append(opts, uptrace.WithTracerProvider(p.tracer))
@@ -101,11 +128,11 @@ func openUptrace(p providers) (*sql.DB, error) {
 	if p.meter != nil {
 		opts = append(opts, uptrace.WithMeterProvider(p.meter))
 	}
-	return uptrace.OpenDB(nopConnector{}, opts...), nil
+	return uptrace.OpenDB(c, opts...), nil
 }
 
-func openSqlmw(providers) (*sql.DB, error) {
-	return openDriver(sqlmw.Driver(nopDriver{}, sqlmw.NullInterceptor{}))
+func openSqlmw(c driver.Connector, _ providers) (*sql.DB, error) {
+	return openDriver(sqlmw.Driver(c.Driver(), sqlmw.NullInterceptor{}))
 }
 
 // openDriver is sql.Open without the global registry, for wrappers that wrap a

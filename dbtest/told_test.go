@@ -125,10 +125,14 @@ func by(points []point, key attribute.Key) map[string]float64 {
 	return sums
 }
 
-// ended are the spans of the pool that have ended, in that order.
-func (to *told) ended() []sdktrace.ReadOnlySpan {
+// ended are the spans of operations that have ended, in that order. Those of
+// acquires and holds are left out: they are made of what took long, and that is up
+// to the machine.
+func (to *told) ended() []sdktrace.ReadOnlySpan { return to.endedOf(trace.SpanKindClient) }
+
+func (to *told) endedOf(kind trace.SpanKind) []sdktrace.ReadOnlySpan {
 	return slices.DeleteFunc(to.spans.Ended(), func(s sdktrace.ReadOnlySpan) bool {
-		return s.InstrumentationScope().Name != otelpool.ScopeName
+		return s.InstrumentationScope().Name != otelpool.ScopeName || s.SpanKind() != kind
 	})
 }
 

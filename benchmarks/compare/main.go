@@ -1,5 +1,6 @@
 // Compare measures every peer side by side, in one process and in turn, and
-// prints what each adds to the bare driver, with a verdict on otelpool's budget.
+// prints what each adds to the bare driver and what saturated pools get done, with
+// a verdict on otelpool's budget.
 //
 //	go run ./benchmarks/compare                          # five and a half minutes
 //	go run ./benchmarks/compare -quick                   # a minute and a half
@@ -24,6 +25,9 @@ func main() {
 	}
 }
 
+// shareOfShared is the part of the time that saturated pools get.
+const shareOfShared = 8
+
 func run(args []string, out, progress io.Writer) error {
 	flags := flag.NewFlagSet("compare", flag.ExitOnError)
 	total := flags.Duration("time", 330*time.Second, "how long to measure, all in all")
@@ -40,10 +44,14 @@ func run(args []string, out, progress io.Writer) error {
 	testing.Init()
 
 	cells := newCells()
-	if err := measure(cells, *total, progress); err != nil {
+	if err := measure(cells, *total-*total/shareOfShared, progress); err != nil {
 		return err
 	}
-	text := report(cells, thisMachine())
+	pools := newShared()
+	if err := measureShared(pools, *total/shareOfShared, progress); err != nil {
+		return err
+	}
+	text := report(cells, pools, thisMachine())
 	if *file != "" {
 		return os.WriteFile(*file, []byte(text), 0o644)
 	}

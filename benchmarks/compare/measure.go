@@ -103,8 +103,9 @@ func measure(cells []*cell, total time.Duration, progress io.Writer) error {
 			// place behind the same one.
 			for i := range c.peers {
 				m := c.peers[(i+round)%len(c.peers)]
-				if err := c.run(m, each); err != nil {
-					return err
+				b := benchmarks.Bench{Op: c.op, Mode: c.mode, Peer: m.Peer}
+				if err := m.run(each, func(tb *testing.B) { b.Run(tb, c.parallel) }); err != nil {
+					return fmt.Errorf("%s in mode %s: %w", c.name(), c.mode.Name, err)
 				}
 			}
 		}
@@ -115,7 +116,7 @@ func measure(cells []*cell, total time.Duration, progress io.Writer) error {
 
 // run measures a peer once. The first run finds out how many operations fill the
 // time; the later ones do that many.
-func (c *cell) run(m *measured, d time.Duration) error {
+func (m *measured) run(d time.Duration, bench func(*testing.B)) error {
 	length := d.String()
 	if m.runs > 0 {
 		length = strconv.Itoa(m.runs) + "x"
@@ -123,10 +124,9 @@ func (c *cell) run(m *measured, d time.Duration) error {
 	if err := flag.Set("test.benchtime", length); err != nil {
 		return err
 	}
-	b := benchmarks.Bench{Op: c.op, Mode: c.mode, Peer: m.Peer}
-	r := testing.Benchmark(func(tb *testing.B) { b.Run(tb, c.parallel) })
+	r := testing.Benchmark(bench)
 	if r.N == 0 {
-		return fmt.Errorf("%s in mode %s failed with %s", c.name(), c.mode.Name, m.Name)
+		return fmt.Errorf("%s failed", m.Name)
 	}
 	ns := float64(r.T.Nanoseconds()) / float64(r.N)
 	m.ns = append(m.ns, ns)

@@ -35,7 +35,7 @@ func thisMachine() machine {
 	}
 	shown := []string{"go.opentelemetry.io/otel", "go.opentelemetry.io/otel/sdk", "go.opentelemetry.io/otel/sdk/metric"}
 	for _, p := range benchmarks.Peers {
-		if p.Module != "" && p.Name != benchmarks.Otelpool {
+		if p.Module != "" {
 			shown = append(shown, p.Module)
 		}
 	}
@@ -47,25 +47,28 @@ func thisMachine() machine {
 	return m
 }
 
-func report(cells []*cell, m machine) string {
+func report(cells []*cell, pools []*shared, m machine) string {
 	var s strings.Builder
 	fmt.Fprint(&s, `# What it costs
 
 Made by `+"`go run ./benchmarks/compare`"+`; do not edit. Each number is what a call takes more than with the bare
 driver, which does nothing, in the same mode of the same run: the cost of the wrapper and of the OpenTelemetry SDK
 below it. The floor gives otelpool's signals straight to the SDK with options made beforehand: what no wrapper that
-gives them can go below. The peers give fewer signals: none tells of acquires, releases and hold times.
+gives them can go below. The peers give fewer signals: none tells of acquires, releases, waits and hold times.
+otelpool is the plain *sql.DB; otelpool.DB is the same pool through the methods of that type, which also note who
+asks, and tell of those who wait and who get nothing.
 
 `)
 	fmt.Fprintf(&s, "%s, %s, %d CPUs, %s. %s.\n\n", m.goVersion, m.platform, m.cpus, m.date, strings.Join(m.versions, ", "))
 	fmt.Fprintf(&s, "Each number is the fastest of %d rounds over all peers in turn; %s.\n\n", rounds, noise(cells))
-	fmt.Fprintf(&s, "## Verdict\n\n%s", verdict(cells))
+	fmt.Fprintf(&s, "## Verdict\n\n%s", verdict(cells)+sharedVerdict(pools))
 	for _, mode := range benchmarks.Modes {
 		fmt.Fprintf(&s, "\n## %s\n\n%s\n\n", mode.Name, mode.Note)
 		of := slices.DeleteFunc(slices.Clone(cells), func(c *cell) bool { return c.mode.Name != mode.Name })
 		fmt.Fprintf(&s, "Added to the bare driver: time, allocations.\n\n%s\n", addedTable(of))
 		fmt.Fprintf(&s, "The same time as a multiple of the floor's, and in brackets of otelpool's.\n\n%s", ratioTable(of))
 	}
+	fmt.Fprintf(&s, "\n%s", sharedChapter(pools))
 	return s.String()
 }
 
@@ -88,7 +91,7 @@ func median(v []float64) float64 {
 // addedTable has a column for each peer of the cells, which are of one mode.
 func addedTable(cells []*cell) string {
 	var t table
-	t.row("operation", peerNames(cells[0])...)
+	t.row("operation", names(cells[0].peers)...)
 	for _, c := range cells {
 		var row []string
 		for _, m := range c.peers {
@@ -107,7 +110,7 @@ func addedTable(cells []*cell) string {
 
 func ratioTable(cells []*cell) string {
 	var t table
-	t.row("operation", peerNames(cells[0])[2:]...)
+	t.row("operation", names(cells[0].peers)[2:]...)
 	for _, c := range cells {
 		floor, _ := c.added(benchmarks.Floor)
 		ours, _ := c.added(benchmarks.Otelpool)
@@ -125,9 +128,9 @@ func ratioTable(cells []*cell) string {
 	return t.String()
 }
 
-func peerNames(c *cell) []string {
+func names(peers []*measured) []string {
 	var names []string
-	for _, m := range c.peers {
+	for _, m := range peers {
 		names = append(names, m.Name)
 	}
 	return names

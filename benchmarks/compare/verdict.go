@@ -2,6 +2,7 @@ package main
 
 import (
 	"fmt"
+	"math"
 	"strings"
 
 	"github.com/otelpool/otelpool/benchmarks"
@@ -13,12 +14,14 @@ const (
 	budgetNs     = 400
 )
 
-// A rule is one promise about what otelpool adds to the bare driver.
+// A rule is one promise about what a peer, otelpool in one of its forms, adds to
+// the bare driver.
 type rule struct {
+	peer string
 	says string
 	in   func(benchmarks.Mode) bool
 
-	// limit is the most that otelpool may add in a cell and still keep the
+	// limit is the most that the peer may add in a cell and still keep the
 	// promise; ok is false if the cell is none of the rule's business.
 	limit func(*cell) (_ cost, ok bool)
 	of    func(cost) float64
@@ -44,6 +47,12 @@ func budget(c *cell) (cost, bool) {
 	return cost{budgetFactor*max(f.ns, 0) + budgetNs, f.allocs + c.mode.Spare}, ok
 }
 
+// oneMore is the limit for a DB: what it adds to the plain *sql.DB.
+func oneMore(c *cell) (cost, bool) {
+	plain, ok := c.added(benchmarks.Otelpool)
+	return cost{math.Inf(1), plain.allocs + 1}, ok
+}
+
 // sameAsUptrace leaves out what uptrace's wrapper does not time: begin, commit
 // and ping get a span from it and no duration.
 func sameAsUptrace(c *cell) (cost, bool) {
@@ -54,24 +63,26 @@ func sameAsUptrace(c *cell) (cost, bool) {
 }
 
 var rules = []rule{
-	{"allocations: at most the floor and 1 with no SDK, and 1 unsampled, and 3 sampled", every, budget, allocations, "allocations"},
-	{"time: at most 1.3 times the floor and 0.4 µs", every, budget, nanoseconds, "ns"},
-	{"time below XSAM", full, below(benchmarks.XSAM), nanoseconds, "ns"},
-	{"allocations below XSAM", full, below(benchmarks.XSAM), allocations, "allocations"},
-	{"time below nhatthm", full, below(benchmarks.Nhatthm), nanoseconds, "ns"},
-	{"allocations below nhatthm", full, below(benchmarks.Nhatthm), allocations, "allocations"},
-	{"time below uptrace with no SDK", noSDK, below(benchmarks.Uptrace), nanoseconds, "ns"},
-	{"allocations below uptrace with no SDK", noSDK, below(benchmarks.Uptrace), allocations, "allocations"},
-	{"time below uptrace with the same signals (mode reduced; it times no pings and no transactions)", reduced, sameAsUptrace, nanoseconds, "ns"},
-	{"allocations below uptrace with the same signals", reduced, sameAsUptrace, allocations, "allocations"},
+	{benchmarks.Otelpool, "allocations: at most the floor and 1 with no SDK, and 1 unsampled, and 3 sampled", every, budget, allocations, "allocations"},
+	{benchmarks.Otelpool, "time: at most 1.3 times the floor and 0.4 µs", every, budget, nanoseconds, "ns"},
+	{benchmarks.OtelpoolDB, "allocations of otelpool.DB: at most the same", every, budget, allocations, "allocations"},
+	{benchmarks.OtelpoolDB, "allocations of otelpool.DB: at most otelpool's and 1", every, oneMore, allocations, "allocations"},
+	{benchmarks.OtelpoolDB, "time of otelpool.DB: at most 1.3 times the floor and 0.4 µs", every, budget, nanoseconds, "ns"},
+	{benchmarks.Otelpool, "time below XSAM", full, below(benchmarks.XSAM), nanoseconds, "ns"},
+	{benchmarks.Otelpool, "allocations below XSAM", full, below(benchmarks.XSAM), allocations, "allocations"},
+	{benchmarks.Otelpool, "time below nhatthm", full, below(benchmarks.Nhatthm), nanoseconds, "ns"},
+	{benchmarks.Otelpool, "allocations below nhatthm", full, below(benchmarks.Nhatthm), allocations, "allocations"},
+	{benchmarks.Otelpool, "time below uptrace with no SDK", noSDK, below(benchmarks.Uptrace), nanoseconds, "ns"},
+	{benchmarks.Otelpool, "allocations below uptrace with no SDK", noSDK, below(benchmarks.Uptrace), allocations, "allocations"},
+	{benchmarks.Otelpool, "time below uptrace with the same signals (mode reduced; it times no pings and no transactions)", reduced, sameAsUptrace, nanoseconds, "ns"},
+	{benchmarks.Otelpool, "allocations below uptrace with the same signals", reduced, sameAsUptrace, allocations, "allocations"},
 }
 
 // verdict says for each rule in how many cells it holds, and names the others.
 func verdict(cells []*cell) string {
 	var s strings.Builder
 	for _, r := range rules {
-		var kept, all int
-		var misses []string
+		var o outcome
 		for _, c := range cells {
 			if !r.in(c.mode) {
 				continue
@@ -80,23 +91,36 @@ func verdict(cells []*cell) string {
 			if !ok {
 				continue
 			}
-			got, _ := c.added(benchmarks.Otelpool)
-			all++
-			if r.of(got) <= r.of(limit) {
-				kept++
-				continue
-			}
-			misses = append(misses, fmt.Sprintf("%s, %s: %s %s against %s",
-				c.mode.Name, c.name(), thousands(r.of(got)), r.unit, thousands(r.of(limit))))
+			got, _ := c.added(r.peer)
+			o.add(r.of(got) <= r.of(limit), "%s, %s: %s %s against %s",
+				c.mode.Name, c.name(), thousands(r.of(got)), r.unit, thousands(r.of(limit)))
 		}
-		word := "holds"
-		if len(misses) > 0 {
-			word = "**fails**, holds"
-		}
-		fmt.Fprintf(&s, "- %s: %s in %d of %d.\n", r.says, word, kept, all)
-		for _, m := range misses {
-			fmt.Fprintf(&s, "  - %s\n", m)
-		}
+		o.write(&s, r.says)
 	}
 	return s.String()
+}
+
+// An outcome is where a promise is kept, and where it is not.
+type outcome struct {
+	kept   int
+	misses []string
+}
+
+func (o *outcome) add(kept bool, format string, args ...any) {
+	if kept {
+		o.kept++
+	} else {
+		o.misses = append(o.misses, fmt.Sprintf(format, args...))
+	}
+}
+
+func (o *outcome) write(s *strings.Builder, says string) {
+	word := "holds"
+	if len(o.misses) > 0 {
+		word = "**fails**, holds"
+	}
+	fmt.Fprintf(s, "- %s: %s in %d of %d.\n", says, word, o.kept, o.kept+len(o.misses))
+	for _, m := range o.misses {
+		fmt.Fprintf(s, "  - %s\n", m)
+	}
 }

@@ -25,25 +25,64 @@ func oneCell(of map[string]cost) []*cell {
 
 func TestTheVerdictNamesWhatIsOverTheBudget(t *testing.T) {
 	within := map[string]cost{
-		benchmarks.Floor:    {200, 3},
-		benchmarks.Otelpool: {660, 4},
-		benchmarks.XSAM:     {900, 12},
-		benchmarks.Nhatthm:  {900, 18},
-		benchmarks.Uptrace:  {700, 9},
+		benchmarks.Floor:      {200, 3},
+		benchmarks.Otelpool:   {660, 4},
+		benchmarks.OtelpoolDB: {660, 4},
+		benchmarks.XSAM:       {900, 12},
+		benchmarks.Nhatthm:    {900, 18},
+		benchmarks.Uptrace:    {700, 9},
 	}
 	if got := verdict(oneCell(within)); strings.Contains(got, "fails") {
 		t.Errorf("660 ns and 4 allocations are within the budget:\n%s", got)
 	}
 
 	within[benchmarks.Otelpool] = cost{661, 5}
+	within[benchmarks.OtelpoolDB] = cost{662, 7}
 	want := `- allocations: at most the floor and 1 with no SDK, and 1 unsampled, and 3 sampled: **fails**, holds in 0 of 1.
   - no_sdk, exec: 5 allocations against 4
 - time: at most 1.3 times the floor and 0.4 µs: **fails**, holds in 0 of 1.
   - no_sdk, exec: 661 ns against 660
+- allocations of otelpool.DB: at most the same: **fails**, holds in 0 of 1.
+  - no_sdk, exec: 7 allocations against 4
+- allocations of otelpool.DB: at most otelpool's and 1: **fails**, holds in 0 of 1.
+  - no_sdk, exec: 7 allocations against 6
+- time of otelpool.DB: at most 1.3 times the floor and 0.4 µs: **fails**, holds in 0 of 1.
+  - no_sdk, exec: 662 ns against 660
 - time below XSAM: holds in 1 of 1.
 `
 	if got := verdict(oneCell(within)); !strings.HasPrefix(got, want) {
 		t.Errorf("verdict:\n%s\nwant at its beginning:\n%s", got, want)
+	}
+}
+
+// onePool is a saturated pool on which the peers take the given time.
+func onePool(ns map[string]float64) []*shared {
+	s := newShared()[0]
+	for _, m := range s.peers {
+		m.ns = []float64{ns[m.Name], 1, 1e9}
+	}
+	return []*shared{s}
+}
+
+func TestTheVerdictNamesSaturatedPoolsThatLoseFivePercent(t *testing.T) {
+	ns := map[string]float64{
+		benchmarks.Bare: 800, benchmarks.NotInferred: 950, benchmarks.Recorded: 970,
+		benchmarks.Inferred: 990, benchmarks.Otelpool: 999, benchmarks.OtelpoolDB: 2000,
+	}
+	within := `- saturated: less than 5 % lost to inferring and telling the waits: holds in 1 of 1.
+- saturated: less than 5 % lost to inferring alone: holds in 1 of 1.
+`
+	if got := sharedVerdict(onePool(ns)); got != within {
+		t.Errorf("verdict:\n%s\nwant:\n%s", got, within)
+	}
+
+	ns[benchmarks.Otelpool] = 1001
+	want := `- saturated: less than 5 % lost to inferring and telling the waits: **fails**, holds in 0 of 1.
+  - none, 1, unsampled: 5.1 %
+- saturated: less than 5 % lost to inferring alone: holds in 1 of 1.
+`
+	if got := sharedVerdict(onePool(ns)); got != want {
+		t.Errorf("verdict:\n%s\nwant:\n%s", got, want)
 	}
 }
 
@@ -54,7 +93,13 @@ func TestAReportHasARowForEachCellAndNoPath(t *testing.T) {
 			m.ns, m.allocs = []float64{float64(100 * (i + 1))}, float64(i)
 		}
 	}
-	got := report(cells, thisMachine())
+	pools := newShared()
+	for _, p := range pools {
+		for i, m := range p.peers {
+			m.ns = []float64{float64(100 * (i + 1))}
+		}
+	}
+	got := report(cells, pools, thisMachine())
 	for _, mode := range benchmarks.Modes {
 		if !strings.Contains(got, "\n## "+mode.Name+"\n") {
 			t.Errorf("no chapter for mode %s", mode.Name)
@@ -66,6 +111,11 @@ func TestAReportHasARowForEachCellAndNoPath(t *testing.T) {
 			if n := strings.Count(got, "\n| "+name+" |"); n != 2*len(benchmarks.Modes) {
 				t.Errorf("%d rows for %s, want %d", n, name, 2*len(benchmarks.Modes))
 			}
+		}
+	}
+	for _, p := range pools {
+		if n := strings.Count(got, "\n| "+p.name()+" |"); n != 2 {
+			t.Errorf("%d rows for %s, want 2", n, p.name())
 		}
 	}
 	if strings.Contains(got, "=>") || strings.Contains(got, "NaN") || strings.Contains(got, "Inf") {

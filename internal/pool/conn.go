@@ -13,10 +13,12 @@ import (
 type Conn struct {
 	ledger *Ledger
 	id     uint64
+	dialed time.Duration // when the dial began
 	opened time.Duration
 	place  int // in ledger.conns, guarded by ledger.mu
 
 	activity atomic.Uint64 // calls and rows so far; only ever compared
+	doubted  uint64        // see doubt; 0 for no doubt
 
 	mu     sync.Mutex // guards what follows
 	state  State
@@ -29,6 +31,32 @@ type Conn struct {
 	totals totals
 	mark   [NumPhases]time.Duration // totals.held when the hold began
 	source Source
+	holder Holder
+	last   Holding // the hold before
+}
+
+// Holder is who acquired a connection. The ledger keeps it and does not look at
+// it.
+type Holder struct {
+	Trace [16]byte
+	Span  [8]byte
+	Flags byte
+	// Stack are the program counters of the acquire, as runtime.Callers gives
+	// them, with zeros after the last.
+	Stack [StackDepth]uintptr
+}
+
+// StackDepth is how many program counters of an acquire are kept.
+const StackDepth = 8
+
+// Holding is a hold, in progress or over, and whose it is.
+type Holding struct {
+	ID     uint64 // of the connection
+	Holder Holder
+	For    time.Duration
+	// Phase is what the holder does, InPhase since how long.
+	Phase   Phase
+	InPhase time.Duration
 }
 
 // Hold is one stay of a connection outside the pool.
@@ -53,24 +81,35 @@ type Death struct {
 // order of opening.
 func (c *Conn) ID() uint64 { return c.id }
 
-// Acquire notes that somebody has the connection from now on, and returns the
-// time. It does nothing if somebody has it already.
-func (c *Conn) Acquire(s Source) time.Duration {
-	now := c.ledger.Now()
+// Explain notes where the holder asked for the connection, if that is not known
+// before it has it. It does nothing if nobody has the connection.
+func (c *Conn) Explain(stack *[StackDepth]uintptr) {
 	c.mu.Lock()
-	if c.state != Held {
-		c.acquireLocked(now, s)
+	if c.state == Held {
+		c.holder.Stack = *stack
 	}
 	c.mu.Unlock()
-	return now
 }
 
-func (c *Conn) acquireLocked(now time.Duration, s Source) {
+// Dialed returns when the dial that made the connection began and ended.
+func (c *Conn) Dialed() (begin, end time.Duration) { return c.dialed, c.opened }
+
+// Acquire notes that somebody has the connection since now. It does nothing if
+// somebody has it already.
+func (c *Conn) Acquire(now time.Duration, s Source, by *Holder) {
+	c.believe()
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if c.state == Held {
+		return
+	}
 	c.state, c.since, c.source = Held, now, s
 	c.phase, c.entry = Pinned, now
 	c.mark = c.totals.held
 	c.totals.acquired[s]++
+	c.holder = *by
 	l := c.ledger
+	l.unheld.Add(-1)
 	n := l.held.Add(1)
 	for {
 		peak := l.peak.Load()
@@ -80,21 +119,15 @@ func (c *Conn) acquireLocked(now time.Duration, s Source) {
 	}
 }
 
-// Begin notes that a driver call starts, and returns the time. A call on a
-// connection that nobody had is its acquire, which first reports: this is how
-// the first use of a connection opened in the background is seen.
-func (c *Conn) Begin() (now time.Duration, first bool) {
-	now = c.ledger.Now()
+// Begin notes that a driver call starts, and returns the time.
+func (c *Conn) Begin() time.Duration {
+	now := c.ledger.Now()
 	c.activity.Add(1)
 	c.mu.Lock()
-	if c.state != Held {
-		first = true
-		c.acquireLocked(now, Opener)
-	}
 	c.calls++
 	c.enterLocked(now)
 	c.mu.Unlock()
-	return now, first
+	return now
 }
 
 // End notes that the driver call is over and what it left behind, and returns
@@ -180,11 +213,20 @@ func (c *Conn) releaseLocked(now time.Duration, next State) (Hold, bool) {
 	for i := range h.Phases {
 		h.Phases[i] = c.totals.held[i] - c.mark[i]
 	}
+	c.last = Holding{ID: c.id, Holder: c.holder, For: h.Length}
 	c.state, c.since = next, now
 	c.calls, c.rows, c.tx = 0, 0, false
 	c.totals.holds++
 	c.ledger.held.Add(-1)
+	c.ledger.unheld.Add(1)
 	return h, true
+}
+
+// Last returns the hold before the present one. It is empty if there was none.
+func (c *Conn) Last() Holding {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	return c.last
 }
 
 // Held reports whether somebody has the connection.
@@ -200,6 +242,7 @@ func (c *Conn) Held() bool {
 func (c *Conn) Close(r Reason, known bool) (d Death, h Hold, held, ok bool) {
 	l := c.ledger
 	now := l.Now()
+	c.believe()
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	c.mu.Lock()
@@ -215,6 +258,8 @@ func (c *Conn) Close(r Reason, known bool) (d Death, h Hold, held, ok bool) {
 		c.state, c.since = Closed, now
 	}
 	d.Uses = c.totals.holds
+	l.unheld.Add(-1)
+	l.size.Add(-1)
 	l.past.add(&c.totals)
 	l.removeLocked(c)
 	if known {

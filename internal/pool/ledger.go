@@ -10,6 +10,8 @@
 //   - Opened = Open + the sum of Closed + Closing;
 //   - Held + Idle + Fresh = Open;
 //   - the sum of Acquired = Holds (the finished ones) + Held.
+//
+// Who waits is known only of callers that say so by [Ledger.Ask].
 package pool
 
 import (
@@ -23,8 +25,14 @@ import (
 type Ledger struct {
 	start time.Time // the zero of the clock
 
-	held atomic.Int64 // connections held now; kept beside the states for the peak
-	peak atomic.Int64 // most held at once since TakePeak
+	// Kept beside the states, to be read on the path of a release.
+	held   atomic.Int64 // connections that somebody has
+	unheld atomic.Int64 // open connections that nobody has
+	size   atomic.Int64 // open connections and dials in progress
+	peak   atomic.Int64 // most held at once since TakePeak
+
+	waits waits
+	doubt doubt
 
 	// mu guards what follows. It is taken before a Conn's own lock, never after,
 	// and it is not taken on the path of an acquire, a call or a release.
@@ -35,7 +43,8 @@ type Ledger struct {
 	opened  int64
 	closing int64 // closed, the reason still to come through Attribute
 	closed  [NumReasons]int64
-	past    totals // of the connections that are closed
+	past    totals                   // of the connections that are closed
+	told    [NumPhases]time.Duration // the largest Snapshot.HeldTime so far
 }
 
 // totals are sums over the life of a connection.
@@ -62,9 +71,13 @@ func NewLedger() *Ledger { return &Ledger{start: time.Now()} }
 // read.
 func (l *Ledger) Now() time.Duration { return time.Since(l.start) }
 
+// Time is what the clock on the wall showed at a time on the ledger's.
+func (l *Ledger) Time(d time.Duration) time.Time { return l.start.Add(d) }
+
 // Dialing notes that a dial has begun and returns the time. Each call must be
 // followed by one of Opened or DialFailed.
 func (l *Ledger) Dialing() time.Duration {
+	l.size.Add(1)
 	l.mu.Lock()
 	l.dialing++
 	l.mu.Unlock()
@@ -74,17 +87,19 @@ func (l *Ledger) Dialing() time.Duration {
 // DialFailed notes that a dial ended without a connection and returns the time.
 func (l *Ledger) DialFailed() time.Duration {
 	now := l.Now()
+	l.size.Add(-1)
 	l.mu.Lock()
 	l.dialing--
 	l.mu.Unlock()
 	return now
 }
 
-// Opened notes that a dial ended with a connection, and returns its record and
-// the time. The connection is fresh.
-func (l *Ledger) Opened() (*Conn, time.Duration) {
+// Opened notes that a dial that began at start ended with a connection, and
+// returns its record and the time. The connection is fresh.
+func (l *Ledger) Opened(start time.Duration) (*Conn, time.Duration) {
 	now := l.Now()
-	c := &Conn{ledger: l, opened: now, since: now, phase: Pinned}
+	c := &Conn{ledger: l, dialed: start, opened: now, since: now, phase: Pinned}
+	l.unheld.Add(1)
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	l.dialing--

@@ -8,10 +8,12 @@ import (
 
 // open returns a connection that was just opened.
 func open(l *Ledger) *Conn {
-	l.Dialing()
-	c, _ := l.Opened()
+	c, _ := l.Opened(l.Dialing())
 	return c
 }
+
+// acquire hands a connection out now.
+func acquire(c *Conn, s Source) { c.Acquire(c.ledger.Now(), s, &Holder{}) }
 
 func TestAHoldIsSplitIntoPhasesThatAddUp(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
@@ -19,7 +21,7 @@ func TestAHoldIsSplitIntoPhasesThatAddUp(t *testing.T) {
 		c := open(l)
 		time.Sleep(time.Second) // fresh: nobody's
 
-		c.Acquire(New)
+		acquire(c, New)
 		time.Sleep(1 * time.Millisecond) // pinned
 		c.Begin()
 		time.Sleep(2 * time.Millisecond) // executing
@@ -53,9 +55,9 @@ func TestTimeHeldIncludesTheHoldInProgress(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		l := NewLedger()
 		a, b := open(l), open(l)
-		a.Acquire(Reused)
+		acquire(a, Reused)
 		time.Sleep(time.Second)
-		b.Acquire(Reused)
+		acquire(b, Reused)
 		b.Begin()
 		time.Sleep(time.Second)
 		a.Release()
@@ -78,7 +80,7 @@ func TestTimeHeldOutlivesTheConnection(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		l := NewLedger()
 		c := open(l)
-		c.Acquire(New)
+		acquire(c, New)
 		time.Sleep(3 * time.Second)
 		c.Release()
 		time.Sleep(5 * time.Second)
@@ -103,7 +105,7 @@ func TestAHoldEndsWithItsConnection(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		l := NewLedger()
 		c := open(l)
-		c.Acquire(New)
+		acquire(c, New)
 		c.Begin()
 		time.Sleep(time.Second)
 		d, h, held, ok := c.Close(Bad, true)
@@ -126,35 +128,11 @@ func TestAHoldEndsWithItsConnection(t *testing.T) {
 	})
 }
 
-func TestTheFirstCallOnAFreshConnectionIsItsAcquire(t *testing.T) {
-	synctest.Test(t, func(t *testing.T) {
-		l := NewLedger()
-		c := open(l)
-		if _, ok := c.Release(); ok {
-			t.Error("a connection that nobody had was released")
-		}
-		if s := l.Snapshot(nil); s.Fresh != 1 || s.Held != 0 {
-			t.Errorf("got %+v, want one fresh connection", s)
-		}
-		time.Sleep(time.Second)
-		if _, first := c.Begin(); !first {
-			t.Error("the first call is not an acquire")
-		}
-		c.End(NoEffect)
-		if _, first := c.Begin(); first {
-			t.Error("the second call is an acquire")
-		}
-		if s := l.Snapshot(nil); s.Acquired != [NumSources]int64{Opener: 1} || s.OldestHold != 0 {
-			t.Errorf("got %+v, want one acquire by opener, now", s)
-		}
-	})
-}
-
 func TestPeakStartsAgainFromWhatIsHeld(t *testing.T) {
 	l := NewLedger()
 	conns := []*Conn{open(l), open(l), open(l)}
 	for _, c := range conns {
-		c.Acquire(New)
+		acquire(c, New)
 	}
 	conns[0].Release()
 	conns[1].Release()
@@ -163,7 +141,7 @@ func TestPeakStartsAgainFromWhatIsHeld(t *testing.T) {
 			t.Errorf("take %d: got peak %d, want %d", i, got, want)
 		}
 	}
-	conns[0].Acquire(Reused)
+	acquire(conns[0], Reused)
 	conns[0].Release()
 	if got := l.TakePeak(); got != 2 {
 		t.Errorf("got peak %d, want 2", got)
@@ -178,7 +156,7 @@ func TestDialsAreCountedApart(t *testing.T) {
 		t.Errorf("got %+v, want two dials", s)
 	}
 	l.DialFailed()
-	c, _ := l.Opened()
+	c, _ := l.Opened(0)
 	if s := l.Snapshot(nil); s.Dialing != 0 || s.Fresh != 1 || s.Opened != 1 {
 		t.Errorf("got %+v, want one fresh connection", s)
 	}
@@ -205,10 +183,10 @@ func TestSnapshotListsTheConnections(t *testing.T) {
 		held, idle := open(l), open(l)
 		open(l).Close(Lifetime, true)
 		open(l)
-		idle.Acquire(New)
+		acquire(idle, New)
 		idle.Release()
 		time.Sleep(time.Second)
-		held.Acquire(Reused)
+		acquire(held, Reused)
 		held.Begin()
 		time.Sleep(time.Second)
 
@@ -236,8 +214,15 @@ func TestSnapshotListsTheConnections(t *testing.T) {
 func TestAHoldAllocatesNothing(t *testing.T) {
 	l := NewLedger()
 	c := open(l)
+	var w Wait
+	var by Holder
+	var longest [2]Holding
 	if n := testing.AllocsPerRun(100, func() {
-		c.Acquire(Reused)
+		l.Ask(&w)
+		now := l.Now()
+		l.Stop(&w, now, 0)
+		c.Acquire(now, Reused, &by)
+		l.Longest(longest[:], 0)
 		c.Begin()
 		c.End(RowsOpened)
 		c.Active()

@@ -23,6 +23,10 @@ type Snapshot struct {
 	// OldestHold is how long the longest hold in progress has lasted, zero if
 	// there is none.
 	OldestHold time.Duration
+	// Waiting is how many callers wait, OldestWait how long ago the first of them
+	// asked, Waited the time that all callers waited, waits in progress included.
+	Waiting            int64
+	OldestWait, Waited time.Duration
 }
 
 // ConnSnapshot is the state of one connection.
@@ -73,8 +77,58 @@ func (l *Ledger) Snapshot(conns *[]ConnSnapshot) Snapshot {
 			*conns = append(*conns, one)
 		}
 	}
-	s.HeldTime, s.Acquired, s.Holds = sum.held, sum.acquired, sum.holds
+	for p, d := range sum.held {
+		// A phase may end at a time that was read before the last snapshot.
+		l.told[p] = max(l.told[p], d)
+	}
+	s.HeldTime, s.Acquired, s.Holds = l.told, sum.acquired, sum.holds
+	l.snapshotWaits(&s)
 	return s
+}
+
+// Longest fills into with the longest holds in progress, the longest first, and
+// returns how many there are. A connection with the ID except is left out.
+func (l *Ledger) Longest(into []Holding, except uint64) int {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	now := l.Now()
+	n := 0
+	for _, c := range l.conns {
+		if c.id == except {
+			continue
+		}
+		h, held := c.holding(now)
+		if !held {
+			continue
+		}
+		at := n
+		for at > 0 && into[at-1].For < h.For {
+			at--
+		}
+		if at == len(into) {
+			continue
+		}
+		n = min(n+1, len(into))
+		copy(into[at+1:n], into[at:])
+		into[at] = h
+	}
+	return n
+}
+
+// holding returns the hold in progress at the time now.
+func (c *Conn) holding(now time.Duration) (Holding, bool) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if c.state != Held {
+		return Holding{}, false
+	}
+	return Holding{
+		ID:      c.id,
+		Holder:  c.holder,
+		For:     max(0, now-c.since),
+		Phase:   c.phase,
+		InPhase: max(0, now-c.entry),
+	}, true
 }
 
 // snapshot reads one connection at the time now. A connection that moved on

@@ -1,0 +1,64 @@
+package pool
+
+import (
+	"sync"
+	"sync/atomic"
+)
+
+// doubt counts the connections that nobody holds and that may not be free either:
+// one that is given back while callers wait is handed to one of them, who has not
+// used it yet. The ledger is not told of the waiters of a plain *sql.DB, so it
+// doubts each connection that is given back at a moment when somebody may wait,
+// until it is acquired again, or somebody who knows says that there is no doubt.
+type doubt struct {
+	n atomic.Int64
+
+	mu    sync.Mutex // guards the writing of n, and Conn.doubted
+	round uint64     // doubts of earlier rounds are settled
+}
+
+// MayWait reports whether a caller may be waiting, if the pool has the given
+// limit: nothing more may be opened, and no connection is free beyond doubt.
+// Zero is no limit, and then nobody waits.
+func (l *Ledger) MayWait(limit int64) bool {
+	return limit > 0 && l.size.Load() >= limit && l.unheld.Load() <= l.doubt.n.Load()
+}
+
+// Held is how many connections somebody has.
+func (l *Ledger) Held() int64 { return l.held.Load() }
+
+// Unheld is how many connections are open and held by nobody.
+func (l *Ledger) Unheld() int64 { return l.unheld.Load() }
+
+// Doubt notes that the connection, which is about to be given back, may go to
+// somebody who waits for it.
+func (c *Conn) Doubt() {
+	d := &c.ledger.doubt
+	d.mu.Lock()
+	c.doubted = d.round + 1
+	d.n.Add(1)
+	d.mu.Unlock()
+}
+
+// believe ends the doubt, if there is one.
+func (c *Conn) believe() {
+	if c.doubted == 0 {
+		return
+	}
+	d := &c.ledger.doubt
+	d.mu.Lock()
+	if c.doubted == d.round+1 {
+		d.n.Add(-1)
+	}
+	c.doubted = 0
+	d.mu.Unlock()
+}
+
+// NoDoubt notes that every connection that nobody holds is free.
+func (l *Ledger) NoDoubt() {
+	d := &l.doubt
+	d.mu.Lock()
+	d.round++
+	d.n.Store(0)
+	d.mu.Unlock()
+}

@@ -1,0 +1,192 @@
+package pool
+
+import (
+	"testing"
+	"testing/synctest"
+	"time"
+)
+
+// queue is the part of a snapshot that is about waits.
+type queue struct {
+	waiting        int64
+	oldest, waited time.Duration
+}
+
+func wantQueue(t *testing.T, l *Ledger, want queue) {
+	t.Helper()
+	s := l.Snapshot(nil)
+	if got := (queue{s.Waiting, s.OldestWait, s.Waited}); got != want {
+		t.Errorf("got %+v, want %+v", got, want)
+	}
+}
+
+func TestWaitsAddUpWhoeverLeavesFirst(t *testing.T) {
+	for _, leave := range [][3]int{{0, 1, 2}, {0, 2, 1}, {1, 0, 2}, {1, 2, 0}, {2, 0, 1}, {2, 1, 0}} {
+		synctest.Test(t, func(t *testing.T) {
+			l := NewLedger()
+			w := make([]Wait, 3)
+			for i := range w {
+				l.Ask(&w[i]) // at 0s, 1s and 2s
+				time.Sleep(time.Second)
+			}
+			wantQueue(t, l, queue{3, 3 * time.Second, 6 * time.Second})
+			left := map[int]bool{}
+			want := queue{waiting: 3, waited: 6 * time.Second}
+			for n, i := range leave {
+				now := time.Duration(3+n) * time.Second
+				if got, ok := l.Stop(&w[i], now, 0); got != now-time.Duration(i)*time.Second || !ok {
+					t.Errorf("%v: wait %d: got %v, %t", leave, i, got, ok)
+				}
+				left[i] = true
+				want.waiting--
+				want.oldest = 0
+				for j := range w {
+					if !left[j] {
+						want.oldest = now - time.Duration(j)*time.Second
+						break
+					}
+				}
+				wantQueue(t, l, want)
+				time.Sleep(time.Second)
+				want.waited += time.Duration(want.waiting) * time.Second
+			}
+			if _, ok := l.Stop(&w[0], l.Now(), 0); ok {
+				t.Errorf("%v: a wait that is over was stopped", leave)
+			}
+		})
+	}
+}
+
+func TestAWaitThatResumesIsAsOldAsItsRequest(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		l := NewLedger()
+		var first, second Wait
+		l.Ask(&first)
+		time.Sleep(time.Second)
+		l.Stop(&first, l.Now(), 0)
+		l.Ask(&second)
+		time.Sleep(time.Second) // first has a connection, which is bad
+		if now := l.Resume(&first); now != 2*time.Second {
+			t.Errorf("resumed at %v, want 2s", now)
+		}
+		time.Sleep(time.Second)
+		wantQueue(t, l, queue{2, 3 * time.Second, 4 * time.Second}) // the second in hand is nobody's wait
+		if got, _ := l.Stop(&first, l.Now(), 0); got != 3*time.Second {
+			t.Errorf("waited %v, want 3s", got)
+		}
+		wantQueue(t, l, queue{1, 2 * time.Second, 4 * time.Second})
+	})
+}
+
+func TestTheTimeWaitedDoesNotGoBack(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		l := NewLedger()
+		var w Wait
+		l.Ask(&w)
+		time.Sleep(time.Second)
+		now := l.Now() // the caller is served, and takes a while to say so
+		time.Sleep(time.Second)
+		wantQueue(t, l, queue{1, 2 * time.Second, 2 * time.Second})
+		l.Stop(&w, now, 0)
+		wantQueue(t, l, queue{0, 0, 2 * time.Second})
+	})
+}
+
+func TestWaitedSinceCountsWhoWaitedLong(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		l := NewLedger()
+		var before, short, long, waiting Wait
+		l.Ask(&before)
+		l.Ask(&long)
+		time.Sleep(time.Second)
+		l.Stop(&before, l.Now(), 0)
+		m := l.Mark()
+		l.Ask(&short)
+		l.Ask(&waiting)
+		time.Sleep(time.Second)
+		l.Stop(&short, l.Now(), 2*time.Second)
+		l.Stop(&long, l.Now(), 2*time.Second)
+		time.Sleep(time.Second)
+		if callers, waited := l.WaitedSince(m); callers != 2 || waited != 4*time.Second {
+			t.Errorf("got %d callers, %v, want 2, 4s", callers, waited)
+		}
+	})
+}
+
+func TestLongestHoldsComeFirst(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		l := NewLedger()
+		open(l) // held by nobody
+		for range 5 {
+			acquire(open(l), New)
+			time.Sleep(time.Second)
+		}
+		for _, test := range []struct {
+			room   int
+			except uint64
+			want   []uint64
+		}{
+			{8, 0, []uint64{2, 3, 4, 5, 6}},
+			{8, 4, []uint64{2, 3, 5, 6}},
+			{2, 2, []uint64{3, 4}},
+			{0, 0, nil},
+		} {
+			into := make([]Holding, test.room)
+			n := l.Longest(into, test.except)
+			var got []uint64
+			for i, h := range into[:n] {
+				got = append(got, h.ID)
+				if want := time.Duration(7-h.ID) * time.Second; h.For != want || h.Phase != Pinned || h.InPhase != want {
+					t.Errorf("hold %d: got %+v, want %v pinned", i, h, want)
+				}
+			}
+			if len(got) != len(test.want) {
+				t.Fatalf("got %v, want %v", got, test.want)
+			}
+			for i := range got {
+				if got[i] != test.want[i] {
+					t.Errorf("got %v, want %v", got, test.want)
+				}
+			}
+		}
+	})
+}
+
+func TestThereMayBeWaitersWhereNothingIsKnownToBeFree(t *testing.T) {
+	l := NewLedger()
+	a, b := open(l), open(l)
+	want := func(step string, limit int64, want bool) {
+		t.Helper()
+		if got := l.MayWait(limit); got != want {
+			t.Errorf("%s, limit %d: got %t, want %t", step, limit, got, want)
+		}
+	}
+	want("two are free", 2, false)
+	acquire(a, New)
+	acquire(b, New)
+	want("two are held", 2, true)
+	want("two are held", 3, false)
+	want("two are held", 0, false)
+	l.Dialing()
+	want("two are held and one is dialed", 3, true)
+	l.DialFailed()
+	a.Doubt()
+	a.Release()
+	want("one is given back, perhaps to somebody", 2, true)
+	acquire(a, Reused)
+	a.Release()
+	want("one is given back and free", 2, false)
+	b.Doubt()
+	b.Release()
+	want("one is free, one perhaps", 2, false)
+	acquire(a, Reused)
+	want("one is held, one is perhaps free", 2, true)
+	l.NoDoubt()
+	want("one is held, one is free after all", 2, false)
+	acquire(b, Reused) // its doubt is settled, and must not be taken back again
+	want("two are held", 2, true)
+	a.Doubt()
+	a.Close(Bad, true)
+	b.Release()
+	want("one is closed, the other free", 1, false)
+}

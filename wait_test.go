@@ -1,0 +1,309 @@
+package otelpool_test
+
+import (
+	"context"
+	"database/sql"
+	"database/sql/driver"
+	"fmt"
+	"math"
+	"math/rand/v2"
+	"slices"
+	"sync"
+	"sync/atomic"
+	"testing"
+	"testing/synctest"
+	"time"
+
+	sdkmetric "go.opentelemetry.io/otel/sdk/metric"
+	"go.opentelemetry.io/otel/sdk/metric/metricdata"
+	"go.opentelemetry.io/otel/trace"
+
+	"github.com/otelpool/otelpool"
+	"github.com/otelpool/otelpool/internal/fakedb"
+)
+
+// crowd is callers on a pool: so many run statement after statement, each of which
+// takes a random time of mean service, and wait as long as patience for a
+// connection.
+type crowd struct {
+	callers, limit    int
+	service, patience time.Duration
+	statements        int // of each caller
+	timed             int // callers that use a DB, which takes their wait out
+}
+
+// askedKey is the key of the time at which a caller asked for its connection.
+type askedKey struct{}
+
+// waits runs the crowd on a plain *sql.DB. It returns the waits of the acquires
+// that succeeded: as the driver saw them from a clock that its caller started, and
+// as wait_time tells them.
+func (c crowd) waits(t *testing.T) (exact []time.Duration, inferred metricdata.HistogramDataPoint[float64], failed int) {
+	t.Helper()
+	reader := sdkmetric.NewManualReader()
+	meters := sdkmetric.NewMeterProvider(sdkmetric.WithReader(reader), sdkmetric.WithView(sdkmetric.NewView(
+		sdkmetric.Instrument{Name: "db.client.connection.wait_time"},
+		sdkmetric.Stream{Aggregation: sdkmetric.AggregationExplicitBucketHistogram{Boundaries: fine()}},
+	)))
+	cfg := full
+	cfg.Quiet = true
+	fake := fakedb.New(cfg)
+	db := otelpool.OpenDB(fake.Connector(), otelpool.WithMeterProvider(meters))
+	defer db.Close()
+	db.SetMaxOpenConns(c.limit)
+	db.SetMaxIdleConns(c.limit)
+
+	// Everybody has a connection before anybody is measured.
+	var conns []*sql.Conn
+	for range c.limit {
+		conn, err := db.Conn(t.Context())
+		noError(t, err)
+		conns = append(conns, conn)
+	}
+	for _, conn := range conns {
+		noError(t, conn.Close())
+	}
+	var rm metricdata.ResourceMetrics
+	noError(t, reader.Collect(t.Context(), &rm))
+	dialed := waitTime(t, &rm)
+
+	var mu sync.Mutex
+	fake.On(fakedb.Reset, func(ctx context.Context, _ string) error {
+		waited := time.Since(ctx.Value(askedKey{}).(time.Time))
+		mu.Lock()
+		defer mu.Unlock()
+		exact = append(exact, waited)
+		return nil
+	})
+	fake.On(fakedb.Exec, func(ctx context.Context, _ string) error {
+		time.Sleep(time.Duration(rand.ExpFloat64() * float64(c.service)))
+		return nil
+	})
+	var gone atomic.Int64
+	var all sync.WaitGroup
+	timed, err := otelpool.NewDB(db)
+	noError(t, err)
+	for i := range c.callers {
+		var db pooled = db
+		if i < c.timed {
+			db = timed
+		}
+		all.Go(func() {
+			for range c.statements {
+				ctx, cancel := context.WithTimeout(context.WithValue(context.Background(), askedKey{}, time.Now()), c.patience)
+				if _, err := db.ExecContext(ctx, "x"); err != nil {
+					gone.Add(1)
+				}
+				cancel()
+			}
+		})
+	}
+	all.Wait()
+	noError(t, reader.Collect(t.Context(), &rm))
+	inferred = waitTime(t, &rm)
+	for i, n := range dialed.BucketCounts {
+		inferred.BucketCounts[i] -= n
+	}
+	inferred.Count -= dialed.Count
+	inferred.Sum -= dialed.Sum
+	slices.Sort(exact)
+	return exact, inferred, int(gone.Load())
+}
+
+// fine are bounds so close that a percentile is known to half a percent.
+func fine() (bounds []float64) {
+	for b := 1e-6; b < 100; b *= 1.005 {
+		bounds = append(bounds, b)
+	}
+	return bounds
+}
+
+func waitTime(t *testing.T, rm *metricdata.ResourceMetrics) metricdata.HistogramDataPoint[float64] {
+	t.Helper()
+	for _, scope := range rm.ScopeMetrics {
+		for _, m := range scope.Metrics {
+			if data, ok := m.Data.(metricdata.Histogram[float64]); ok && m.Name == "db.client.connection.wait_time" {
+				p := data.DataPoints[0]
+				p.BucketCounts = slices.Clone(p.BucketCounts)
+				return p
+			}
+		}
+	}
+	t.Fatal("no wait_time")
+	return metricdata.HistogramDataPoint[float64]{}
+}
+
+// quantile returns the upper bound of the bucket in which the quantile lies.
+func quantile(p metricdata.HistogramDataPoint[float64], q float64) time.Duration {
+	rank := uint64(math.Ceil(q * float64(p.Count)))
+	var n uint64
+	for i, c := range p.BucketCounts {
+		if n += c; n >= rank {
+			return time.Duration(p.Bounds[min(i, len(p.Bounds)-1)] * float64(time.Second))
+		}
+	}
+	return 0
+}
+
+// errorOf returns by how much of the exact value the inferred one is wrong.
+func errorOf(inferred, exact time.Duration) float64 {
+	return math.Abs(float64(inferred-exact)) / float64(exact)
+}
+
+// bounds is how wrong the inference may be, as fractions: of a percentile, and of
+// the sum; negative for as wrong as it likes.
+type bounds struct {
+	percentiles map[float64]float64
+	sum         float64
+}
+
+// check compares what was inferred with what was exact, and returns what is out of
+// bounds.
+func (b bounds) check(t *testing.T, exact []time.Duration, inferred metricdata.HistogramDataPoint[float64]) (wrong []string) {
+	t.Helper()
+	if uint64(len(exact)) != inferred.Count {
+		t.Fatalf("%d waits were inferred of %d", inferred.Count, len(exact))
+	}
+	var sum time.Duration
+	for _, d := range exact {
+		sum += d
+	}
+	for _, q := range []float64{0.5, 0.9, 0.95, 0.99} {
+		want := exact[int(math.Ceil(q*float64(len(exact))))-1]
+		got := quantile(inferred, q)
+		t.Logf("p%v: exact %v, inferred %v, off by %.2f %%", q*100, want, got, 100*errorOf(got, want))
+		if most, ok := b.percentiles[q]; ok && errorOf(got, want) > most {
+			wrong = append(wrong, fmt.Sprintf("p%v is off by %.2f %%", q*100, 100*errorOf(got, want)))
+		}
+	}
+	e := errorOf(seconds(inferred.Sum), sum)
+	t.Logf("sum: exact %v, inferred %v, off by %.2f %%", sum, seconds(inferred.Sum), 100*e)
+	if b.sum >= 0 && e > b.sum {
+		wrong = append(wrong, fmt.Sprintf("the sum is off by %.2f %%", 100*e))
+	}
+	return wrong
+}
+
+// TestTheInferredWaitsAreTrue holds what docs/metrics.md says of the inference: in
+// virtual time, where it depends on chance only, and on a real clock, where one of
+// three runs has to be undisturbed by other programs.
+func TestTheInferredWaitsAreTrue(t *testing.T) {
+	const forever = time.Hour
+	for _, test := range []struct {
+		name  string
+		crowd crowd
+		bounds
+	}{
+		{
+			"nobody gives up",
+			crowd{callers: 64, limit: 8, service: 4 * ms, patience: forever, statements: 60},
+			bounds{map[float64]float64{0.5: 0.05, 0.9: 0.05, 0.95: 0.05, 0.99: 0.05}, 0.05},
+		},
+		{
+			"half give up",
+			crowd{callers: 64, limit: 8, service: 4 * ms, patience: 18 * ms, statements: 100},
+			bounds{map[float64]float64{0.5: 0.1}, -1},
+		},
+		{
+			"half have a clock of their own",
+			crowd{callers: 64, limit: 8, service: 4 * ms, patience: forever, statements: 60, timed: 32},
+			bounds{map[float64]float64{0.5: 0.05, 0.9: 0.05, 0.95: 0.05, 0.99: 0.05}, 0.05},
+		},
+	} {
+		try := func(t *testing.T) []string {
+			exact, inferred, failed := test.crowd.waits(t)
+			t.Logf("%d served, %d gave up", len(exact), failed)
+			return test.check(t, exact, inferred)
+		}
+		t.Run(test.name+", virtual time", func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) {
+				if wrong := try(t); wrong != nil {
+					t.Error(wrong)
+				}
+			})
+		})
+		t.Run(test.name+", real time", func(t *testing.T) {
+			if testing.Short() {
+				t.Skip("takes a second")
+			}
+			for range 3 {
+				wrong := try(t)
+				if wrong == nil {
+					return
+				}
+				t.Log(wrong)
+			}
+			t.Error("three runs were wrong")
+		})
+	}
+}
+
+func TestAPoolWithRoomInfersNoWait(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		_, inferred, _ := crowd{callers: 8, limit: 8, service: 4 * ms, patience: time.Hour, statements: 200}.waits(t)
+		if inferred.Sum != 0 || inferred.BucketCounts[0] != 8*200 {
+			t.Errorf("got waits of %v in all, want none", inferred.Sum)
+		}
+	})
+}
+
+func TestAPoolWithRoomInfersNoWaitOnARealClock(t *testing.T) {
+	if testing.Short() {
+		t.Skip("takes a second")
+	}
+	_, inferred, _ := crowd{callers: 6, limit: 8, service: ms, patience: time.Hour, statements: 100}.waits(t)
+	if got := quantile(inferred, 1); got > ms {
+		t.Errorf("inferred a wait of %v, want none above 1ms", got)
+	}
+}
+
+// slow is an argument that takes a time to convert, between the acquire of a
+// connection and the first call of the driver.
+type slow time.Duration
+
+func (d slow) Value() (driver.Value, error) {
+	time.Sleep(time.Duration(d))
+	return int64(d), nil
+}
+
+// TestAWaitThatEndsAtTheSameTimeIsCutByTheSpan has one caller give up while
+// another, who got a connection that was dialed in the background, is about to use
+// it: DBStats has the sum of their waits then.
+func TestAWaitThatEndsAtTheSameTimeIsCutByTheSpan(t *testing.T) {
+	for _, test := range []struct {
+		span bool
+		want time.Duration
+	}{
+		{true, 250 * ms},
+		{false, (200 + 320) * ms},
+	} {
+		// Of the two callers either may be chosen for the connection; if it is the
+		// one that would give up, there is nothing to see.
+		var sums []time.Duration
+		for range 20 {
+			timed(t, full, func(t *testing.T, db *otelpool.DB, _ *fakedb.DB, seen *telemetry) {
+				db.SetConnMaxLifetime(200 * ms)
+				hold(t, db, t.Context(), 300*ms)
+				limited, cancel := context.WithTimeout(t.Context(), 320*ms)
+				defer cancel()
+				gone := make(chan error)
+				go func() { gone <- db.DB.PingContext(limited) }()
+				time.Sleep(100 * ms)
+				ctx := t.Context()
+				if test.span {
+					var caller trace.Span
+					ctx, caller = seen.caller()
+					defer caller.End()
+				}
+				_, err := db.DB.ExecContext(ctx, "x", slow(50*ms))
+				noError(t, err)
+				if <-gone != nil {
+					sums = append(sums, seen.histogram(t, "db.client.connection.wait_time")[""].sum)
+				}
+			})
+		}
+		if sums = slices.Compact(sums); !slices.Equal(sums, []time.Duration{test.want}) {
+			t.Errorf("with a span: %t: inferred %v, want %v", test.span, sums, test.want)
+		}
+	}
+}
