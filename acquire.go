@@ -28,7 +28,7 @@ type acquire struct {
 
 	pool   *connector
 	waiter pool.Wait // shared, guarded by the ledger
-	stack  stack     // of who asks; empty if not noted yet
+	stack  *stack    // of who asks; nil if not noted
 
 	inHand bool // there is a connection
 	wait   wait // until it was there
@@ -60,13 +60,14 @@ type stack = [pool.StackDepth]uintptr
 // ask starts the clock of a call of d. It must be called by the method itself:
 // whoever called that is who asks.
 //
-// Noting the callers is most of what a call of a DB costs. A call that keeps its
-// connection when it returns notes them then, see keep. One that does not is over
-// by then; while it runs the connection is executing, not forgotten, and it notes
-// its callers only where the pool is half full or more.
+// Noting the callers is most of what a call of a DB costs. A call that leaves its
+// connection with its caller notes them when it returns, see keep. One that does
+// not, or whose row only has to be scanned, is not the one that is forgotten: it
+// notes them only where half of the pool is held.
 func (d *DB) ask(ctx context.Context) *acquire {
 	a := &acquire{Context: ctx, pool: d.pool}
 	if d.pool.cfg.callers && d.pool.halfHeld() {
+		a.stack = new(stack)
 		runtime.Callers(3, a.stack[:])
 	}
 	d.pool.ledger.Ask(&a.waiter)
@@ -144,9 +145,10 @@ func (a *acquire) startSpan() bool {
 // keep is done, for a call that leaves its connection to the caller. It must be
 // called by the method itself, as ask.
 func (a *acquire) keep(err error) error {
-	if err == nil && a.conn != nil && a.pool.cfg.callers && a.stack[0] == 0 {
-		runtime.Callers(3, a.stack[:])
-		a.conn.Explain(&a.stack)
+	if err == nil && a.conn != nil && a.pool.cfg.callers && a.stack == nil {
+		var s stack
+		runtime.Callers(3, s[:])
+		a.conn.Explain(&s)
 	}
 	return a.done(err)
 }
@@ -331,9 +333,9 @@ type Holder struct {
 
 // Frames returns where the connection was asked for: the first frame outside
 // database/sql and otelpool, and its callers, a few of them. There is none with
-// [WithoutCallers], if the call was not one of a [DB], and while a call runs that
-// does not keep its connection, such as Exec, and got it when less than half of
-// the pool was held.
+// [WithoutCallers], if the call was not one of a [DB], and if it was one that does
+// not leave a connection with its caller, such as Exec or QueryRow, and got it
+// when less than half of the pool was held.
 func (h Holder) Frames() []runtime.Frame {
 	n := 0
 	for n < len(h.stack) && h.stack[n] != 0 {

@@ -378,8 +378,8 @@ func (c *conn) acquired(ctx context.Context, s pool.Source, now time.Duration, w
 	span := trace.SpanFromContext(ctx)
 	a := c.pool.asking(ctx)
 	var by pool.Holder
-	if a != nil {
-		by.Stack = a.stack
+	if a != nil && a.stack != nil {
+		by.Stack = *a.stack
 	}
 	identify(&by, span.SpanContext())
 	c.rec.Acquire(now, s, &by)

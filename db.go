@@ -81,7 +81,7 @@ func (d *DB) queryRow(ctx context.Context, query string, args []any) sql.Row {
 	defer a.leave()
 	row := d.DB.QueryRowContext(a, query, args...)
 	err := row.Err()
-	if told := a.keep(err); told != err { //nolint:errorlint // is it the same one?
+	if told := a.done(err); told != err { //nolint:errorlint // is it the same one?
 		row = failedRow(told)
 	}
 	return *row

@@ -124,8 +124,8 @@ func WithAcquireSpanThreshold(d time.Duration) Option {
 // WithoutCallers does not note where connections are asked for. Without it the
 // calls of a [DB] note up to eight callers, which takes about 0.3 us, so that an
 // [AcquireError] can name the lines of those who hold the connections. Calls that
-// give the connection back by themselves, such as Exec, do so only if half of the
-// pool is held.
+// give the connection back by themselves, such as Exec and QueryRow, do so only if
+// half of the pool is held.
 func WithoutCallers() Option {
 	return optionFunc(func(c *config) { c.callers = false })
 }
