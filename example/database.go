@@ -8,6 +8,8 @@ import (
 	"time"
 
 	"github.com/go-sql-driver/mysql"
+
+	"github.com/otelpool/otelpool"
 )
 
 // database is the MySQL server behind the service: the one in this process, or
@@ -20,7 +22,7 @@ type database interface {
 	// CloseIdle makes the server close the pool's idle connections, as a server
 	// does when they have been silent for too long, and returns how many it
 	// closed. The pool is not told. Nobody may use the pool meanwhile.
-	CloseIdle(ctx context.Context, pool *sql.DB) (int, error)
+	CloseIdle(ctx context.Context, pool *otelpool.DB) (int, error)
 	Close() error
 }
 
@@ -50,7 +52,7 @@ func (r *remote) Close() error  { return r.admin.Close() }
 
 // CloseIdle asks every connection of the pool for its id, gives them all back,
 // and kills them one by one. It kills no connection but the pool's.
-func (r *remote) CloseIdle(ctx context.Context, pool *sql.DB) (int, error) {
+func (r *remote) CloseIdle(ctx context.Context, pool *otelpool.DB) (int, error) {
 	ids, err := connectionIDs(ctx, pool)
 	if err != nil {
 		return 0, err
@@ -71,7 +73,7 @@ func (r *remote) CloseIdle(ctx context.Context, pool *sql.DB) (int, error) {
 
 // connectionIDs holds as many connections as the pool may open, all at once, so
 // that no id comes twice.
-func connectionIDs(ctx context.Context, pool *sql.DB) (ids []int64, err error) {
+func connectionIDs(ctx context.Context, pool *otelpool.DB) (ids []int64, err error) {
 	var conns []*sql.Conn
 	defer func() {
 		for _, c := range conns {

@@ -2,7 +2,6 @@ package main
 
 import (
 	"context"
-	"database/sql"
 	"errors"
 	"fmt"
 	"io"
@@ -21,6 +20,8 @@ import (
 	vitesslog "github.com/dolthub/vitess/go/vt/log"
 	querypb "github.com/dolthub/vitess/go/vt/proto/query"
 	"github.com/sirupsen/logrus"
+
+	"github.com/otelpool/otelpool"
 )
 
 const (
@@ -77,7 +78,7 @@ var quietServerLogs = sync.OnceFunc(func() {
 func (e *embedded) DSN() string   { return fmt.Sprintf("root@tcp(%s)/app", e.listener.Addr()) }
 func (e *embedded) About() string { return "an embedded MySQL server in this process" }
 
-func (e *embedded) CloseIdle(context.Context, *sql.DB) (int, error) {
+func (e *embedded) CloseIdle(context.Context, *otelpool.DB) (int, error) {
 	return e.listener.hangUp(embeddedIdle), nil
 }
 

@@ -10,16 +10,22 @@ import (
 	"time"
 
 	"github.com/go-sql-driver/mysql"
+
+	"github.com/otelpool/otelpool"
 )
 
-// serve starts an embedded server and a pool without otelpool.
-func serve(t *testing.T) (*embedded, *sql.DB) {
+// serve starts an embedded server and a pool whose telemetry nobody reads.
+func serve(t *testing.T) (*embedded, *otelpool.DB) {
 	t.Helper()
 	e, err := newEmbedded()
 	if err != nil {
 		t.Fatal(err)
 	}
-	pool, err := sql.Open("mysql", e.DSN())
+	opened, err := otelpool.Open("mysql", e.DSN())
+	if err != nil {
+		t.Fatal(err)
+	}
+	pool, err := otelpool.NewDB(opened)
 	if err != nil {
 		t.Fatal(err)
 	}

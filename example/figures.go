@@ -13,7 +13,8 @@ import (
 // state is the pool at one collection.
 type state struct {
 	limit, used, idle, dialing int64
-	oldestHold                 time.Duration
+	waiting                    int64 // callers without a connection
+	oldestHold, oldestWait     time.Duration
 }
 
 // figures is what the SDK says about one pool over one scene: the sum of what
@@ -23,11 +24,18 @@ type figures struct {
 	mostUsed        int64 // of the collections
 	peak            int64 // between the collections, as far as no other reader collected
 	mostOldestHold  time.Duration
+	mostWaiting     int64         // of the collections
+	mostOldestWait  time.Duration // of the collections
 	usedOverTime    []int64
 	holds           histogram
+	waits           histogram // that ended with a connection
+	failedWaits     histogram // that ended without
 	dials           histogram
 	statements      histogram
 	failedStatement histogram
+
+	waited            float64 // seconds, of all callers
+	timeouts, cancels int64
 
 	heldFor  map[string]float64 // seconds by phase
 	acquired map[string]int64   // by source
@@ -55,6 +63,8 @@ func (f *figures) add(collected *metricdata.ResourceMetrics) {
 	}
 	f.mostUsed = max(f.mostUsed, f.used)
 	f.mostOldestHold = max(f.mostOldestHold, f.oldestHold)
+	f.mostWaiting = max(f.mostWaiting, f.waiting)
+	f.mostOldestWait = max(f.mostOldestWait, f.oldestWait)
 }
 
 func (f *figures) addMetric(m metricdata.Metrics) {
@@ -76,6 +86,16 @@ func (f *figures) addMetric(m metricdata.Metrics) {
 		each(m, func(p metricdata.DataPoint[int64]) { f.peak = max(f.peak, p.Value) })
 	case metricOldestHold:
 		each(m, func(p metricdata.DataPoint[float64]) { f.oldestHold = seconds(p.Value) })
+	case metricPending:
+		each(m, func(p metricdata.DataPoint[int64]) { f.waiting = p.Value })
+	case metricOldestWait:
+		each(m, func(p metricdata.DataPoint[float64]) { f.oldestWait = seconds(p.Value) })
+	case metricWaited:
+		each(m, func(p metricdata.DataPoint[float64]) { f.waited += p.Value })
+	case metricTimeouts:
+		each(m, func(p metricdata.DataPoint[int64]) { f.timeouts += p.Value })
+	case metricCancels:
+		each(m, func(p metricdata.DataPoint[int64]) { f.cancels += p.Value })
 	case metricHeld:
 		each(m, func(p metricdata.DataPoint[float64]) { f.heldFor[value(p.Attributes, attrPhase)] += p.Value })
 	case metricAcquired:
@@ -88,14 +108,22 @@ func (f *figures) addMetric(m metricdata.Metrics) {
 		eachHistogram(m, f.holds.add)
 	case metricCreateTime:
 		eachHistogram(m, f.dials.add)
+	case metricWaitTime:
+		eachHistogram(m, byOutcome(&f.waits, &f.failedWaits))
 	case metricOperation:
-		eachHistogram(m, func(p metricdata.HistogramDataPoint[float64]) {
-			if value(p.Attributes, attrErrorType) == "" {
-				f.statements.add(p)
-			} else {
-				f.failedStatement.add(p)
-			}
-		})
+		eachHistogram(m, byOutcome(&f.statements, &f.failedStatement))
+	}
+}
+
+// byOutcome adds the points of what succeeded to one histogram and of what failed
+// to another.
+func byOutcome(succeeded, failed *histogram) func(metricdata.HistogramDataPoint[float64]) {
+	return func(p metricdata.HistogramDataPoint[float64]) {
+		if value(p.Attributes, attrErrorType) == "" {
+			succeeded.add(p)
+		} else {
+			failed.add(p)
+		}
 	}
 }
 

@@ -47,6 +47,15 @@ func distribution(name string, lowest, highest float64, counts ...uint64) metric
 	return metricdata.Metrics{Name: name, Data: metricdata.Histogram[float64]{DataPoints: []metricdata.HistogramDataPoint[float64]{point}}}
 }
 
+// failing gives the points of a histogram an error type.
+func failing(m metricdata.Metrics, typ string) metricdata.Metrics {
+	points := m.Data.(metricdata.Histogram[float64]).DataPoints
+	for i := range points {
+		points[i].Attributes = labelled(poolName, attribute.String(attrErrorType, typ))
+	}
+	return m
+}
+
 func collection(metrics ...metricdata.Metrics) *metricdata.ResourceMetrics {
 	return &metricdata.ResourceMetrics{ScopeMetrics: []metricdata.ScopeMetrics{{Metrics: metrics}}}
 }
@@ -58,6 +67,10 @@ func TestTheTableAddsUpWhatTheCollectionsBring(t *testing.T) {
 		gauge[int64](metricMax, 10), gauge[int64](metricPeak, 10), gauge(metricOldestHold, 4.0),
 		count(metricAcquired, map[string]int64{"new": 10, "reused": 20}, attrSource),
 		count(metricClosed, map[string]int64{reasonBad: 2}, attrReason),
+		gauge[int64](metricPending, 7), gauge(metricOldestWait, 0.5), gauge(metricWaited, 4.0),
+		gauge[int64](metricTimeouts, 3),
+		distribution(metricWaitTime, 0.0001, 0.0008, 80, 0, 0, 0, 0),
+		failing(distribution(metricWaitTime, 0.5, 0.5, 0, 0, 0, 3, 0), "deadline_exceeded"),
 		distribution(metricUseTime, 0.0005, 0.05, 60, 20, 10, 0, 0),
 		distribution(metricOperation, 0.0002, 0.0008, 100, 0, 0, 0, 0),
 	))
@@ -72,6 +85,11 @@ func TestTheTableAddsUpWhatTheCollectionsBring(t *testing.T) {
 			{Attributes: labelled(poolName, attribute.String(attrPhase, "tx")), Value: 12.5},
 			{Attributes: labelled(poolName, attribute.String(attrPhase, "executing")), Value: 0.25},
 		}}},
+		gauge[int64](metricPending, 2), gauge(metricOldestWait, 0.2), gauge(metricWaited, 0.5),
+		gauge[int64](metricTimeouts, 1), gauge[int64](metricCancels, 1),
+		distribution(metricWaitTime, 0.2, 0.4, 0, 0, 0, 20, 0),
+		failing(distribution(metricWaitTime, 0.5, 0.5, 0, 0, 0, 1, 0), "deadline_exceeded"),
+		failing(distribution(metricWaitTime, 0.002, 0.002, 0, 1, 0, 0, 0), "canceled"),
 		distribution(metricUseTime, 2, 5, 0, 0, 0, 0, 10),
 	))
 	f.usedOverTime = append(f.usedOverTime, f.used, 0)
@@ -84,6 +102,9 @@ func TestTheTableAddsUpWhatTheCollectionsBring(t *testing.T) {
   held over time |█▄▁ | 100ms a mark
   hold time      p50 0.92 ms      p95 3.0 s        p99 4.6 s        max 5.0 s        of 100
                  over 1 s 10      longest so far 4.0 s
+  wait time      p50 0.66 ms      p95 325 ms       p99 385 ms       max 400 ms       of 100
+  wait in vain   p50 250 ms       p95 475 ms       p99 495 ms       max 500 ms       of 5
+  waiting        at most 7        for up to 500 ms in all 4.5 s     timed out 4      canceled 1
   statement time p50 0.50 ms      p95 0.77 ms      p99 0.79 ms      max 0.80 ms      of 100
   dial time      none
   held in        executing 250 ms rows 0           tx 12.5 s        pinned 0
@@ -102,6 +123,20 @@ func TestTheTableAddsUpWhatTheCollectionsBring(t *testing.T) {
 		if n := len([]rune(line)) - 1; n > 100 {
 			t.Errorf("%d columns: %s", n, line)
 		}
+	}
+}
+
+func TestAStoryIsIndentedToWhereItBegins(t *testing.T) {
+	var out bytes.Buffer
+	printStory(&out, 1500*time.Millisecond, "the pool is dry")
+	printStory(&out, 12*time.Second, "this is why:\n"+strings.Repeat("nine char ", 10))
+	want := `   1.5 s  the pool is dry
+  12.0 s  this is why:
+          nine char nine char nine char nine char nine char nine char nine char nine char nine
+          char nine char
+`
+	if got := out.String(); got != want {
+		t.Errorf("got\n%s\nwant\n%s", got, want)
 	}
 }
 

@@ -82,13 +82,6 @@ func (l *load) take() tally {
 	return t
 }
 
-// failed returns how many requests have failed since the last take.
-func (l *load) failed() int {
-	l.mu.Lock()
-	defer l.mu.Unlock()
-	return l.tally.failed()
-}
-
 // start lets the clients work until stop is called. stop waits for the requests
 // in flight, so none is broken off; they end with their own time-outs.
 func (l *load) start(ctx context.Context) (stop func()) {

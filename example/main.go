@@ -150,7 +150,7 @@ func play(ctx context.Context, set settings, stdout, stderr io.Writer) error {
 		printTitle(stdout, i+1, len(set.scenes), s)
 		start := time.Now()
 		p.stage.tell = func(format string, args ...any) {
-			fmt.Fprintf(stdout, "  %4.1f s  %s\n", time.Since(start).Seconds(), fmt.Sprintf(format, args...))
+			printStory(stdout, time.Since(start), fmt.Sprintf(format, args...))
 		}
 		f, t, err := perform(ctx, s, p.stage)
 		if f != nil {

@@ -70,14 +70,18 @@ func setUp(ctx context.Context, set settings, complaints io.Writer, more ...sdkm
 	}
 	p.finally("database", func(context.Context) error { return db.Close() })
 
-	pool, err := otelpool.Open("mysql", db.DSN(),
+	opened, err := otelpool.Open("mysql", db.DSN(),
 		otelpool.WithPoolName(poolName),
 		otelpool.WithMeterProvider(told.metrics),
 		otelpool.WithTracerProvider(told.spans))
 	if err != nil {
 		return nil, err
 	}
-	p.finally("pool", func(context.Context) error { return pool.Close() })
+	p.finally("pool", func(context.Context) error { return opened.Close() })
+	pool, err := otelpool.NewDB(opened)
+	if err != nil {
+		return nil, err
+	}
 	pool.SetMaxOpenConns(poolLimit)
 	pool.SetMaxIdleConns(poolLimit)
 
@@ -90,7 +94,19 @@ func setUp(ctx context.Context, set settings, complaints io.Writer, more ...sdkm
 		return nil, err
 	}
 
-	p.service = &service{store: store, feed: newFeed(), tracer: told.spans.Tracer("notifications"), timeout: set.pace.request}
+	refused := make(chan *otelpool.AcquireError, 1)
+	p.service = &service{
+		store:   store,
+		feed:    newFeed(),
+		tracer:  told.spans.Tracer("notifications"),
+		timeout: set.pace.request,
+		refused: func(e *otelpool.AcquireError) {
+			select {
+			case refused <- e:
+			default: // one is enough
+			}
+		},
+	}
 	if err := p.listen(ctx, set.addr, p.service.handler(told.prometheus)); err != nil {
 		return nil, err
 	}
@@ -102,6 +118,7 @@ func setUp(ctx context.Context, set settings, complaints io.Writer, more ...sdkm
 		pool:     pool,
 		database: db,
 		load:     load,
+		refused:  refused,
 		watch:    newWatcher(told.reader),
 		tell:     func(string, ...any) {},
 	}

@@ -2,7 +2,6 @@ package main
 
 import (
 	"context"
-	"database/sql"
 	"errors"
 	"fmt"
 	"strings"
@@ -36,11 +35,12 @@ var usualPace = pace{
 type stage struct {
 	pace     pace
 	limit    int // connections that the pool may open
-	pool     *sql.DB
+	pool     *otelpool.DB
 	database database
 	load     *load
+	refused  <-chan *otelpool.AcquireError // holds the first since it was last received from
 	watch    *watcher
-	tell     func(format string, args ...any) // one line of the story, with the time
+	tell     func(format string, args ...any) // what happens, with the time
 }
 
 // within runs f, which waits for what, and gives it up when it takes too long.
@@ -61,13 +61,13 @@ func (on *stage) tellConnections(what string) {
 		on.tell("%s", what)
 		return
 	}
-	on.tell("%s (held %d of %d, idle %d)", what, now.used, now.limit, now.idle)
+	on.tell("%s (held %d of %d, idle %d, waiting %d)", what, now.used, now.limit, now.idle, now.waiting)
 }
 
 // tellHolders tells what the holders of connections are doing, longest hold
 // first.
 func (on *stage) tellHolders() {
-	now, err := otelpool.Inspect(on.pool)
+	now, err := otelpool.Inspect(on.pool.DB)
 	if err != nil {
 		on.tell("%v", err)
 		return
@@ -103,7 +103,7 @@ var scenes = []scene{
 		about: "Eight clients post, list and read notifications, and now and then ask for a digest, " +
 			"which is one slow statement. Three more follow a stream; its handler gives the connection back " +
 			"before it waits for news.",
-		look: "held stays below the limit, and holds are as short as statements.",
+		look: "held stays below the limit, holds are as short as statements, and nobody waits but for a dial.",
 		play: playHealthy,
 	},
 	{
@@ -113,8 +113,9 @@ var scenes = []scene{
 			"open result set, an open transaction, or a connection of their own. All other requests wait, " +
 			"get none in time, and fail with 503. Then the ten clients leave.",
 		look: "held reaches the limit and stays there while statements are as fast as before: it is not the " +
-			"database. Ten holds last seconds, and their time is in rows, tx and pinned, not in executing. Closed " +
-			"as bad: connections whose client left in the middle of a result set, or ran out of time in the " +
+			"database. All clients wait at once, and those that time out have waited in vain for as long as a " +
+			"request may take; the error of the first says for whom. Ten holds last seconds, and their time is " +
+			"in rows, tx and pinned, not in executing. Closed as bad: connections whose client left in the middle of a result set, or ran out of time in the " +
 			"middle of a statement.",
 		play: playDry,
 	},
@@ -184,18 +185,24 @@ func playDry(ctx context.Context, on *stage) error {
 		return err
 	}
 	on.tellConnections("every stream is open: the pool is dry")
-	if err := pause(ctx, on.pace.hold); err != nil {
-		return err
+	select {
+	case <-on.refused: //nolint:errcheck // of a request before the pool was dry
+	default:
 	}
-	err := on.within(ctx, "a request failed", func(ctx context.Context) error {
-		for on.load.failed() == 0 {
-			if err := pause(ctx, watchEvery); err != nil {
-				return err
-			}
+	var none *otelpool.AcquireError
+	err := on.within(ctx, "a request got no connection", func(ctx context.Context) error {
+		select {
+		case none = <-on.refused:
+			return nil
+		case <-ctx.Done():
+			return ctx.Err()
 		}
-		return nil
 	})
 	if err != nil {
+		return err
+	}
+	on.tell("a request has waited in vain, and its error says for whom:\n%v", none)
+	if err := pause(ctx, on.pace.hold); err != nil {
 		return err
 	}
 	on.tellConnections("still dry")

@@ -3,15 +3,21 @@ package main
 import (
 	"bytes"
 	"context"
-	"database/sql"
+	"fmt"
 	"io"
 	"maps"
 	"math"
+	"runtime"
+	"slices"
+	"strings"
+	"sync"
 	"testing"
 	"time"
 
 	sdkmetric "go.opentelemetry.io/otel/sdk/metric"
 	"go.opentelemetry.io/otel/sdk/metric/metricdata"
+
+	"github.com/otelpool/otelpool"
 )
 
 // testPace is short where a scene waits, and long where it gives up.
@@ -49,6 +55,25 @@ func begin(t *testing.T, p pace, more ...sdkmetric.Reader) *program {
 	return made
 }
 
+// refusals returns the errors of all requests that get no connection after the
+// call. It is called before anybody uses the service.
+func refusals(s *service) (all func() []*otelpool.AcquireError) {
+	var mu sync.Mutex // guards errs
+	var errs []*otelpool.AcquireError
+	next := s.refused
+	s.refused = func(e *otelpool.AcquireError) {
+		mu.Lock()
+		errs = append(errs, e)
+		mu.Unlock()
+		next(e)
+	}
+	return func() []*otelpool.AcquireError {
+		mu.Lock()
+		defer mu.Unlock()
+		return slices.Clone(errs)
+	}
+}
+
 // performed plays the scene of the given name to its end.
 func performed(t *testing.T, name string, on *stage) (*figures, tally) {
 	t.Helper()
@@ -80,8 +105,14 @@ func TestInTheHealthySceneEveryRequestHoldsOneConnectionOnce(t *testing.T) {
 	if got, want := sum(f.acquired), int64(counted.ok()); got != want {
 		t.Errorf("%d acquires for %d requests", got, want)
 	}
-	if f.limit != poolLimit || f.used != 0 || f.dialing != 0 {
-		t.Errorf("at the end: limit %d, held %d, dialing %d", f.limit, f.used, f.dialing)
+	if got, want := f.waits.count, uint64(counted.ok()); got != want {
+		t.Errorf("%d waits for %d requests", got, want)
+	}
+	if f.failedWaits.count != 0 || f.timeouts != 0 || f.cancels != 0 {
+		t.Errorf("%d waits in vain, %d timed out, %d canceled", f.failedWaits.count, f.timeouts, f.cancels)
+	}
+	if f.limit != poolLimit || f.used != 0 || f.dialing != 0 || f.waiting != 0 {
+		t.Errorf("at the end: limit %d, held %d, dialing %d, waiting %d", f.limit, f.used, f.dialing, f.waiting)
 	}
 	if len(f.closed) != 0 || len(f.retries) != 0 {
 		t.Errorf("closed %v, retried %v", f.closed, f.retries)
@@ -91,7 +122,11 @@ func TestInTheHealthySceneEveryRequestHoldsOneConnectionOnce(t *testing.T) {
 func TestInTheDrySceneStreamsHoldEveryConnection(t *testing.T) {
 	p := testPace
 	p.request = 100 * time.Millisecond
-	f, counted := performed(t, "dry", begin(t, p).stage)
+	made := begin(t, p)
+	refused := refusals(made.service)
+	var story []string
+	made.stage.tell = func(format string, args ...any) { story = append(story, fmt.Sprintf(format, args...)) }
+	f, counted := performed(t, "dry", made.stage)
 	if f.limit != poolLimit || f.mostUsed != f.limit || f.peak != f.limit {
 		t.Errorf("limit %d, most held %d, peak %d", f.limit, f.mostUsed, f.peak)
 	}
@@ -111,8 +146,48 @@ func TestInTheDrySceneStreamsHoldEveryConnection(t *testing.T) {
 	if counted.failed() == 0 || counted.failed() != counted.byStatus[503] {
 		t.Errorf("%d requests failed: %v", counted.failed(), counted.byStatus)
 	}
-	if f.used != 0 {
-		t.Errorf("%d connections held after the scene", f.used)
+	if f.used != 0 || f.waiting != 0 {
+		t.Errorf("after the scene %d connections are held, %d callers wait", f.used, f.waiting)
+	}
+
+	// A request may also run out of time with a connection in hand.
+	none := len(refused())
+	if f.timeouts != int64(none) || f.failedWaits.count != uint64(none) || f.cancels != 0 || counted.failed() < none {
+		t.Errorf("%d requests got no connection; %d waits in vain, %d timed out, %d canceled, %d requests failed",
+			none, f.failedWaits.count, f.timeouts, f.cancels, counted.failed())
+	}
+	if got, want := f.waits.count, sum(f.acquired); got != uint64(want) {
+		t.Errorf("%d waits for %d acquires", got, want)
+	}
+	if f.mostWaiting < 1 || f.mostWaiting > clients {
+		t.Errorf("%d callers waited", f.mostWaiting)
+	}
+	// The limit of a request runs for a moment before it asks for a connection.
+	if got := seconds(f.failedWaits.max); got < p.request*9/10 {
+		t.Errorf("no request waited in vain for more than %v", got)
+	}
+	if f.mostOldestWait <= 0 || seconds(f.waited) < time.Duration(none)*p.request*9/10 {
+		t.Errorf("waited for up to %v, in all %v", f.mostOldestWait, seconds(f.waited))
+	}
+
+	var told []*otelpool.AcquireError
+	for _, e := range refused() {
+		if slices.ContainsFunc(story, func(line string) bool { return strings.HasSuffix(line, ":\n"+e.Error()) }) {
+			told = append(told, e)
+		}
+	}
+	if len(told) != 1 || len(told[0].Holders) != 5 {
+		t.Fatalf("told of %v in\n%s", told, strings.Join(story, "\n"))
+	}
+	for i, h := range told[0].Holders {
+		at := slices.IndexFunc(h.Frames(), func(f runtime.Frame) bool { return strings.HasSuffix(f.Function, ".(*service).stream") })
+		if at < 0 {
+			t.Errorf("holder %d is no stream: %v", i, h)
+			continue
+		}
+		if line := fmt.Sprintf("stream.go:%d", h.Frames()[at].Line); i < 3 && !strings.Contains(told[0].Error(), line) {
+			t.Errorf("no %s in %v", line, told[0])
+		}
 	}
 }
 
@@ -122,7 +197,7 @@ type counting struct {
 	closed int64
 }
 
-func (c *counting) CloseIdle(ctx context.Context, pool *sql.DB) (int, error) {
+func (c *counting) CloseIdle(ctx context.Context, pool *otelpool.DB) (int, error) {
 	n, err := c.database.CloseIdle(ctx, pool)
 	c.closed += int64(n)
 	return n, err
@@ -164,6 +239,11 @@ func TestTheTableIsWhatAnyReaderOfTheSDKSays(t *testing.T) {
 	// One collection has seen the end only, and its seconds are not rounded in
 	// the same steps.
 	other.mostUsed, other.peak, other.mostOldestHold, other.usedOverTime = f.mostUsed, f.peak, f.mostOldestHold, f.usedOverTime
+	other.mostWaiting, other.mostOldestWait = f.mostWaiting, f.mostOldestWait
+	if math.Abs(f.waited-other.waited) > 1e-6 {
+		t.Errorf("waited for %v s, the other reader says %v s", f.waited, other.waited)
+	}
+	other.waited = f.waited
 	for phase, got := range f.heldFor {
 		if math.Abs(got-other.heldFor[phase]) > 1e-6 {
 			t.Errorf("held in %s for %v s, the other reader says %v s", phase, got, other.heldFor[phase])

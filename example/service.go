@@ -12,6 +12,8 @@ import (
 	"go.opentelemetry.io/otel/codes"
 	semconv "go.opentelemetry.io/otel/semconv/v1.43.0"
 	"go.opentelemetry.io/otel/trace"
+
+	"github.com/otelpool/otelpool"
 )
 
 // digestTakes is how long the digest's statement runs.
@@ -23,6 +25,9 @@ type service struct {
 	feed    *feed
 	tracer  trace.Tracer
 	timeout time.Duration // of each request but the streams
+	// refused is told of each request that got no connection, on the request's
+	// goroutine.
+	refused func(*otelpool.AcquireError)
 }
 
 // handler serves the service, and the metrics at /metrics.
@@ -61,6 +66,12 @@ func (s *service) traced(pattern string, f func(http.ResponseWriter, *http.Reque
 		defer span.End()
 		sent := &statusWriter{ResponseWriter: w, status: http.StatusOK}
 		if err := f(sent, r.WithContext(ctx)); err != nil {
+			var none *otelpool.AcquireError
+			if errors.As(err, &none) {
+				s.refused(none)
+				// Who holds the connections is no business of the client's.
+				err = none.Unwrap()
+			}
 			http.Error(sent, err.Error(), statusOf(err))
 		}
 		span.SetAttributes(semconv.HTTPResponseStatusCode(sent.status))

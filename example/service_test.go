@@ -9,6 +9,9 @@ import (
 	"net/http"
 	"strings"
 	"testing"
+	"time"
+
+	"github.com/otelpool/otelpool"
 )
 
 // exchange makes a request and returns the status and the body.
@@ -94,5 +97,60 @@ func TestAStreamSendsTheBacklogAndThenTheNewsWithoutAConnection(t *testing.T) {
 	_, body := exchange(t, "POST", p.base+"/notifications", `{"user": 1, "text": "news"}`)
 	if got := event(); !strings.HasSuffix(got, "\ndata: "+body+"\n") {
 		t.Errorf("second event %q, want %s", got, body)
+	}
+}
+
+func TestWhoGotNoConnectionLearnsNothingOfThePoolAndTheServiceDoes(t *testing.T) {
+	const requests = 4
+	pace := testPace
+	pace.request = 50 * time.Millisecond
+	p := begin(t, pace)
+	refused := refusals(p.service)
+	for range poolLimit {
+		c, err := p.stage.pool.Conn(t.Context())
+		if err != nil {
+			t.Fatal(err)
+		}
+		defer c.Close()
+	}
+	watch := p.stage.watch
+	until := func(what string, satisfied func(*figures) bool) {
+		t.Helper()
+		if err := p.stage.within(t.Context(), what, func(ctx context.Context) error { return watch.until(ctx, satisfied) }); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if err := watch.begin(); err != nil {
+		t.Fatal(err)
+	}
+	for range requests {
+		if status, body := exchange(t, "GET", p.base+"/users/1/notifications", ""); status != http.StatusServiceUnavailable || body != "context deadline exceeded" {
+			t.Errorf("answer %d %s", status, body)
+		}
+	}
+	// A stream waits for as long as its client stays.
+	streams := p.stage.load.streams(t.Context())
+	streams.join(holdTx)
+	until("the stream waits", func(f *figures) bool { return f.waiting == 1 })
+	streams.leave()
+	until("its wait is recorded", func(f *figures) bool { return f.failedWaits.count == requests+1 })
+	f, err := watch.end()
+	if err != nil {
+		t.Fatal(err)
+	}
+	if f.timeouts != requests || f.cancels != 1 || f.failedWaits.count != requests+1 || f.waits.count != 0 || f.mostWaiting != 1 {
+		t.Errorf("%d timed out, %d canceled, %d waits in vain, %d others, at most %d at once",
+			f.timeouts, f.cancels, f.failedWaits.count, f.waits.count, f.mostWaiting)
+	}
+	if n := len(refused()); n != requests {
+		t.Errorf("the service knows of %d requests", n)
+	}
+	for _, e := range refused() {
+		if e.Cause != otelpool.AcquireDeadline || e.Held != poolLimit || e.MaxOpen != poolLimit || e.Waiting != 0 {
+			t.Errorf("got %v", e)
+		}
+		if !strings.Contains(e.Error(), "at service_test.go:") {
+			t.Errorf("the holder is not named: %v", e)
+		}
 	}
 }

@@ -7,12 +7,14 @@ import (
 	"fmt"
 	"strings"
 	"time"
+
+	"github.com/otelpool/otelpool"
 )
 
-// store keeps the notifications that nobody has read yet. It sees a standard
-// *sql.DB and does not know that it is watched.
+// store keeps the notifications that nobody has read yet. It uses its pool as it
+// would use a *sql.DB.
 type store struct {
-	db    *sql.DB
+	db    *otelpool.DB
 	table string
 }
 
@@ -24,7 +26,7 @@ type notification struct {
 
 // newStore makes a table of its own: on a real server two runs, or a run that
 // was killed, must not meet.
-func newStore(ctx context.Context, db *sql.DB) (*store, error) {
+func newStore(ctx context.Context, db *otelpool.DB) (*store, error) {
 	s := &store{db, "otelpool_example_" + strings.ToLower(rand.Text()[:8])}
 	_, err := db.ExecContext(ctx, `CREATE TABLE `+s.table+` (
 		id      BIGINT       NOT NULL AUTO_INCREMENT PRIMARY KEY,
@@ -77,7 +79,7 @@ func (s *store) read(ctx context.Context, id int64) (bool, error) {
 	return n > 0, err
 }
 
-// querier is what *sql.DB, *sql.Tx and *sql.Conn have in common here.
+// querier is what *otelpool.DB, *sql.Tx and *sql.Conn have in common here.
 type querier interface {
 	QueryContext(ctx context.Context, query string, args ...any) (*sql.Rows, error)
 }

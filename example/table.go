@@ -24,10 +24,30 @@ func printTitle(out io.Writer, number, of int, s scene) {
 
 // printWrapped prints a paragraph, indented.
 func printWrapped(out io.Writer, text string) {
+	for _, line := range wrapped(text, width-2) {
+		fmt.Fprintln(out, " ", line)
+	}
+}
+
+// printStory prints what happened after some time. All lines but the first are
+// indented to where that begins: those that text has, and those that it takes.
+func printStory(out io.Writer, after time.Duration, text string) {
+	head := fmt.Sprintf("  %4.1f s  ", after.Seconds())
+	for paragraph := range strings.SplitSeq(text, "\n") {
+		for _, line := range wrapped(paragraph, width-len(head)) {
+			fmt.Fprintf(out, "%s%s\n", head, line)
+			head = strings.Repeat(" ", len(head))
+		}
+	}
+}
+
+// wrapped breaks a paragraph into lines of at most so many columns, unless a word
+// is longer.
+func wrapped(text string, columns int) (lines []string) {
 	line := ""
 	for word := range strings.FieldsSeq(text) {
-		if line != "" && len(line)+1+len(word) > width-2 {
-			fmt.Fprintln(out, " ", line)
+		if line != "" && len(line)+1+len(word) > columns {
+			lines = append(lines, line)
 			line = ""
 		}
 		if line != "" {
@@ -35,7 +55,7 @@ func printWrapped(out io.Writer, text string) {
 		}
 		line += word
 	}
-	fmt.Fprintln(out, " ", line)
+	return append(lines, line)
 }
 
 // printTable prints what the SDK says about a scene, and below it what the
@@ -51,6 +71,11 @@ func printTable(out io.Writer, f *figures, t tally) {
 	row("held over time", sparkline(f.usedOverTime, f.limit, 60))
 	row("hold time", percentiles(&f.holds)...)
 	row("", cell("over 1 s", strconv.FormatUint(f.holds.atLeast(time.Second), 10)), cell("longest so far", short(f.mostOldestHold)))
+	row("wait time", percentiles(&f.waits)...)
+	row("wait in vain", percentiles(&f.failedWaits)...)
+	row("waiting",
+		cell("at most", number(f.mostWaiting)), cell("for up to", short(f.mostOldestWait)), cell("in all", short(seconds(f.waited))),
+		cell("timed out", number(f.timeouts)), cell("canceled", number(f.cancels)))
 	row("statement time", percentiles(&f.statements)...)
 	row("dial time", percentiles(&f.dials)...)
 	row("held in", cells(f.heldFor, []string{"executing", "rows", "tx", "pinned"}, func(s float64) string { return short(seconds(s)) })...)

@@ -68,6 +68,10 @@ func TestPrometheusFindsThePool(t *testing.T) {
 	for _, want := range []string{
 		`db_client_connection_count{db_client_connection_pool_name="notifications",db_client_connection_state="idle"`,
 		`otelpool_connection_held_seconds_total{db_client_connection_pool_name="notifications",otelpool_phase="executing"`,
+		`db_client_connection_idle_max{db_client_connection_pool_name="notifications"} 10`,
+		`db_client_connection_pending_requests{db_client_connection_pool_name="notifications"} 0`,
+		`otelpool_connection_waited_seconds_total{db_client_connection_pool_name="notifications"`,
+		`db_client_connection_wait_time_seconds_bucket{db_client_connection_pool_name="notifications"`,
 		`db_client_connection_use_time_seconds_bucket{db_client_connection_pool_name="notifications"`,
 	} {
 		if !strings.Contains(body, "\n"+want) {
