@@ -1,0 +1,131 @@
+package query
+
+import (
+	"maps"
+	"strings"
+	"sync"
+	"sync/atomic"
+)
+
+// Cache keeps what was made of statement texts, for as long as they are in use.
+// Its methods may be called from any goroutine.
+//
+// It never has more entries or more bytes of text than [NewCache] was told,
+// whatever texts come. When it is full, it drops the entries that nobody asked
+// for since it last was, so texts that come once cannot push out those that
+// come again.
+type Cache[V any] struct {
+	entries, bytes int
+	value          func(text string) V
+
+	// seen is a copy of all that is not changed after it was stored, so that a
+	// hit takes no lock. It may lack what is new; it has nothing that all lacks.
+	seen atomic.Pointer[map[string]*entry[V]]
+
+	// mu guards what follows.
+	mu    sync.Mutex
+	all   map[string]*entry[V]
+	size  int // bytes of text in all
+	stale int // hits since seen was stored that it did not have
+}
+
+type entry[V any] struct {
+	value V
+	used  atomic.Bool // since the cache was last full
+}
+
+// NewCache returns a cache of no more than the given numbers of entries and of
+// bytes of text; what the values hold is not counted. A text longer than an
+// eighth of the bytes is not kept.
+//
+// What a text stands for is made by the function. It is called without a lock,
+// perhaps more than once for the same text, and may keep the string.
+func NewCache[V any](entries, bytes int, value func(text string) V) *Cache[V] {
+	c := &Cache[V]{entries: entries, bytes: bytes, value: value, all: map[string]*entry[V]{}}
+	c.publishLocked()
+	return c
+}
+
+// Get returns what the text stands for. It does not allocate if it has it.
+func (c *Cache[V]) Get(text string) V {
+	if e := (*c.seen.Load())[text]; e != nil {
+		e.touch()
+		return e.value
+	}
+	if len(text) > c.bytes/8 {
+		return c.value(text)
+	}
+	if e := c.late(text); e != nil {
+		return e.value
+	}
+	text = strings.Clone(text) // it may be a small part of something large
+	return c.add(text, c.value(text))
+}
+
+// touch writes only once, so that hits on many processors do not wait for each
+// other.
+func (e *entry[V]) touch() {
+	if !e.used.Load() {
+		e.used.Store(true)
+	}
+}
+
+// late returns the entry of a text that was not among the seen. Copying all is
+// paid for by as many late hits as there are entries.
+func (c *Cache[V]) late(text string) *entry[V] {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	e := c.all[text]
+	if e == nil {
+		return nil
+	}
+	e.touch()
+	if c.stale++; c.stale >= len(c.all) {
+		c.publishLocked()
+	}
+	return e
+}
+
+// add keeps the value, unless another goroutine was faster, and returns the one
+// that is kept.
+func (c *Cache[V]) add(text string, value V) V {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if e := c.all[text]; e != nil {
+		return e.value
+	}
+	if len(c.all) >= c.entries || c.size+len(text) > c.bytes {
+		c.sweepLocked()
+	}
+	c.all[text] = &entry[V]{value: value}
+	c.size += len(text)
+	return value
+}
+
+// sweepLocked drops what was not used since the last sweep, and then any
+// entries until half of the room is free: the next sweep is as far away.
+func (c *Cache[V]) sweepLocked() {
+	for text, e := range c.all {
+		if !e.used.Swap(false) {
+			c.dropLocked(text)
+		}
+	}
+	for text := range c.all {
+		if len(c.all) <= c.entries/2 && c.size <= c.bytes/2 {
+			break
+		}
+		c.dropLocked(text)
+	}
+	c.publishLocked()
+}
+
+func (c *Cache[V]) dropLocked(text string) {
+	delete(c.all, text)
+	c.size -= len(text)
+}
+
+func (c *Cache[V]) publishLocked() {
+	seen := maps.Clone(c.all)
+	c.seen.Store(&seen)
+	c.stale = 0
+}

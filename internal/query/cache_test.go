@@ -1,0 +1,185 @@
+package query
+
+import (
+	"fmt"
+	"maps"
+	"strings"
+	"sync"
+	"testing"
+	"unsafe"
+)
+
+// counting is a cache of the lengths of texts that counts how often a length is
+// made.
+type counting struct {
+	*Cache[int]
+	made map[string]int
+}
+
+func newCounting(entries, bytes int) *counting {
+	c := &counting{made: map[string]int{}}
+	c.Cache = NewCache(entries, bytes, func(text string) int {
+		c.made[text]++
+		return len(text)
+	})
+	return c
+}
+
+// get asks for every text, and tests the values.
+func (c *counting) get(t *testing.T, texts ...string) {
+	t.Helper()
+	for _, text := range texts {
+		if got := c.Get(text); got != len(text) {
+			t.Errorf("got %d for a text of %d bytes", got, len(text))
+		}
+	}
+}
+
+// unique returns n texts of the given length, from the number first.
+func unique(first, n, length int) []string {
+	all := make([]string, n)
+	for i := range all {
+		all[i] = fmt.Sprintf("%0*d", length, first+i)
+	}
+	return all
+}
+
+func TestATextIsMadeOnce(t *testing.T) {
+	c := newCounting(10, 1000)
+	c.get(t, "a", "bb", "a", "bb", "a", "a", "bb")
+	if want := map[string]int{"a": 1, "bb": 1}; !maps.Equal(c.made, want) {
+		t.Errorf("made %v, want %v", c.made, want)
+	}
+}
+
+func TestUniqueTextsAreKeptUpToTheBounds(t *testing.T) {
+	for _, c := range []struct{ entries, bytes, length, n, want int }{
+		{entries: 100, bytes: 1 << 20, length: 20, n: 100, want: 100},
+		{entries: 100, bytes: 1 << 20, length: 20, n: 101, want: 1},
+		{entries: 100, bytes: 1 << 20, length: 20, n: 10_000, want: 100},
+		{entries: 1000, bytes: 1000, length: 20, n: 10_000, want: 50},
+		{entries: 1000, bytes: 1000, length: 125, n: 8, want: 8},
+		{entries: 1000, bytes: 1000, length: 126, n: 8, want: 0},
+		{entries: 1, bytes: 1000, length: 20, n: 10, want: 1},
+	} {
+		cache := newCounting(c.entries, c.bytes)
+		cache.get(t, unique(0, c.n, c.length)...)
+		if len(cache.all) != c.want || cache.size != c.want*c.length {
+			t.Errorf("%+v: got %d entries, %d bytes", c, len(cache.all), cache.size)
+		}
+		cache.check(t)
+	}
+}
+
+// check tests what is true at any time.
+func (c *Cache[V]) check(t *testing.T) {
+	t.Helper()
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	size := 0
+	for text := range c.all {
+		size += len(text)
+	}
+	if size != c.size || size > c.bytes || len(c.all) > c.entries {
+		t.Errorf("got %d entries, %d bytes, counted as %d; want no more than %d, %d", len(c.all), size, c.size, c.entries, c.bytes)
+	}
+	for text, e := range *c.seen.Load() {
+		if c.all[text] != e {
+			t.Errorf("%q is seen, but not among all", text)
+		}
+	}
+}
+
+func TestTextsThatComeOnceDoNotPushOutThoseThatComeAgain(t *testing.T) {
+	c := newCounting(100, 1<<20)
+	hot := unique(0, 40, 10)
+	c.get(t, hot...)
+	c.get(t, hot...)
+	for i := range 1000 {
+		c.get(t, unique(1000+i*10, 10, 20)...)
+		c.get(t, hot...)
+		c.check(t)
+	}
+	for _, text := range hot {
+		if c.made[text] != 1 {
+			t.Errorf("%q was made %d times, want once", text, c.made[text])
+		}
+	}
+}
+
+func TestWhatIsNoLongerAskedForIsDropped(t *testing.T) {
+	c := newCounting(100, 1<<20)
+	old := unique(0, 40, 10)
+	c.get(t, old...)
+	c.get(t, old...)
+	c.get(t, unique(1000, 1000, 20)...)
+	for _, text := range old {
+		if c.all[text] != nil {
+			t.Errorf("%q is kept after the cache was full many times", text)
+		}
+	}
+}
+
+func TestAKeptTextSharesNoMemoryWithTheOneAskedFor(t *testing.T) {
+	c := newCounting(10, 1000)
+	text := strings.Repeat("x", 1<<20)[:10]
+	c.get(t, text)
+	for kept := range c.all {
+		if unsafe.StringData(kept) == unsafe.StringData(text) {
+			t.Error("10 bytes keep a megabyte")
+		}
+	}
+}
+
+func TestWhatIsNewFindsRoomAmongTheHot(t *testing.T) {
+	c := newCounting(100, 1<<20)
+	hot := unique(0, 100, 10)
+	for range 3 {
+		c.get(t, hot...)
+	}
+	c.get(t, "new")
+	c.get(t, "new")
+	if c.made["new"] != 1 || len(c.all) != 51 {
+		t.Errorf("the new text was made %d times, %d entries are left; want once, 51", c.made["new"], len(c.all))
+	}
+}
+
+func TestWhatIsAskedForAgainIsSeenWithoutTheLock(t *testing.T) {
+	c := newCounting(100, 1<<20)
+	texts := unique(0, 50, 10)
+	c.get(t, texts...)
+	c.get(t, texts...)
+	if got := len(*c.seen.Load()); got != 50 {
+		t.Errorf("%d entries are seen after each was asked for twice, want 50", got)
+	}
+}
+
+func TestAHitAllocatesNothing(t *testing.T) {
+	c := NewCache(100, 1<<20, func(text string) Statement { return Parse(text, Options{}) })
+	text := "SELECT * FROM t WHERE a = 'x'"
+	c.Get(text)
+	c.Get(text)
+	if got := testing.AllocsPerRun(100, func() { c.Get(text) }); got != 0 {
+		t.Errorf("%v allocations for a hit, want 0", got)
+	}
+}
+
+func TestManyGoroutinesGetTheValuesOfTheirTexts(t *testing.T) {
+	c := NewCache(64, 4096, func(text string) string { return "of " + text })
+	var wg sync.WaitGroup
+	for g := range 8 {
+		wg.Go(func() {
+			for i := range 5000 {
+				text := fmt.Sprint("text ", i*(g+1)%(50+i%500))
+				if i%100 == 0 {
+					text = strings.Repeat("long", 1000)
+				}
+				if got := c.Get(text); got != "of "+text {
+					t.Errorf("got %q, want %q", got, "of "+text)
+				}
+			}
+		})
+	}
+	wg.Wait()
+	c.check(t)
+}

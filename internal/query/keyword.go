@@ -1,0 +1,208 @@
+package query
+
+// verb is what a statement's first word says of what follows it.
+type verb uint16
+
+const (
+	bare    verb = 1 << iota // nothing
+	named                    // a name comes next
+	object                   // the kind of the object may come before its name
+	sought                   // other words may come before the kind: CREATE OR REPLACE VIEW
+	listed                   // further names may come after commas
+	dml                      // it may be part of another statement
+	query                    // it has tables: FROM and JOIN name them
+	into                     // INTO names a table
+	using                    // USING names a table
+	on                       // ON names the object
+	calls                    // variables and = may come before the name: EXEC @r = p
+	defines                  // what it makes may have statements in it
+	closed                   // the statements in it are not its own: GRANT SELECT ON t
+	guarded                  // it takes a password as a bare word
+)
+
+func (v verb) has(w verb) bool { return v&w != 0 }
+
+// verbs are the words that begin a statement. What is not here has no summary,
+// so that what is not SQL does not become the name of a span.
+var verbs = map[string]verb{
+	"SELECT":  dml | query | into,
+	"INSERT":  dml | query | named | into,
+	"REPLACE": dml | query | named | into,
+	"UPSERT":  dml | query | named | into,
+	"MERGE":   dml | query | named | into | using,
+	"UPDATE":  dml | query | named | listed,
+	"DELETE":  dml | query | named | listed | using,
+	"TABLE":   named | query,
+
+	"CREATE":  named | sought | defines,
+	"ALTER":   named | sought | defines,
+	"DROP":    named | sought | listed,
+	"COMMENT": named | sought,
+	"REFRESH": named | sought,
+
+	"ANALYZE":  named | object,
+	"CHECK":    named | object | listed,
+	"CHECKSUM": named | object | listed,
+	"CLUSTER":  named,
+	"COPY":     named,
+	"DESC":     named | object,
+	"DESCRIBE": named | object,
+	"LOCK":     named | object | listed,
+	"OPTIMIZE": named | object | listed,
+	"PRAGMA":   named,
+	"REINDEX":  named | object,
+	"RENAME":   named | object,
+	"REPAIR":   named | object | listed,
+	"RESET":    named,
+	"SET":      named,
+	"SHOW":     named,
+	"START":    named,
+	"TRUNCATE": named | object | listed,
+	"USE":      named,
+	"VACUUM":   named,
+
+	"CALL":    named | calls,
+	"EXEC":    named | calls,
+	"EXECUTE": named | calls | object,
+
+	"DENY":   closed | on | object | listed,
+	"GRANT":  closed | on | object | listed,
+	"REVOKE": closed | on | object | listed,
+
+	"CONNECT": bare | guarded,
+	"LOAD":    bare | into,
+
+	"ABORT":      bare,
+	"ATTACH":     bare,
+	"BACKUP":     bare,
+	"BEGIN":      bare,
+	"CHANGE":     bare,
+	"CHECKPOINT": bare,
+	"CLOSE":      bare,
+	"COMMIT":     bare,
+	"DEALLOCATE": bare,
+	"DECLARE":    bare,
+	"DETACH":     bare,
+	"DISCARD":    bare,
+	"DO":         bare,
+	"END":        bare,
+	"EXPLAIN":    bare,
+	"FETCH":      bare,
+	"FLUSH":      bare,
+	"IF":         bare,
+	"KILL":       bare,
+	"LISTEN":     bare,
+	"MOVE":       bare,
+	"NOTIFY":     bare,
+	"OPEN":       bare,
+	"PREPARE":    bare,
+	"PURGE":      bare,
+	"RELEASE":    bare,
+	"RESTORE":    bare,
+	"ROLLBACK":   bare,
+	"SAVEPOINT":  bare,
+	"UNLISTEN":   bare,
+	"UNLOCK":     bare,
+	"VALUES":     bare,
+	"WHILE":      bare,
+	"XA":         bare,
+}
+
+// clause is what a word does within a statement.
+type clause uint8
+
+const (
+	statement clause = iota + 1 // may begin another statement: see dml
+	from
+	join
+	intoTable
+	usingTable
+	onObject
+	with
+	identified // a password follows, as a bare word in some dialects
+	either     // OR of INSERT OR REPLACE
+	modifier   // may come before the name of a table
+	condition  // may come before the name of anything else
+	ends       // no more names
+)
+
+var clauses = map[string]clause{
+	"SELECT": statement, "INSERT": statement, "REPLACE": statement, "UPSERT": statement,
+	"MERGE": statement, "UPDATE": statement, "DELETE": statement,
+
+	"FROM": from,
+	"JOIN": join, "STRAIGHT_JOIN": join, "APPLY": join,
+	"INTO":       intoTable,
+	"USING":      usingTable,
+	"ON":         onObject,
+	"WITH":       with,
+	"IDENTIFIED": identified,
+	"OR":         either,
+
+	"DELAYED": modifier, "HIGH_PRIORITY": modifier, "IGNORE": modifier, "LATERAL": modifier,
+	"LOW_PRIORITY": modifier, "ONLY": modifier, "QUICK": modifier, "TABLE": modifier, "TOP": modifier,
+
+	"ANALYZE": condition, "CONCURRENTLY": condition, "EXISTS": condition, "EXTENDED": condition,
+	"FREEZE": condition, "FULL": condition, "GLOBAL": condition, "IF": condition, "LOCAL": condition,
+	"NOT": condition, "PERSIST": condition, "SESSION": condition, "VERBOSE": condition,
+
+	"BY": ends, "CONNECT": ends, "DUMPFILE": ends, "EXCEPT": ends, "FETCH": ends, "FOR": ends, "FORMAT": ends,
+	"GROUP": ends, "HAVING": ends, "INTERSECT": ends, "LIMIT": ends, "MINUS": ends, "OFFSET": ends, "OPTION": ends,
+	"ORDER": ends, "OUTFILE": ends, "OUTPUT": ends, "PREWHERE": ends, "QUALIFY": ends, "RETURN": ends,
+	"RETURNING": ends, "SET": ends, "SETTINGS": ends, "START": ends, "TO": ends, "UNION": ends, "VALUES": ends,
+	"WHEN": ends, "WHERE": ends, "WINDOW": ends,
+}
+
+// leads are the words after which a statement may begin within another.
+var leads = map[string]bool{
+	"ANALYZE": true, "AS": true, "ATOMIC": true, "BEGIN": true, "DO": true, "ELSE": true, "EXPLAIN": true,
+	"PLAN": true, "THEN": true, "VERBOSE": true,
+}
+
+// objectKind is what follows the name of an object of that kind.
+type objectKind uint8
+
+const (
+	plain     objectKind = 1 << iota // nothing that matters
+	onTable                          // ON and the table that it belongs to
+	operation                        // the names of operations on the table, or of those it is for
+	body                             // statements, to the end of the text
+	principal                        // a password, perhaps; its name may be a person's
+)
+
+var objectKinds = map[string]objectKind{
+	"AGGREGATE": plain, "COLLATION": plain, "COLUMN": plain, "CONSTRAINT": plain, "DATABASE": plain,
+	"DOMAIN": plain, "EXTENSION": plain, "PUBLICATION": plain, "SCHEMA": plain, "SEQUENCE": plain,
+	"SERVER": plain, "STATISTICS": plain, "SUBSCRIPTION": plain, "SYNONYM": plain, "TABLE": plain,
+	"TABLES": plain, "TABLESPACE": plain, "TYPE": plain, "VIEW": plain,
+
+	"INDEX":     onTable,
+	"POLICY":    onTable | operation,
+	"RULE":      onTable | operation,
+	"TRIGGER":   onTable | operation | body,
+	"EVENT":     operation | body,
+	"FUNCTION":  operation | body,
+	"PACKAGE":   operation | body,
+	"PROC":      operation | body,
+	"PROCEDURE": operation | body,
+
+	"LOGIN": principal, "ROLE": principal, "USER": principal,
+}
+
+// lookup returns the value of the keyword in m, whatever its case. It does not
+// allocate.
+func lookup[V any](m map[string]V, keyword string) V {
+	var upper [len("STRAIGHT_JOIN")]byte // the longest
+	if len(keyword) > len(upper) {
+		var none V
+		return none
+	}
+	for i := range len(keyword) {
+		c := keyword[i]
+		if 'a' <= c && c <= 'z' {
+			c -= 'a' - 'A'
+		}
+		upper[i] = c
+	}
+	return m[string(upper[:len(keyword)])]
+}

@@ -1,0 +1,197 @@
+package query
+
+import (
+	"strings"
+	"testing"
+)
+
+// texts are statements with what is told of them in the dialect.
+type texts []struct {
+	text, want string
+}
+
+func (all texts) test(t *testing.T, o Options) {
+	t.Helper()
+	for _, c := range all {
+		if got := Parse(c.text, o).Text; got != c.want {
+			t.Errorf("%s\n got %q\nwant %q", c.text, got, c.want)
+		}
+	}
+}
+
+func TestALiteralBecomesAQuestionMark(t *testing.T) {
+	for d := Generic; d <= Oracle; d++ {
+		texts{
+			{"SELECT 'a', '', 'it''s', N'a', X'1F', b'01'", "SELECT ?, ?, ?, ?, ?, ?"},
+			{"SELECT 1, 1.5, .5, 5., 1e5, 1.5E-3, 0x1F, 1_000, 0b01", "SELECT ?, ?, ?, ?, ?, ?, ?, ?, ?"},
+			{"SELECT -1, +1, (-1), a-1, a -1, 1-1", "SELECT ?, ?, (?), a-?, a -?, ?-?"},
+			{"WHERE a = -1 AND b IN (-1,- 1)", "WHERE a = ? AND b IN (?,- ?)"},
+			{"SELECT TRUE, false, NULL, truest", "SELECT ?, ?, NULL, truest"},
+			{"SELECT DATE '2020-01-01', DATE'2020-01-01', INTERVAL '1' DAY", "SELECT DATE ?, DATE ?, INTERVAL ? DAY"},
+			{"SELECT a1, t2.b3 FROM t4", "SELECT a1, t2.b3 FROM t4"},
+			{"SELECT 1st, 5.x, 0x1Fg", "SELECT ?, ?, ?"},
+			{"SELECT 'a' 'b'", "SELECT ? ?"},
+		}.test(t, Options{Dialect: d})
+	}
+}
+
+func TestStringsEndWhereTheirDialectSays(t *testing.T) {
+	texts{
+		{`SELECT 'a\'b', "a\"b", "a""b", _utf8'a\'b', n'\\'`, "SELECT ?, ?, ?, ?, ?"},
+		{"SELECT @'x', @`x`, 'bob'@'%'", "SELECT @?, @`x`, ?@?"},
+	}.test(t, Options{Dialect: MySQL})
+	texts{
+		{`SELECT 'a\', 'b', E'a\'b', e'\\', U&'\0061' UESCAPE '!'`, "SELECT ?, ?, ?, ?, ? UESCAPE ?"},
+		{"SELECT E'a'\n'\\' b', 'c'", "SELECT ? ?, ?"},
+		{"SELECT $$it's$$, $tag$ $$ $t$ $tag$, $é$x$é$, a$b", "SELECT ?, ?, ?, a$b"},
+		{`SELECT "a", "a""b"`, `SELECT "a", "a""b"`},
+		{"SELECT a #>> '{b}', a->'b', x[1:2]", "SELECT a #>> ?, a->?, x[?:?]"},
+	}.test(t, Options{Dialect: PostgreSQL})
+	texts{
+		{`SELECT 'a\', x'00', [it's], "it's", ` + "`it's`", "SELECT ?, ?, [it's], ?, `it's`"},
+	}.test(t, Options{Dialect: SQLite})
+	texts{
+		{`SELECT 'a\', N'b', [it's], [a]]'b], "c", $5.00, -$5`, "SELECT ?, ?, [it's], [a]]'b], ?, ?, ?"},
+	}.test(t, Options{Dialect: SQLServer})
+	texts{
+		{`SELECT 'a\', q'[it's]', nq'{it's}', Q'!it's!', q'üit'sü', "a" FROM dual`, `SELECT ?, ?, ?, ?, ?, "a" FROM dual`},
+	}.test(t, Options{Dialect: Oracle})
+	texts{
+		{`SELECT 'a\\', "b", 'c\n'`, "SELECT ?, ?, ?"},
+	}.test(t, Options{Dialect: Generic})
+}
+
+func TestDoubtfulQuotesAreANameOnlyWhereALiteralCannotBe(t *testing.T) {
+	for _, d := range []Dialect{Generic, MySQL, SQLite, SQLServer} {
+		texts{
+			{
+				`SELECT "a", "t"."b", t."c" FROM "t", s."u" JOIN "v" ON "d" = 1`,
+				`SELECT ?, "t"."b", t."c" FROM "t", s."u" JOIN "v" ON ? = ?`,
+			},
+			{`INSERT INTO "t" ("a") VALUES ("b")`, `INSERT INTO "t" (?) VALUES (?)`},
+			{`UPDATE "t" SET "a" = "b", "c" = "d"`, `UPDATE "t" SET ? = ?, ? = ?`},
+			{`CREATE TABLE "t" ("a" int)`, `CREATE TABLE "t" (? int)`},
+			{`WITH "c" AS (SELECT "a") SELECT * FROM "c"`, `WITH "c" AS (SELECT ?) SELECT * FROM "c"`},
+			{`GRANT SELECT ON "t" TO "bob", "alice"`, `GRANT SELECT ON "t" TO ?, ?`},
+		}.test(t, Options{Dialect: d})
+	}
+}
+
+func TestAStringIsANameOnlyWhereATableIsNamed(t *testing.T) {
+	for _, d := range []Dialect{Generic, SQLite} {
+		texts{
+			{"SELECT * FROM 'a', main.t JOIN 'b' ON 'c' = 'd'", "SELECT * FROM 'a', main.t JOIN 'b' ON ? = ?"},
+			{"INSERT INTO 'a' VALUES ('b')", "INSERT INTO ? VALUES (?)"},
+		}.test(t, Options{Dialect: d})
+	}
+	for _, d := range []Dialect{MySQL, PostgreSQL, SQLServer, Oracle} {
+		texts{{"SELECT * FROM 'a', t", "SELECT * FROM ?, t"}}.test(t, Options{Dialect: d})
+	}
+	texts{
+		{"SELECT * FROM t ARRAY JOIN ['a', 'b'] AS x, u", "SELECT * FROM t ARRAY JOIN [?, ?] AS x, u"},
+		{"SELECT * FROM t JOIN u ON a = {'b': 'c', 'd': 'e'}, v", "SELECT * FROM t JOIN u ON a = {?: ?, ?: ?}, v"},
+	}.test(t, Options{})
+}
+
+func TestAPlaceholderStays(t *testing.T) {
+	texts{
+		{"SELECT ?, $1, :name, @p1, @@rowcount, %s WHERE a=? AND b = 'x'", "SELECT ?, $1, :name, @p1, @@rowcount, %s WHERE a=? AND b = ?"},
+	}.test(t, Options{Dialect: Generic})
+	texts{{"SELECT $1::int, a::text, :b::int, x ?| $2$3", "SELECT $1::int, a::text, :b::int, x ?| $2$3"}}.test(t, Options{Dialect: PostgreSQL})
+	texts{{"SELECT ?1, :2, :a, $b", "SELECT ?1, :2, :a, $b"}}.test(t, Options{Dialect: SQLite})
+	texts{{"SELECT :1, :a FROM t@link", "SELECT :1, :a FROM t@link"}}.test(t, Options{Dialect: Oracle})
+}
+
+func TestWhiteSpaceAndCommentsBecomeOneSpace(t *testing.T) {
+	for d := Generic; d <= Oracle; d++ {
+		texts{
+			{"\n SELECT\t1 -- it's\r\n  ,/* it's */ 2/**/+ 3 ; -- end", "SELECT ? , ? + ? ;"},
+		}.test(t, Options{Dialect: d})
+	}
+	texts{
+		{"SELECT 1 # it's\n, 2", "SELECT ? , ?"},
+		{"SELECT a--# b\n+c", "SELECT a- - +c"},
+		{"SELECT 1--2, 3 --\n, 4--\t5", "SELECT ?-?, ? , ?"},
+		{"SELECT /*+ NO_MERGE(a) */ 1 /*! + 2 */ /* a /* b */", "SELECT ?"},
+	}.test(t, Options{Dialect: MySQL})
+	for _, d := range []Dialect{PostgreSQL, SQLServer} {
+		texts{{"SELECT /* a /* b */ 'c' */ 1", "SELECT ?"}}.test(t, Options{Dialect: d})
+	}
+}
+
+func TestWhatCannotBeReadForCertainIsDropped(t *testing.T) {
+	dropped := func(d Dialect, all ...string) {
+		t.Helper()
+		for _, text := range all {
+			texts{{text, ""}}.test(t, Options{Dialect: d})
+		}
+	}
+	for d := Generic; d <= Oracle; d++ {
+		dropped(d,
+			"SELECT 'a", `SELECT "a`, "SELECT 1 /* a", "SELECT $a$ b", "SELECT $", `SELECT \N`,
+			"SELECT \x00", "SELECT 'a\xff'", "SELECT \u00a0a", "SELECT €5", "SELECT ‘a’",
+			"SELECT 1 -- a\rSELECT 'b'", "SELECT 1 /*! 'a*/ b' */", "SELECT 1 /*+ \"a\" */",
+			"SELECT 1"+strings.Repeat(" ", maxLexed),
+			"CREATE USER u IDENTIFIED BY hunter2", "ALTER USER u PASSWORD hunter2", "CREATE ROLE r",
+			"GRANT CONNECT TO u IDENTIFIED BY hunter2", "CONNECT u PASSWORD hunter2",
+		)
+	}
+	dropped(Generic,
+		`SELECT 'a\' , 'b'`, `SELECT "a\" , "b"`, "SELECT `a\\`", "SELECT '''a'''", "SELECT q'[a]'",
+		"SELECT 1 /* /* */", "SELECT 1 # a", "SELECT a #> b", "SELECT 1 // a",
+	)
+	dropped(PostgreSQL, "SELECT `a`", "SELECT 1 /* /* */")
+	dropped(SQLServer, "SELECT `a`")
+	dropped(SQLServer, "SELECT [a")
+	dropped(SQLite, "SELECT 1 # a")
+	dropped(Oracle, "SELECT q'[a]")
+}
+
+func TestListsCollapseToTheirFirstValue(t *testing.T) {
+	texts{
+		{"WHERE a IN (1, 'x', -3) AND b in($1,$2) AND c IN (?)", "WHERE a IN (?) AND b in($1) AND c IN (?)"},
+		{"WHERE a IN (1, b) AND c IN (SELECT 1, 2) AND (d, e) IN ((1, 2), (3, 4))", "WHERE a IN (?, b) AND c IN (SELECT ?, ?) AND (d, e) IN ((?, ?), (?, ?))"},
+		{"INSERT INTO t VALUES (1, NULL), (?, DEFAULT), (true, ?) RETURNING a", "INSERT INTO t VALUES (?, NULL) RETURNING a"},
+		{"INSERT INTO t VALUES (1, 2), (f(3), 4)", "INSERT INTO t VALUES (?, ?), (f(?), ?)"},
+		{"WHERE a IN () AND b IN (1,", "WHERE a IN () AND b IN (?,"},
+		{"VALUES (1), (", "VALUES (?), ("},
+		{"SELECT a IN", "SELECT a IN"},
+	}.test(t, Options{Dialect: PostgreSQL, Collapse: true})
+}
+
+func TestATextIsCutAtTheEndOfACharacter(t *testing.T) {
+	const text = "SELECT 'x', ü FROM t"
+	for limit, want := range map[int]string{
+		0: "SELECT ?, ü FROM t", 100: "SELECT ?, ü FROM t", 18: "SELECT ?, ü FROM ", 19: "SELECT ?, ü FROM t",
+		12: "SELECT ?, ü", 11: "SELECT ?, ", 8: "SELECT ?", 1: "S",
+	} {
+		texts{{text, want}}.test(t, Options{MaxText: limit})
+	}
+	texts{{text, "SELECT 'x', "}}.test(t, Options{Text: AsWritten, MaxText: 13})
+}
+
+func TestATextAsWrittenIsLeftAlone(t *testing.T) {
+	texts{
+		{"SELECT 'x' -- y", "SELECT 'x' -- y"},
+		{"SELECT 'x", "SELECT 'x"},
+		{"CREATE USER u", "CREATE USER u"},
+		{"SELECT '\xff'", "SELECT '\uFFFD'"},
+	}.test(t, Options{Text: AsWritten})
+}
+
+func TestATextThatIsOffIsEmpty(t *testing.T) {
+	if got, want := Parse("SELECT 1 FROM t", Options{Text: Off}), (Statement{Summary: "SELECT t"}); got != want {
+		t.Errorf("got %+v, want %+v", got, want)
+	}
+}
+
+func TestASystemHasItsDialect(t *testing.T) {
+	for system, want := range map[string]Dialect{
+		"mysql": MySQL, "mariadb": MySQL, "postgresql": PostgreSQL, "cockroachdb": PostgreSQL, "sqlite": SQLite,
+		"microsoft.sql_server": SQLServer, "oracle.db": Oracle, "aws.redshift": Generic, "other_sql": Generic, "": Generic,
+	} {
+		if got := DialectOf(system); got != want {
+			t.Errorf("got dialect %d of %q, want %d", got, system, want)
+		}
+	}
+}
