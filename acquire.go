@@ -7,6 +7,7 @@ import (
 	"errors"
 	"fmt"
 	"path/filepath"
+	"reflect"
 	"runtime"
 	"strings"
 	"sync"
@@ -28,7 +29,7 @@ type acquire struct {
 
 	pool   *connector
 	waiter pool.Wait // shared, guarded by the ledger
-	stack  *stack    // of who asks; nil if not noted
+	stack  stack     // of who asks; empty if not noted
 
 	inHand bool // there is a connection
 	wait   wait // until it was there
@@ -36,7 +37,8 @@ type acquire struct {
 	conn   *pool.Conn // nil if it was never seen
 	source pool.Source
 
-	dialErr error // of the last attempt, if that was a dial of its own
+	dialErr error         // of the last dial of its own
+	failure *AcquireError // what the caller gets, if there was no connection
 
 	// The span, from the moment that the wait is known to be worth one.
 	span    trace.Span
@@ -67,7 +69,6 @@ type stack = [pool.StackDepth]uintptr
 func (d *DB) ask(ctx context.Context) *acquire {
 	a := &acquire{Context: ctx, pool: d.pool}
 	if d.pool.cfg.callers && d.pool.halfHeld() {
-		a.stack = new(stack)
 		runtime.Callers(3, a.stack[:])
 	}
 	d.pool.ledger.Ask(&a.waiter)
@@ -108,7 +109,7 @@ func (a *acquire) served(cn *conn, s pool.Source, now time.Duration, w *wait) bo
 	*w = a.wait
 	a.inHand, a.end, a.conn, a.source = true, now, cn.rec, s
 	if a.pool.longWait(total) && a.startSpan() {
-		a.pool.linkHolders(a.span, cn.rec)
+		a.pool.linkHolders(a.span, cn.rec, a.waiter.Asked())
 	}
 	return true
 }
@@ -120,7 +121,6 @@ func (a *acquire) dialFailed(took time.Duration, err error) {
 }
 
 func (a *acquire) resetFailed(took time.Duration) {
-	a.dialErr = nil
 	a.wait.reset += took
 }
 
@@ -145,10 +145,9 @@ func (a *acquire) startSpan() bool {
 // keep is done, for a call that leaves its connection to the caller. It must be
 // called by the method itself, as ask.
 func (a *acquire) keep(err error) error {
-	if err == nil && a.conn != nil && a.pool.cfg.callers && a.stack == nil {
-		var s stack
-		runtime.Callers(3, s[:])
-		a.conn.Explain(&s)
+	if err == nil && a.conn != nil && a.pool.cfg.callers && a.stack[0] == 0 {
+		runtime.Callers(3, a.stack[:])
+		a.conn.Explain(&a.stack, a.end)
 	}
 	return a.done(err)
 }
@@ -159,11 +158,14 @@ func (a *acquire) done(err error) error {
 	a.over.Store(true)
 	if !a.inHand {
 		// Nothing has to follow on a connection that database/sql opened in the
-		// background and handed out: a Ping of a driver that has none is over.
+		// background and handed out: a Ping of a driver that has none is over, and
+		// so is a call whose arguments cannot be converted.
 		a.end = a.pool.ledger.Now()
 		a.wait.total, _ = a.pool.ledger.Stop(&a.waiter, a.end, tellWait)
 		if err != nil {
-			return a.failed(err)
+			if cause := a.cause(err); cause != "" {
+				return a.failed(cause, err)
+			}
 		}
 		a.source = pool.Opener
 		_ = a.pool.longWait(a.wait.total) && a.startSpan()
@@ -177,9 +179,15 @@ func (a *acquire) done(err error) error {
 	return err
 }
 
-// leave is deferred by the methods of DB: a call that panicked waits no more.
+// leave is deferred by the methods of DB: a call that panicked waits no more. If it
+// had a connection, the acquire is told.
 func (a *acquire) leave() {
-	if a.over.CompareAndSwap(false, true) {
+	switch {
+	case a.over.Load():
+	case a.inHand:
+		_ = a.done(nil)
+	default:
+		a.over.Store(true)
 		a.pool.ledger.Stop(&a.waiter, a.pool.ledger.Now(), tellWait)
 		if a.span != nil {
 			a.span.End()
@@ -188,23 +196,24 @@ func (a *acquire) leave() {
 }
 
 // failed tells an acquire that got no connection, and explains it to the caller.
-func (a *acquire) failed(err error) error {
+func (a *acquire) failed(cause AcquireCause, err error) error {
 	c := a.pool
-	e := c.explain(a.cause(err), a.wait.total, err)
+	e := c.explain(cause, a.wait.total, err)
+	a.failure = e
 	ctx := a.Context
 	if c.cfg.acquireSpanThreshold >= 0 && a.startSpan() {
 		ctx = a.spanCtx
-		c.linkHolders(a.span, nil)
-		c.ins.failAcquire(a.Context, a.span, a.wait, e)
+		c.linkHolders(a.span, nil, a.waiter.Asked())
+		c.ins.failAcquire(a.Context, a.span, a.wait, e, c.ledger.Time(a.end))
 	}
 	c.ins.notServed(ctx, e)
 	return e
 }
 
-// cause finds out why database/sql returned err instead of a connection. It
-// returns its own sentinels and the context's error as they are, and what a dial
-// or a reset of the call brought; anything else came with a dial that its opener
-// made.
+// cause finds out why database/sql returned err instead of a connection: it returns
+// its own sentinels, the context's error, what a dial or a reset of the call
+// brought, and what a dial of its opener did, all of them as they are. Any other
+// error has nothing to do with the acquire, and the cause is empty.
 func (a *acquire) cause(err error) AcquireCause {
 	switch ctxErr := a.Err(); {
 	case ctxErr != nil && errors.Is(err, ctxErr):
@@ -214,12 +223,49 @@ func (a *acquire) cause(err error) AcquireCause {
 		return AcquireCanceled
 	case err == errClosed(): //nolint:errorlint // a sentinel that database/sql returns as it is
 		return AcquirePoolClosed
-	case a.dialErr != nil:
+	case same(a.dialErr, err):
 		return AcquireDial
 	case errors.Is(err, driver.ErrBadConn):
 		return AcquireBadConn
+	case a.pool.dials.failedWith(err):
+		return AcquireBackgroundDial
 	}
-	return AcquireBackgroundDial
+	return ""
+}
+
+// dials are the errors of the dials that database/sql made in the background, the
+// last few. It hands each to one of those who wait.
+type dials struct {
+	mu   sync.Mutex // guards what follows
+	errs [16]error
+	next int
+}
+
+func (d *dials) fail(err error) {
+	d.mu.Lock()
+	d.errs[d.next%len(d.errs)] = err
+	d.next++
+	d.mu.Unlock()
+}
+
+func (d *dials) failedWith(err error) bool {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	for _, e := range d.errs {
+		if same(e, err) {
+			return true
+		}
+	}
+	return false
+}
+
+// same reports whether two errors are one and the same. Two that cannot be
+// compared are, if they are of one type.
+func same(a, b error) bool {
+	if a == nil || reflect.TypeOf(a) != reflect.TypeOf(b) {
+		return false
+	}
+	return !reflect.ValueOf(a).Comparable() || !reflect.ValueOf(b).Comparable() || a == b //nolint:errorlint // the very same
 }
 
 // errClosed is the error of a DB that is closed, which database/sql does not
@@ -276,6 +322,13 @@ type AcquireError struct {
 
 // Unwrap returns the error that *sql.DB would have returned.
 func (e *AcquireError) Unwrap() error { return e.err }
+
+// Timeout reports whether that error is a timeout, for those who ask without
+// unwrapping, as they may ask context.DeadlineExceeded.
+func (e *AcquireError) Timeout() bool {
+	var t interface{ Timeout() bool }
+	return errors.As(e.err, &t) && t.Timeout()
+}
 
 // Error explains the failure in one line: the cause, the state of the pool, up to
 // three holders, and the error that *sql.DB would have returned.
@@ -363,7 +416,7 @@ func ours(function string) bool {
 }
 
 // String says how long the connection has been held, what for, and the lines of
-// up to three frames: "5m12s (tx, nothing run for 5m11s) at store.go:120, from
+// up to three frames: "5m12s (transaction idle for 5m11s) at store.go:120 from
 // stream.go:88".
 func (h Holder) String() string {
 	var b strings.Builder
@@ -398,7 +451,7 @@ func (c *connector) explain(cause AcquireCause, waited time.Duration, err error)
 		e.MaxOpen = db.Stats().MaxOpenConnections
 	}
 	var longest [5]pool.Holding
-	for _, h := range longest[:c.ledger.Longest(longest[:], 0)] {
+	for _, h := range longest[:c.ledger.Longest(longest[:])] {
 		e.Holders = append(e.Holders, Holder{
 			ConnID: h.ID, Held: h.For, Phase: h.Phase.String(), InPhase: h.InPhase,
 			Span: spanOf(&h.Holder), stack: h.Holder.Stack,

@@ -105,6 +105,14 @@ func TestAllocationsStayWithinTheBudget(t *testing.T) {
 			otelpool.WithTracerProvider(mode.traces), otelpool.WithMeterProvider(mode.metrics)))
 		noError(t, err)
 		defer timed.Close()
+		// Of this one nothing is inferred, of that one after each release.
+		unknown := sql.OpenDB(otelpool.NewConnector(fakedb.New(quiet).Connector(),
+			otelpool.WithTracerProvider(mode.traces), otelpool.WithMeterProvider(mode.metrics)))
+		defer unknown.Close()
+		limited := otelpool.OpenDB(fakedb.New(quiet).Connector(),
+			otelpool.WithTracerProvider(mode.traces), otelpool.WithMeterProvider(mode.metrics))
+		defer limited.Close()
+		limited.SetMaxOpenConns(1)
 		f := newFloor(t, mode.traces, mode.metrics)
 		for _, op := range []struct {
 			name  string
@@ -141,6 +149,11 @@ func TestAllocationsStayWithinTheBudget(t *testing.T) {
 				t.Logf("adds %v allocations, the floor is %v", added, least)
 				if added > least+mode.budget {
 					t.Errorf("adds %v allocations, the budget is %v + %v", added, least, mode.budget)
+				}
+				for name, db := range map[string]*sql.DB{"a pool that infers nothing": unknown, "a full pool": limited} {
+					if got := count(db) - none; got != added {
+						t.Errorf("%s adds %v allocations, want %v: the inference has none", name, got, added)
+					}
 				}
 				if got := count(timed) - none; op.name != "prepared exec" && got != added+1 {
 					t.Errorf("a DB adds %v allocations, want %v: one for its clock", got, added+1)

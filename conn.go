@@ -305,6 +305,7 @@ func (c *conn) ResetSession(ctx context.Context) error {
 		c.acquired(ctx, pool.Reused, c.pool.ledger.Now(), wait{})
 		return nil
 	}
+	c.rec.Take()
 	c.readQueued(ctx) // at once: other waits end, too
 	start := c.pool.ledger.Now()
 	err := c.resetter.ResetSession(ctx)
@@ -378,8 +379,8 @@ func (c *conn) acquired(ctx context.Context, s pool.Source, now time.Duration, w
 	span := trace.SpanFromContext(ctx)
 	a := c.pool.asking(ctx)
 	var by pool.Holder
-	if a != nil && a.stack != nil {
-		by.Stack = *a.stack
+	if a != nil {
+		by.Stack = a.stack
 	}
 	identify(&by, span.SpanContext())
 	c.rec.Acquire(now, s, &by)
@@ -395,7 +396,7 @@ func (c *conn) acquired(ctx context.Context, s pool.Source, now time.Duration, w
 	}
 	c.caller = span
 	if c.pool.exact.Load() {
-		c.behind = c.pool.ledger.Mark()
+		c.behind = c.pool.ledger.Mark(now)
 	}
 	c.events().tellAcquired(span, s, w.total, reset)
 }
@@ -405,7 +406,7 @@ func (c *conn) tellWait(ctx context.Context, s pool.Source, now time.Duration, w
 	if c.pool.longWait(w.total) && wantsSpan(trace.SpanFromContext(ctx)) {
 		var span trace.Span
 		ctx, span = c.pool.ins.startAcquire(ctx, c.pool.ledger.Time(now-w.total))
-		c.pool.linkHolders(span, c.rec)
+		c.pool.linkHolders(span, c.rec, now-w.total)
 		c.pool.ins.endAcquire(span, c.rec, s, w, c.pool.ledger.Time(now))
 	}
 	c.pool.ins.waited(ctx, w.total)
@@ -429,7 +430,7 @@ func (c *conn) released(h pool.Hold) {
 	var waiters int64
 	var waited time.Duration
 	if c.pool.exact.Load() {
-		waiters, waited = c.pool.ledger.WaitedSince(c.behind)
+		waiters, waited = c.pool.ledger.WaitedSince(c.behind, tellWait)
 	}
 	c.events().tellReleased(span, h.Length, waiters, waited)
 }

@@ -33,8 +33,9 @@ func openDB(c driver.Connector) *sql.DB {
 
 // NewConnector returns c with telemetry, for those who call sql.OpenDB
 // themselves. One connector is one pool: given to two DBs, the numbers are
-// those of both together. A nil c makes a connector that fails with an error
-// that says so.
+// those of both together, but what is read of a DB (its limit, which limit closed
+// a connection, the waits of plain calls) is that of the one that is watched. A
+// nil c makes a connector that fails with an error that says so.
 //
 // The DB is not known to the pool until it is given to [Watch].
 func NewConnector(c driver.Connector, opts ...Option) driver.Connector {
@@ -103,6 +104,7 @@ type connector struct {
 
 	exact   atomic.Bool // there is a DB, whose calls have clocks of their own
 	maxIdle maxIdle
+	dials   dials // in the background
 
 	retriesMu sync.Mutex       // guards retries
 	retries   map[string]int64 // masked retries by error.type
@@ -158,7 +160,9 @@ func (c *connector) Connect(ctx context.Context) (driver.Conn, error) {
 	defer func() {
 		if rec == nil {
 			end = c.ledger.DialFailed()
-			if a := c.asking(ctx); a != nil && forCaller {
+			if !forCaller {
+				c.dials.fail(err)
+			} else if a := c.asking(ctx); a != nil {
 				a.dialFailed(end-start, err)
 			}
 		}

@@ -80,9 +80,9 @@ func (d *DB) queryRow(ctx context.Context, query string, args []any) sql.Row {
 	a := d.ask(ctx)
 	defer a.leave()
 	row := d.DB.QueryRowContext(a, query, args...)
-	err := row.Err()
-	if told := a.done(err); told != err { //nolint:errorlint // is it the same one?
-		row = failedRow(told)
+	_ = a.done(row.Err())
+	if a.failure != nil {
+		row = d.failedRow(ctx, a.failure)
 	}
 	return *row
 }
@@ -160,6 +160,14 @@ func (d *DB) SetMaxIdleConns(n int) {
 	d.pool.maxIdle.set(n)
 }
 
+// SetMaxOpenConns is [sql.DB.SetMaxOpenConns]. A pool learns of it at once if it is
+// called through a DB.
+func (d *DB) SetMaxOpenConns(n int) {
+	d.DB.SetMaxOpenConns(n)
+	d.pool.readLimit()
+	d.pool.maxIdle.get(n)
+}
+
 // maxIdle is the limit of idle connections, as far as it was set where it can be
 // seen.
 type maxIdle struct{ limit atomic.Int64 } // one more than the limit; 0 for unknown
@@ -177,10 +185,33 @@ func (m *maxIdle) get(maxOpen int) (n int64, known bool) {
 	return limit - 1, limit > 0
 }
 
-// failedRow returns a row whose error is err. Only database/sql can make one, so
-// it is that of a DB which has nothing but this error.
-func failedRow(err error) *sql.Row {
-	db := sql.OpenDB(failing{err})
-	defer db.Close()
-	return db.QueryRow("")
+// failedRow returns a row whose error is err. Only database/sql can make one, and
+// it does of the error of a context that has ended, before it looks at its
+// connections. A DB that is closed does not look at the context, so that row is
+// one of a DB which has nothing but this error.
+func (d *DB) failedRow(ctx context.Context, err *AcquireError) *sql.Row {
+	row := d.DB.QueryRowContext(gaveUp{ctx, err}, "")
+	if row.Err() != error(err) { //nolint:errorlint // is it that one?
+		closed := sql.OpenDB(failing{err})
+		defer closed.Close()
+		row = closed.QueryRow("")
+	}
+	return row
 }
+
+// gaveUp is a context that has ended with an error.
+type gaveUp struct {
+	context.Context //nolint:containedctx // it is one
+
+	err error
+}
+
+func (g gaveUp) Done() <-chan struct{} { return over }
+
+func (g gaveUp) Err() error { return g.err }
+
+var over = func() <-chan struct{} {
+	c := make(chan struct{})
+	close(c)
+	return c
+}()

@@ -175,6 +175,78 @@ func TestTheQueueIsRightAtEveryStep(t *testing.T) {
 	})
 }
 
+func TestTheQueueIsRightHoweverTheCallGoesOn(t *testing.T) {
+	type look struct {
+		at      time.Duration
+		pending int64
+		oldest  time.Duration
+		waited  time.Duration
+	}
+	for _, test := range []struct {
+		name  string
+		setUp func(context.CancelFunc, *otelpool.DB, *fakedb.DB)
+		holds bool // somebody has the connection, for 300ms
+		looks []look
+	}{
+		{
+			name: "a dial in the background", holds: true,
+			setUp: func(_ context.CancelFunc, db *otelpool.DB, _ *fakedb.DB) { db.SetConnMaxLifetime(100 * ms) },
+			looks: []look{{299 * ms, 1, 299 * ms, 299 * ms}, {329 * ms, 1, 329 * ms, 329 * ms}, {331 * ms, 0, 0, 330 * ms}},
+		},
+		{
+			name: "a connection that is bad in use",
+			setUp: func(_ context.CancelFunc, _ *otelpool.DB, fake *fakedb.DB) {
+				fake.On(fakedb.Exec, func(context.Context, string) error {
+					fake.On(fakedb.Exec, nil)
+					time.Sleep(5 * ms)
+					return driver.ErrBadConn
+				})
+			},
+			looks: []look{{4 * ms, 0, 0, 0}, {6 * ms, 1, 6 * ms, ms}, {34 * ms, 1, 34 * ms, 29 * ms}, {36 * ms, 0, 0, 30 * ms}},
+		},
+		{
+			name: "a connection that is found bad",
+			setUp: func(_ context.CancelFunc, _ *otelpool.DB, fake *fakedb.DB) {
+				fake.On(fakedb.Reset, func(context.Context, string) error { time.Sleep(5 * ms); return driver.ErrBadConn })
+			},
+			looks: []look{{4 * ms, 1, 4 * ms, 4 * ms}, {34 * ms, 1, 34 * ms, 34 * ms}, {36 * ms, 0, 0, 35 * ms}},
+		},
+		{
+			name: "a cancel", holds: true,
+			setUp: func(cancel context.CancelFunc, _ *otelpool.DB, _ *fakedb.DB) { time.AfterFunc(50*ms, cancel) },
+			looks: []look{{49 * ms, 1, 49 * ms, 49 * ms}, {51 * ms, 0, 0, 50 * ms}},
+		},
+		{
+			name: "a close", holds: true,
+			setUp: func(_ context.CancelFunc, db *otelpool.DB, _ *fakedb.DB) {
+				time.AfterFunc(50*ms, func() { db.Close() })
+			},
+			looks: []look{{49 * ms, 1, 49 * ms, 49 * ms}},
+		},
+	} {
+		t.Run(test.name, func(t *testing.T) {
+			cfg := full
+			cfg.Dial = 30 * ms
+			timed(t, cfg, func(t *testing.T, db *otelpool.DB, fake *fakedb.DB, seen *telemetry) {
+				noError(t, db.DB.Ping())
+				if test.holds {
+					hold(t, db, t.Context(), 300*ms)
+				}
+				ctx, cancel := context.WithCancel(context.Background())
+				defer cancel()
+				test.setUp(cancel, db, fake)
+				start := time.Now()
+				go func() { _, _ = db.ExecContext(ctx, "x") }()
+				for _, look := range test.looks {
+					time.Sleep(look.at - time.Since(start))
+					seen.wantQueue(t, look.pending, look.oldest, look.waited)
+				}
+				time.Sleep(time.Second)
+			})
+		})
+	}
+}
+
 func TestADeadPoolShowsWhileItIsDead(t *testing.T) {
 	timed(t, full, func(t *testing.T, db *otelpool.DB, _ *fakedb.DB, seen *telemetry) {
 		const callers = 7
@@ -488,6 +560,84 @@ func TestAnErrorOfAConnectionInHandStaysAsItIs(t *testing.T) {
 	}
 }
 
+func TestAnArgumentThatCannotBeConvertedIsNoFailureOfTheAcquire(t *testing.T) {
+	timed(t, full, func(t *testing.T, db *otelpool.DB, _ *fakedb.DB, seen *telemetry) {
+		for range 2 { // on a connection that was dialed in the background, and on one that is reused
+			db.SetConnMaxLifetime(100 * ms)
+			hold(t, db, t.Context(), 300*ms)
+			_, err := db.Exec("x", make(chan int))
+			var e *otelpool.AcquireError
+			if want := "sql: converting argument $1 type: unsupported type chan int, a chan"; err == nil || err.Error() != want || errors.As(err, &e) {
+				t.Errorf("got %v, want %s", err, want)
+			}
+			db.SetConnMaxLifetime(0)
+		}
+		seen.wantHistogram(t, "db.client.connection.wait_time", map[string]hist{"": {4, 600 * ms}}, errorType)
+	})
+}
+
+func TestABackgroundDialMayFailWithAnErrorThatCannotBeCompared(t *testing.T) {
+	timed(t, full, func(t *testing.T, db *otelpool.DB, fake *fakedb.DB, _ *telemetry) {
+		db.SetConnMaxLifetime(100 * ms)
+		hold(t, db, t.Context(), 300*ms)
+		fake.Fail(fakedb.Connect, 1, listError{"no"})
+		var e *otelpool.AcquireError
+		if err := db.Ping(); !errors.As(err, &e) || e.Cause != otelpool.AcquireBackgroundDial {
+			t.Errorf("got %v, want an AcquireError of a dial in the background", err)
+		}
+	})
+}
+
+func TestAQueryRowMayFailWithAnErrorThatCannotBeCompared(t *testing.T) {
+	timed(t, full, func(t *testing.T, db *otelpool.DB, fake *fakedb.DB, _ *telemetry) {
+		fake.Fail(fakedb.Query, 1, listError{"no"})
+		err := db.QueryRow("x").Scan(new(int))
+		if !reflect.DeepEqual(err, listError{"no"}) {
+			t.Errorf("got %#v, want the driver's error", err)
+		}
+	})
+}
+
+func TestTheRowOfAFailedAcquireNeedsNoConnection(t *testing.T) {
+	timed(t, full, func(t *testing.T, db *otelpool.DB, fake *fakedb.DB, seen *telemetry) {
+		hold(t, db, t.Context(), time.Hour)
+		ctx, cancel := context.WithTimeout(t.Context(), time.Second)
+		defer cancel()
+		row := db.QueryRowContext(ctx, "x")
+		var e *otelpool.AcquireError
+		if err := row.Err(); !errors.As(err, &e) || row.Scan(new(int)) != err { //nolint:errorlint // the very same
+			t.Errorf("got %v", err)
+		}
+		if !e.Timeout() {
+			t.Error("a deadline is no timeout")
+		}
+		noError(t, db.Close())
+		if err := db.QueryRow("x").Err(); !errors.As(err, &e) || e.Cause != otelpool.AcquirePoolClosed || e.Timeout() {
+			t.Errorf("got %v", err)
+		}
+		if n := fake.Opened(); n != 1 {
+			t.Errorf("%d connections were opened, want 1", n)
+		}
+	})
+}
+
+func TestTheCauseIsThatOfTheLastAttempt(t *testing.T) {
+	refused := errors.New("refused")
+	timed(t, full, func(t *testing.T, db *otelpool.DB, fake *fakedb.DB, _ *telemetry) {
+		db.SetMaxOpenConns(2)
+		db.SetConnMaxLifetime(100 * ms)
+		hold(t, db, t.Context(), 300*ms)
+		fake.On(fakedb.Connect, func(context.Context, string) error {
+			fake.On(fakedb.Connect, func(context.Context, string) error { return refused })
+			db.SetMaxOpenConns(1) // the next attempt waits, for a dial in the background
+			return driver.ErrBadConn
+		})
+		if err := wantError(db.Ping(), refused, otelpool.AcquireBackgroundDial, 300*ms); err != nil {
+			t.Error(err)
+		}
+	})
+}
+
 func TestADriverThatPanicsLeavesNobodyWaiting(t *testing.T) {
 	timed(t, full, func(t *testing.T, db *otelpool.DB, fake *fakedb.DB, seen *telemetry) {
 		db.SetMaxOpenConns(2)
@@ -504,6 +654,8 @@ func TestADriverThatPanicsLeavesNobodyWaiting(t *testing.T) {
 			fake.On(op, nil)
 		}
 		seen.wantQueue(t, 0, 0, 0)
+		// The one whose statement panicked had its connection.
+		seen.wantHistogram(t, "db.client.connection.wait_time", map[string]hist{"": {1, 0}}, errorType)
 	})
 }
 
@@ -719,6 +871,10 @@ func TestTheIdleLimitIsToldWhenItWasSeen(t *testing.T) {
 		seen.wantSums(t, name, map[string]int64{"": 3})
 		db.SetMaxOpenConns(10)
 		seen.wantSums(t, name, map[string]int64{"": 3})
+		db.SetMaxIdleConns(9)
+		db.SetMaxOpenConns(2)
+		db.SetMaxOpenConns(10)
+		seen.wantSums(t, name, map[string]int64{"": 2})
 		db.SetMaxIdleConns(-1)
 		seen.wantSums(t, name, map[string]int64{"": 0})
 	})
@@ -771,6 +927,51 @@ func TestAnAcquireIsLinkedToThoseWhoHeldTheConnections(t *testing.T) {
 			t.Errorf("got links to the holders %v, want %v", got, want)
 		}
 	})
+}
+
+func TestAHolderThatIsNotSampledDoesNotHideOneThatIs(t *testing.T) {
+	timed(t, full, func(t *testing.T, db *otelpool.DB, _ *fakedb.DB, seen *telemetry) {
+		const limit = 20
+		db.SetMaxOpenConns(limit)
+		never := sdktrace.NewTracerProvider(sdktrace.WithSampler(sdktrace.NeverSample())).Tracer("holder")
+		for range limit - 1 {
+			ctx, _ := never.Start(t.Context(), "holder")
+			hold(t, db, ctx, time.Hour)
+			time.Sleep(ms)
+		}
+		ctx, holder := seen.caller()
+		defer holder.End()
+		hold(t, db, ctx, time.Hour)
+		wantLinks(t, db, seen, holder)
+	})
+}
+
+func TestAnAcquireIsLinkedToTheOneWhoseConnectionWasClosed(t *testing.T) {
+	timed(t, full, func(t *testing.T, db *otelpool.DB, _ *fakedb.DB, seen *telemetry) {
+		db.SetConnMaxLifetime(100 * ms)
+		ctx, holder := seen.caller()
+		defer holder.End()
+		hold(t, db, ctx, 500*ms)
+		wantLinks(t, db, seen, holder)
+	})
+}
+
+// wantLinks has a caller ask for a connection and wait for up to a second, and
+// fails unless its acquire is linked to the span of the holder only.
+func wantLinks(t *testing.T, db *otelpool.DB, seen *telemetry, holder trace.Span) {
+	t.Helper()
+	ctx, caller := seen.caller()
+	defer caller.End()
+	ctx, cancel := context.WithTimeout(ctx, time.Second)
+	defer cancel()
+	_ = db.PingContext(ctx)
+	for _, s := range seen.ended() {
+		if s.Name() == "acquire" {
+			if l := s.Links(); len(l) != 1 || l[0].SpanContext.SpanID() != holder.SpanContext().SpanID() {
+				t.Errorf("got links %v, want one to %v", l, holder.SpanContext().SpanID())
+			}
+		}
+	}
 }
 
 func TestAHolderLearnsWhoWaitedBehindIt(t *testing.T) {

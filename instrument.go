@@ -572,12 +572,12 @@ func (in *instruments) endAcquire(span trace.Span, c *pool.Conn, s pool.Source, 
 }
 
 // failAcquire ends the span of an acquire that got none.
-func (in *instruments) failAcquire(from context.Context, span trace.Span, w wait, e *AcquireError) {
+func (in *instruments) failAcquire(from context.Context, span trace.Span, w wait, e *AcquireError, gaveUp time.Time) {
 	if span.IsRecording() {
 		span.SetAttributes(partsOf(w)...)
 	}
 	typ, code := acquireErrorType(e)
-	fail(from, span, e.err, typ, code)
+	fail(from, span, e.err, typ, code, trace.WithTimestamp(gaveUp))
 }
 
 // partsOf are the attributes that say what a wait went to, with room for two more.
@@ -622,7 +622,7 @@ func (in *instruments) notServed(ctx context.Context, e *AcquireError) {
 
 // fail ends the span of a failed operation. The text of the error stays out: it
 // may hold data. A caller that hung up is no fault, and the status stays unset.
-func fail(ctx context.Context, span trace.Span, err error, typ, code string) {
+func fail(ctx context.Context, span trace.Span, err error, typ, code string, opts ...trace.SpanEndOption) {
 	if span.IsRecording() {
 		span.SetAttributes(semconv.ErrorTypeKey.String(typ))
 		if code != "" {
@@ -632,7 +632,7 @@ func fail(ctx context.Context, span trace.Span, err error, typ, code string) {
 			span.SetStatus(codes.Error, "")
 		}
 	}
-	span.End()
+	span.End(opts...)
 }
 
 // failed returns the record options of an operation that failed with the given

@@ -40,6 +40,7 @@ const tellWait = 100 * time.Microsecond
 // is the one held there. It is not safe under Close: see reasons.
 type inference struct {
 	limit      atomic.Int64 // DBStats.MaxOpenConnections, when last read
+	looks      atomic.Int64 // releases at which the limit might have been lowered
 	attributed atomic.Int64 // the WaitDuration up to which waits were told
 }
 
@@ -51,13 +52,32 @@ type release struct {
 	waited time.Duration // WaitDuration, and by how much it has grown once the next has it
 }
 
-// readLimit notes the limit of the pool. It changes when the program says so,
-// mostly before the first connection; a change shows in dials or in closes, and
-// both look here.
+// readLimit notes the limit of the pool. The program may change it at any time, so
+// it is read at each dial and at each collection, and now and then: see mayWait.
 func (c *connector) readLimit() {
 	if db := c.db.Load(); db != nil {
 		c.inference.limit.Store(int64(db.Stats().MaxOpenConnections))
 	}
+}
+
+// mayWait reports whether somebody may be waiting for the connection that is given
+// back. Where no connection is free and the limit that is known says nobody, the
+// limit may have been lowered meanwhile: it is read anew at the first such
+// releases, and then at each sixteenth.
+func (c *connector) mayWait() bool {
+	limit := c.inference.limit.Load()
+	if c.ledger.MayWait(limit) {
+		return true
+	}
+	if c.ledger.AnyFree() {
+		return false
+	}
+	if n := c.inference.looks.Add(1); n > 16 && n%16 != 0 {
+		return false
+	}
+	c.readLimit()
+	now := c.inference.limit.Load()
+	return now != limit && c.ledger.MayWait(now)
 }
 
 // halfHeld reports whether half of the connections that there may be are held.
@@ -76,13 +96,14 @@ func (c *conn) givenBack() {
 		return
 	}
 	c.since.known = true
-	if !p.ledger.MayWait(p.inference.limit.Load()) {
+	if !p.mayWait() {
 		return
 	}
 	unheld := p.ledger.Unheld()
 	s := db.Stats()
 	p.inference.limit.Store(int64(s.MaxOpenConnections))
-	if s.Idle > 0 {
+	if s.Idle > 0 || s.OpenConnections < s.MaxOpenConnections {
+		p.ledger.NoneLost()
 		if int64(s.Idle) >= unheld {
 			p.ledger.NoDoubt()
 		}
@@ -110,7 +131,10 @@ func (c *conn) readQueued(ctx context.Context) {
 	}
 	level := c.since.waited
 	if a := c.pool.asking(ctx); a != nil {
-		level += c.pool.ledger.Now() - a.waiter.Asked()
+		// What is not queueing is not in WaitDuration.
+		queueing := a.wait
+		queueing.total = c.pool.ledger.Now() - a.waiter.Asked()
+		level += queueing.queued()
 	} else {
 		level = c.pool.db.Load().Stats().WaitDuration
 	}
@@ -176,34 +200,21 @@ func wantsSpan(caller trace.Span) bool {
 // maxLinks bounds the links of an acquire span.
 const maxLinks = 8
 
-// linkHolders links the span of an acquire to the sampled spans of those who held
-// the connections: of those who hold one now, and of the one who had the
-// connection rec before, which is nil if there is none.
-func (c *connector) linkHolders(span trace.Span, rec *pool.Conn) {
+// linkHolders links the span of an acquire to the sampled spans of those who kept
+// connections from it, the longest hold first. rec is the connection that it got,
+// nil if none.
+func (c *connector) linkHolders(span trace.Span, rec *pool.Conn, asked time.Duration) {
 	if !span.IsRecording() {
 		return
 	}
-	var all [maxLinks + 1]pool.Holding
-	var id uint64
-	if rec != nil {
-		id = rec.ID()
-	}
-	n := c.ledger.Longest(all[:maxLinks], id)
-	if rec != nil {
-		last := rec.Last()
-		at := n
-		for ; at > 0 && all[at-1].For < last.For; at-- {
-			all[at] = all[at-1]
-		}
-		all[at] = last
-		n++
-	}
-	linked := 0
+	var holds [2 * maxLinks]pool.Holding // some spans hold several
+	n := c.ledger.InTheWayOf(rec, asked, byte(trace.FlagsSampled), holds[:])
 	var attrs [maxLinks][2]attribute.KeyValue
-	for i := range all[:n] {
-		sc := spanOf(&all[i].Holder)
-		if linked < maxLinks && sc.IsSampled() && !holdsTwo(all[:i], &all[i]) {
-			attrs[linked] = [2]attribute.KeyValue{connID(all[i].ID), keyHeld.Float64(all[i].For.Seconds())}
+	linked := 0
+	for i := range holds[:n] {
+		sc := spanOf(&holds[i].Holder)
+		if linked < maxLinks && sc.IsValid() && !holdsTwo(holds[:i], &holds[i]) {
+			attrs[linked] = [2]attribute.KeyValue{connID(holds[i].ID), keyHeld.Float64(holds[i].For.Seconds())}
 			span.AddLink(trace.Link{SpanContext: sc, Attributes: attrs[linked][:]})
 			linked++
 		}

@@ -190,29 +190,36 @@ func (b bounds) check(t *testing.T, exact []time.Duration, inferred metricdata.H
 func TestTheInferredWaitsAreTrue(t *testing.T) {
 	const forever = time.Hour
 	for _, test := range []struct {
-		name  string
-		crowd crowd
+		name   string
+		crowd  crowd
+		gaveUp float64 // the share of the acquires
 		bounds
 	}{
 		{
 			"nobody gives up",
 			crowd{callers: 64, limit: 8, service: 4 * ms, patience: forever, statements: 60},
+			0,
 			bounds{map[float64]float64{0.5: 0.05, 0.9: 0.05, 0.95: 0.05, 0.99: 0.05}, 0.05},
 		},
 		{
 			"half give up",
 			crowd{callers: 64, limit: 8, service: 4 * ms, patience: 18 * ms, statements: 100},
+			0.5,
 			bounds{map[float64]float64{0.5: 0.1}, -1},
 		},
 		{
 			"half have a clock of their own",
 			crowd{callers: 64, limit: 8, service: 4 * ms, patience: forever, statements: 60, timed: 32},
+			0,
 			bounds{map[float64]float64{0.5: 0.05, 0.9: 0.05, 0.95: 0.05, 0.99: 0.05}, 0.05},
 		},
 	} {
 		try := func(t *testing.T) []string {
 			exact, inferred, failed := test.crowd.waits(t)
 			t.Logf("%d served, %d gave up", len(exact), failed)
+			if share := float64(failed) / float64(failed+len(exact)); math.Abs(share-test.gaveUp) > 0.1 {
+				return []string{fmt.Sprintf("a share of %.2f gave up, want %v", share, test.gaveUp)}
+			}
 			return test.check(t, exact, inferred)
 		}
 		t.Run(test.name+", virtual time", func(t *testing.T) {
@@ -306,4 +313,124 @@ func TestAWaitThatEndsAtTheSameTimeIsCutByTheSpan(t *testing.T) {
 			t.Errorf("with a span: %t: inferred %v, want %v", test.span, sums, test.want)
 		}
 	}
+}
+
+// inferred runs a test on a plain *sql.DB and compares the sum of the waits that it
+// infers with those that there were.
+func inferred(t *testing.T, cfg fakedb.Config, want time.Duration, test func(*testing.T, *sql.DB, *fakedb.DB)) {
+	t.Helper()
+	bubble(t, cfg, func(t *testing.T, db *sql.DB, fake *fakedb.DB, seen *telemetry) {
+		test(t, db, fake)
+		synctest.Wait()
+		if got := seen.histogram(t, "db.client.connection.wait_time")[""].sum; got != want {
+			t.Errorf("inferred %v, want %v", got, want)
+		}
+	})
+}
+
+// plain takes a connection and gives it back after d.
+func plain(t *testing.T, db *sql.DB, d time.Duration) {
+	t.Helper()
+	c, err := db.Conn(t.Context())
+	noError(t, err)
+	time.AfterFunc(d, func() { _ = c.Close() })
+}
+
+func TestALimitThatIsSetLaterIsKnown(t *testing.T) {
+	for _, before := range []int{0, 10} {
+		inferred(t, full, 5*time.Second, func(t *testing.T, db *sql.DB, _ *fakedb.DB) {
+			db.SetMaxOpenConns(before)
+			noError(t, db.Ping())
+			db.SetMaxOpenConns(1)
+			plain(t, db, 5*time.Second)
+			noError(t, db.Ping())
+		})
+	}
+}
+
+func TestALimitThatIsLoweredInBusyTimesIsKnownAfterSixteenReleases(t *testing.T) {
+	inferred(t, full, 5*time.Second, func(t *testing.T, db *sql.DB, _ *fakedb.DB) {
+		db.SetMaxOpenConns(10)
+		for range 100 {
+			noError(t, db.Ping())
+		}
+		db.SetMaxOpenConns(1)
+		for range 16 {
+			noError(t, db.Ping())
+		}
+		plain(t, db, 5*time.Second)
+		noError(t, db.Ping())
+	})
+}
+
+func TestWaitsAreSeenWhileTheOpenerIsBusy(t *testing.T) {
+	cfg := full
+	cfg.Dial = time.Second
+	// Three dials of a second; then two wait for half a second, until a connection is
+	// given back. Two that were bad are being replaced meanwhile, one after the
+	// other, so that there is one dial where database/sql counts two.
+	inferred(t, cfg, 3*time.Second+2*500*ms, func(t *testing.T, db *sql.DB, _ *fakedb.DB) {
+		db.SetMaxOpenConns(3)
+		var held []*sql.Conn
+		for range 3 {
+			c, err := db.Conn(t.Context())
+			noError(t, err)
+			held = append(held, c)
+		}
+		for range 2 {
+			go func() { _ = db.Ping() }()
+		}
+		synctest.Wait()
+		for _, c := range held[:2] {
+			_ = c.Raw(func(any) error { return driver.ErrBadConn })
+		}
+		time.Sleep(500 * ms)
+		noError(t, held[2].Close())
+		time.Sleep(10 * time.Second)
+	})
+}
+
+func TestAConnectionThatIsBeingResetIsNotFree(t *testing.T) {
+	inferred(t, full, 240*ms, func(t *testing.T, db *sql.DB, fake *fakedb.DB) {
+		db.SetMaxOpenConns(2)
+		db.SetMaxIdleConns(2)
+		held, err := db.Conn(t.Context())
+		noError(t, err)
+		plain(t, db, ms)
+		time.Sleep(ms)
+		fake.On(fakedb.Reset, fakedb.Sleep(100*ms))
+		fake.On(fakedb.Ping, fakedb.Sleep(time.Second))
+		go func() { _ = db.Ping() }() // has the idle one, once it is reset
+		time.Sleep(10 * ms)
+		go func() { _ = db.Ping() }() // waits for 40ms, and for a reset
+		time.Sleep(40 * ms)
+		noError(t, held.Close())
+		time.Sleep(10 * time.Second)
+	})
+}
+
+// TestWhatAnExactCallSpentOnABadConnectionIsNobodysWait has a call of a DB be
+// repeated after a minute. That minute is no part of DBStats.WaitDuration.
+func TestWhatAnExactCallSpentOnABadConnectionIsNobodysWait(t *testing.T) {
+	timed(t, full, func(t *testing.T, db *otelpool.DB, fake *fakedb.DB, seen *telemetry) {
+		noError(t, db.Ping())
+		hold := make(chan error)
+		fake.On(fakedb.Exec, func(context.Context, string) error {
+			fake.On(fakedb.Exec, nil)
+			go func() { hold <- db.DB.Ping() }() // is next
+			time.Sleep(time.Minute)
+			return driver.ErrBadConn
+		})
+		_, err := db.Exec("x")
+		noError(t, err)
+		noError(t, <-hold)
+		before := seen.histogram(t, "db.client.connection.wait_time")[""].sum
+		for range 10 {
+			plain(t, db.DB, time.Second)
+			noError(t, db.DB.Ping())
+		}
+		if got := seen.histogram(t, "db.client.connection.wait_time")[""].sum - before; got != 10*time.Second {
+			t.Errorf("inferred %v, want 10s", got)
+		}
+	})
 }

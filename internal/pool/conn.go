@@ -19,6 +19,7 @@ type Conn struct {
 
 	activity atomic.Uint64 // calls and rows so far; only ever compared
 	doubted  uint64        // see doubt; 0 for no doubt
+	taken    bool          // out of the pool, and not held yet
 
 	mu     sync.Mutex // guards what follows
 	state  State
@@ -81,11 +82,21 @@ type Death struct {
 // order of opening.
 func (c *Conn) ID() uint64 { return c.id }
 
-// Explain notes where the holder asked for the connection, if that is not known
-// before it has it. It does nothing if nobody has the connection.
-func (c *Conn) Explain(stack *[StackDepth]uintptr) {
+// Take notes that the connection is on its way to somebody, who will Acquire it
+// when it has been reset.
+func (c *Conn) Take() {
+	c.believe()
+	if !c.taken {
+		c.taken = true
+		c.ledger.unheld.Add(-1)
+	}
+}
+
+// Explain notes where the one who has held the connection since then asked for it,
+// if that is known only now. It does nothing if that hold is over.
+func (c *Conn) Explain(stack *[StackDepth]uintptr, since time.Duration) {
 	c.mu.Lock()
-	if c.state == Held {
+	if c.state == Held && c.since == since {
 		c.holder.Stack = *stack
 	}
 	c.mu.Unlock()
@@ -97,7 +108,7 @@ func (c *Conn) Dialed() (begin, end time.Duration) { return c.dialed, c.opened }
 // Acquire notes that somebody has the connection since now. It does nothing if
 // somebody has it already.
 func (c *Conn) Acquire(now time.Duration, s Source, by *Holder) {
-	c.believe()
+	c.Take()
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	if c.state == Held {
@@ -109,7 +120,6 @@ func (c *Conn) Acquire(now time.Duration, s Source, by *Holder) {
 	c.totals.acquired[s]++
 	c.holder = *by
 	l := c.ledger
-	l.unheld.Add(-1)
 	n := l.held.Add(1)
 	for {
 		peak := l.peak.Load()
@@ -144,8 +154,8 @@ func (c *Conn) End(e Effect) time.Duration {
 	return now
 }
 
-// RowsClosed notes that a result set was closed.
-func (c *Conn) RowsClosed() {
+// RowsClosed notes that a result set was closed, and returns the time.
+func (c *Conn) RowsClosed() time.Duration {
 	now := c.ledger.Now()
 	c.mu.Lock()
 	if c.rows > 0 {
@@ -153,6 +163,7 @@ func (c *Conn) RowsClosed() {
 	}
 	c.enterLocked(now)
 	c.mu.Unlock()
+	return now
 }
 
 // Active notes that the holder does something that is not worth a clock read,
@@ -201,7 +212,16 @@ func (c *Conn) Release() (Hold, bool) {
 	now := c.ledger.Now()
 	c.mu.Lock()
 	defer c.mu.Unlock()
+	c.putBack()
 	return c.releaseLocked(now, Idle)
+}
+
+// putBack undoes Take.
+func (c *Conn) putBack() {
+	if c.taken {
+		c.taken = false
+		c.ledger.unheld.Add(1)
+	}
 }
 
 func (c *Conn) releaseLocked(now time.Duration, next State) (Hold, bool) {
@@ -218,7 +238,6 @@ func (c *Conn) releaseLocked(now time.Duration, next State) (Hold, bool) {
 	c.calls, c.rows, c.tx = 0, 0, false
 	c.totals.holds++
 	c.ledger.held.Add(-1)
-	c.ledger.unheld.Add(1)
 	return h, true
 }
 
@@ -258,8 +277,13 @@ func (c *Conn) Close(r Reason, known bool) (d Death, h Hold, held, ok bool) {
 		c.state, c.since = Closed, now
 	}
 	d.Uses = c.totals.holds
-	l.unheld.Add(-1)
+	c.Take()
 	l.size.Add(-1)
+	l.lost.Store(true)
+	if c.last.ID != 0 {
+		l.ended[l.ends%len(l.ended)] = ended{c.last, now}
+		l.ends++
+	}
 	l.past.add(&c.totals)
 	l.removeLocked(c)
 	if known {

@@ -20,9 +20,19 @@ type doubt struct {
 // MayWait reports whether a caller may be waiting, if the pool has the given
 // limit: nothing more may be opened, and no connection is free beyond doubt.
 // Zero is no limit, and then nobody waits.
+//
+// Where connections were closed or could not be dialed, database/sql may be
+// about to open others, which it counts before it dials them one after the other.
 func (l *Ledger) MayWait(limit int64) bool {
-	return limit > 0 && l.size.Load() >= limit && l.unheld.Load() <= l.doubt.n.Load()
+	return limit > 0 && (l.size.Load() >= limit || l.lost.Load()) && !l.AnyFree()
 }
+
+// AnyFree reports whether a connection is free beyond doubt.
+func (l *Ledger) AnyFree() bool { return l.unheld.Load() > l.doubt.n.Load() }
+
+// NoneLost notes that database/sql is not about to open connections for those that
+// were closed or could not be dialed.
+func (l *Ledger) NoneLost() { l.lost.Store(false) }
 
 // Held is how many connections somebody has.
 func (l *Ledger) Held() int64 { return l.held.Load() }
@@ -35,8 +45,10 @@ func (l *Ledger) Unheld() int64 { return l.unheld.Load() }
 func (c *Conn) Doubt() {
 	d := &c.ledger.doubt
 	d.mu.Lock()
-	c.doubted = d.round + 1
-	d.n.Add(1)
+	if c.doubted != d.round+1 {
+		c.doubted = d.round + 1
+		d.n.Add(1)
+	}
 	d.mu.Unlock()
 }
 

@@ -29,6 +29,7 @@ type Ledger struct {
 	held   atomic.Int64 // connections that somebody has
 	unheld atomic.Int64 // open connections that nobody has
 	size   atomic.Int64 // open connections and dials in progress
+	lost   atomic.Bool  // size fell, and there may be those who wait for what follows
 	peak   atomic.Int64 // most held at once since TakePeak
 
 	waits waits
@@ -43,8 +44,16 @@ type Ledger struct {
 	opened  int64
 	closing int64 // closed, the reason still to come through Attribute
 	closed  [NumReasons]int64
-	past    totals                   // of the connections that are closed
+	past    totals   // of the connections that are closed
+	ended   [4]ended // holds that ended with their connection, the last ones
+	ends    int
 	told    [NumPhases]time.Duration // the largest Snapshot.HeldTime so far
+}
+
+// ended is the last hold of a connection that was closed.
+type ended struct {
+	hold Holding
+	at   time.Duration
 }
 
 // totals are sums over the life of a connection.
@@ -71,8 +80,13 @@ func NewLedger() *Ledger { return &Ledger{start: time.Now()} }
 // read.
 func (l *Ledger) Now() time.Duration { return time.Since(l.start) }
 
-// Time is what the clock on the wall showed at a time on the ledger's.
-func (l *Ledger) Time(d time.Duration) time.Time { return l.start.Add(d) }
+// Time is what the clock on the wall showed at a recent time on the ledger's. It
+// goes back from now: the one on the wall may have been set since the ledger was
+// made.
+func (l *Ledger) Time(d time.Duration) time.Time {
+	now := time.Now()
+	return now.Add(d - now.Sub(l.start))
+}
 
 // Dialing notes that a dial has begun and returns the time. Each call must be
 // followed by one of Opened or DialFailed.
@@ -88,6 +102,7 @@ func (l *Ledger) Dialing() time.Duration {
 func (l *Ledger) DialFailed() time.Duration {
 	now := l.Now()
 	l.size.Add(-1)
+	l.lost.Store(true)
 	l.mu.Lock()
 	l.dialing--
 	l.mu.Unlock()

@@ -87,31 +87,74 @@ func (l *Ledger) Snapshot(conns *[]ConnSnapshot) Snapshot {
 }
 
 // Longest fills into with the longest holds in progress, the longest first, and
-// returns how many there are. A connection with the ID except is left out.
-func (l *Ledger) Longest(into []Holding, except uint64) int {
+// returns how many there are.
+func (l *Ledger) Longest(into []Holding) int {
 	l.mu.Lock()
 	defer l.mu.Unlock()
+	return l.longestLocked(into, filter{})
+}
+
+// filter says which holds count: those whose holder has one of the flags, if there
+// are any, but not that of one connection.
+type filter struct {
+	flags  byte
+	except uint64
+}
+
+func (f filter) takes(h *Holding) bool {
+	return (f.flags == 0 || h.Holder.Flags&f.flags != 0) && h.ID != f.except
+}
+
+// InTheWayOf does the same for the holds that kept a connection from somebody who
+// asked for one at a time: those in progress, that of c before it was given back,
+// and those that ended with their connection since then. c is what he got, nil if
+// nothing; his own hold of it is not among them. A hold counts if its holder has
+// one of the flags.
+func (l *Ledger) InTheWayOf(c *Conn, asked time.Duration, flags byte, into []Holding) int {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	f := filter{flags: flags}
+	if c != nil {
+		f.except = c.id
+	}
+	n := l.longestLocked(into, f)
+	if c != nil {
+		if last := c.Last(); last.Holder.Flags&flags != 0 {
+			n = insert(into, n, last)
+		}
+	}
+	for i := range l.ended {
+		if e := &l.ended[i]; e.at >= asked && f.takes(&e.hold) {
+			n = insert(into, n, e.hold)
+		}
+	}
+	return n
+}
+
+func (l *Ledger) longestLocked(into []Holding, f filter) int {
 	now := l.Now()
 	n := 0
 	for _, c := range l.conns {
-		if c.id == except {
-			continue
+		if h, held := c.holding(now); held && f.takes(&h) {
+			n = insert(into, n, h)
 		}
-		h, held := c.holding(now)
-		if !held {
-			continue
-		}
-		at := n
-		for at > 0 && into[at-1].For < h.For {
-			at--
-		}
-		if at == len(into) {
-			continue
-		}
-		n = min(n+1, len(into))
-		copy(into[at+1:n], into[at:])
-		into[at] = h
 	}
+	return n
+}
+
+// insert puts h in its place among the n longest, and returns how many there are
+// then.
+func insert(into []Holding, n int, h Holding) int {
+	at := n
+	for at > 0 && into[at-1].For < h.For {
+		at--
+	}
+	if at == len(into) {
+		return n
+	}
+	n = min(n+1, len(into))
+	copy(into[at+1:n], into[at:])
+	into[at] = h
 	return n
 }
 

@@ -37,8 +37,8 @@ type Mark struct {
 // Ask notes that a caller asks for a connection. Each must be followed by a Stop.
 func (l *Ledger) Ask(w *Wait) {
 	q := &l.waits
-	q.mu.Lock()
 	w.asked = l.Now()
+	q.mu.Lock()
 	q.addLocked(w, w.asked)
 	q.mu.Unlock()
 }
@@ -56,7 +56,8 @@ func (l *Ledger) Resume(w *Wait) time.Duration {
 	return now
 }
 
-// addLocked puts w in its place, which is the end unless w was there before.
+// addLocked puts w in its place, which is the end unless w was there before, or
+// another was faster.
 func (q *waits) addLocked(w *Wait, now time.Duration) {
 	w.since, w.waiting = now, true
 	q.waiting++
@@ -115,21 +116,33 @@ func (q *waits) waitedLocked(now time.Duration) time.Duration {
 	return q.past + time.Duration(q.waiting)*now - q.since
 }
 
-// Mark returns the present moment.
-func (l *Ledger) Mark() Mark {
+// Mark returns the moment now.
+func (l *Ledger) Mark(now time.Duration) Mark {
 	q := &l.waits
 	q.mu.Lock()
 	defer q.mu.Unlock()
-	return Mark{waited: q.waitedLocked(l.Now()), long: q.long}
+	return Mark{waited: q.waitedLocked(now), long: q.long}
 }
 
 // WaitedSince returns how many callers have waited since the mark, and how long
-// all together: those whose wait was long and is over, and those who wait now.
-func (l *Ledger) WaitedSince(m Mark) (callers int64, waited time.Duration) {
+// all together: those whose wait was long and is over, and those who wait now, if
+// the first of them has for long. It returns zeros if there are none.
+func (l *Ledger) WaitedSince(m Mark, long time.Duration) (callers int64, waited time.Duration) {
 	q := &l.waits
 	q.mu.Lock()
 	defer q.mu.Unlock()
-	return q.long - m.long + q.waiting, q.waitedLocked(l.Now()) - m.waited
+	callers = q.long - m.long
+	if q.head == nil && callers == 0 {
+		return 0, 0
+	}
+	now := l.Now()
+	if q.head != nil && now-q.head.asked >= long {
+		callers += q.waiting
+	}
+	if callers == 0 {
+		return 0, 0
+	}
+	return callers, q.waitedLocked(now) - m.waited
 }
 
 // snapshotWaits adds the waits to s. A wait may end at a time that was read before

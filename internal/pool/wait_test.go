@@ -1,6 +1,7 @@
 package pool
 
 import (
+	"slices"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -100,14 +101,14 @@ func TestWaitedSinceCountsWhoWaitedLong(t *testing.T) {
 		l.Ask(&long)
 		time.Sleep(time.Second)
 		l.Stop(&before, l.Now(), 0)
-		m := l.Mark()
+		m := l.Mark(l.Now())
 		l.Ask(&short)
 		l.Ask(&waiting)
 		time.Sleep(time.Second)
 		l.Stop(&short, l.Now(), 2*time.Second)
 		l.Stop(&long, l.Now(), 2*time.Second)
 		time.Sleep(time.Second)
-		if callers, waited := l.WaitedSince(m); callers != 2 || waited != 4*time.Second {
+		if callers, waited := l.WaitedSince(m, 2*time.Second); callers != 2 || waited != 4*time.Second {
 			t.Errorf("got %d callers, %v, want 2, 4s", callers, waited)
 		}
 	})
@@ -122,32 +123,81 @@ func TestLongestHoldsComeFirst(t *testing.T) {
 			time.Sleep(time.Second)
 		}
 		for _, test := range []struct {
-			room   int
-			except uint64
-			want   []uint64
+			room int
+			want []uint64
 		}{
-			{8, 0, []uint64{2, 3, 4, 5, 6}},
-			{8, 4, []uint64{2, 3, 5, 6}},
-			{2, 2, []uint64{3, 4}},
-			{0, 0, nil},
+			{8, []uint64{2, 3, 4, 5, 6}},
+			{2, []uint64{2, 3}},
+			{0, nil},
 		} {
 			into := make([]Holding, test.room)
-			n := l.Longest(into, test.except)
-			var got []uint64
-			for i, h := range into[:n] {
-				got = append(got, h.ID)
+			into = into[:l.Longest(into)]
+			wantIDs(t, into, test.want...)
+			for i, h := range into {
 				if want := time.Duration(7-h.ID) * time.Second; h.For != want || h.Phase != Pinned || h.InPhase != want {
 					t.Errorf("hold %d: got %+v, want %v pinned", i, h, want)
 				}
 			}
-			if len(got) != len(test.want) {
-				t.Fatalf("got %v, want %v", got, test.want)
-			}
-			for i := range got {
-				if got[i] != test.want[i] {
-					t.Errorf("got %v, want %v", got, test.want)
-				}
-			}
+		}
+	})
+}
+
+func wantIDs(t *testing.T, holds []Holding, want ...uint64) {
+	t.Helper()
+	var got []uint64
+	for _, h := range holds {
+		got = append(got, h.ID)
+	}
+	if !slices.Equal(got, want) {
+		t.Errorf("got holds of %v, want %v", got, want)
+	}
+}
+
+func TestThoseInTheWayAreTheHoldersNowAndThoseWhoGaveUpAConnection(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		const flag = 1
+		l := NewLedger()
+		acquireAs := func(flags byte) *Conn {
+			c := open(l)
+			c.Acquire(l.Now(), New, &Holder{Flags: flags})
+			time.Sleep(time.Second)
+			return c
+		}
+		before, ends, given, unmarked := acquireAs(flag), acquireAs(flag), acquireAs(flag), acquireAs(0)
+		acquireAs(flag) // 5
+		before.Close(Bad, true)
+		time.Sleep(time.Second)
+		asked := l.Now()
+		time.Sleep(time.Second)
+		ends.Close(Bad, true) // after 6s
+		given.Release()       // after 5s
+		acquire(given, Reused)
+		time.Sleep(3 * time.Second)
+		into := make([]Holding, 8)
+		wantIDs(t, into[:l.InTheWayOf(given, asked, flag, into)], 5, 2, 3)
+		wantIDs(t, into[:l.InTheWayOf(unmarked, asked, flag, into)], 5, 2)
+		wantIDs(t, into[:l.InTheWayOf(nil, asked, flag, into[:1])], 5)
+		wantIDs(t, into[:l.InTheWayOf(nil, 0, flag, into)], 5, 2, 1)
+	})
+}
+
+func TestASiteIsOfTheHoldThatItWasFoundIn(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		l := NewLedger()
+		c := open(l)
+		acquire(c, New)
+		first := l.Now()
+		time.Sleep(time.Second)
+		c.Release() // database/sql took it back
+		acquire(c, Reused)
+		c.Explain(&[StackDepth]uintptr{1}, first)
+		var h [1]Holding
+		if l.Longest(h[:]); h[0].Holder.Stack[0] != 0 {
+			t.Error("the second hold has the site of the first")
+		}
+		c.Explain(&[StackDepth]uintptr{2}, l.Now())
+		if l.Longest(h[:]); h[0].Holder.Stack[0] != 2 {
+			t.Error("the second hold has no site")
 		}
 	})
 }
@@ -187,6 +237,20 @@ func TestThereMayBeWaitersWhereNothingIsKnownToBeFree(t *testing.T) {
 	want("two are held", 2, true)
 	a.Doubt()
 	a.Close(Bad, true)
+	want("one is closed, another may follow", 2, true)
+	l.NoneLost()
+	want("one is closed, and none follows", 2, false)
+	l.Dialing()
+	l.DialFailed()
+	want("a dial has failed, another may follow", 2, true)
 	b.Release()
 	want("one is closed, the other free", 1, false)
+	b.Take()
+	want("the other is on its way to somebody", 1, true)
+	b.Release()
+	b.Doubt()
+	b.Doubt()
+	acquire(b, Opener)
+	b.Release()
+	want("the other was doubted twice, and is free", 1, false)
 }
