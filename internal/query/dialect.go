@@ -14,8 +14,9 @@ const (
 	MySQL
 	// PostgreSQL is PostgreSQL and CockroachDB.
 	PostgreSQL
-	// SQLite takes "x" for a string if there is no column x, and 'x' for a name
-	// where only a name can be: double quotes are read as in [MySQL].
+	// SQLite takes "x" for a string if there is no column x: double quotes are read
+	// as in [MySQL]. It takes 'x' for a name where only a name can be, which is read
+	// so where a table is named, if x could be one without quotes.
 	SQLite
 	// SQLServer takes "x" for a string without QUOTED_IDENTIFIER: double quotes
 	// are read as in [MySQL].
@@ -54,17 +55,22 @@ const (
 // grammar is what a lexer has to know of a dialect.
 type grammar struct {
 	escapes   answer // a backslash in a string escapes a quote
+	dollars   answer // $a$...$a$ is a string
+	dashes    answer // -- is a comment only before a space
+	brackets  answer // [...] is a name
+	tcl       answer // a variable may go on with (...) or ::
 	nests     answer // a comment may hold comments
 	slashes   answer // // begins a comment
 	qstrings  answer // q'[...]' is a string
-	estrings  bool   // in E'...' a backslash escapes
+	estrings  bool   // in E'...' a backslash escapes, and in b'...' perhaps
 	names     bool   // '...' is a name where a table is named
 	double    kind   // what "..." is
 	backticks bool   // `...` is a name
-	brackets  bool   // [...] is a name
-	dashes    bool   // -- is a comment only before a space
 	hash      hash
 	money     bool   // $1 is a number
+	words     bool   // a procedure takes a word for a string
+	verbless  bool   // a procedure may be called without a verb
+	settings  bool   // SET a.b TO takes a word for a string
 	numbered  string // before which marks a number is a placeholder
 	inWord    string // what a word may hold besides letters, digits, _ and $
 }
@@ -81,11 +87,12 @@ const (
 
 var grammars = [...]grammar{
 	Generic: {
-		escapes: perhaps, nests: perhaps, slashes: perhaps, qstrings: perhaps, names: true, double: doubtful, backticks: true,
+		escapes: perhaps, dollars: perhaps, dashes: perhaps, brackets: perhaps, tcl: perhaps, nests: perhaps,
+		slashes: perhaps, qstrings: perhaps, double: doubtful, backticks: true, words: true, settings: true,
 	},
-	MySQL:      {escapes: yes, double: doubtful, backticks: true, dashes: true, hash: hashComment},
-	PostgreSQL: {nests: yes, estrings: true, double: quoted, hash: hashOperator},
-	SQLite:     {names: true, double: doubtful, backticks: true, brackets: true, numbered: "?:"},
-	SQLServer:  {nests: yes, double: doubtful, brackets: true, hash: hashName, money: true, inWord: "#@"},
+	MySQL:      {escapes: yes, double: doubtful, backticks: true, dashes: yes, hash: hashComment},
+	PostgreSQL: {dollars: yes, nests: yes, estrings: true, double: quoted, settings: true, hash: hashOperator},
+	SQLite:     {brackets: yes, tcl: yes, names: true, double: doubtful, backticks: true, numbered: "?:"},
+	SQLServer:  {brackets: yes, nests: yes, double: doubtful, words: true, verbless: true, hash: hashName, money: true, inWord: "#@"},
 	Oracle:     {qstrings: yes, double: quoted, numbered: ":", inWord: "#"},
 }

@@ -1,7 +1,7 @@
 package query
 
 // verb is what a statement's first word says of what follows it.
-type verb uint16
+type verb uint32
 
 const (
 	bare    verb = 1 << iota // nothing
@@ -14,10 +14,15 @@ const (
 	into                     // INTO names a table
 	using                    // USING names a table
 	on                       // ON names the object
-	calls                    // variables and = may come before the name: EXEC @r = p
+	calls                    // a variable and = may come before the name: EXEC @r = p
 	defines                  // what it makes may have statements in it
 	closed                   // the statements in it are not its own: GRANT SELECT ON t
 	guarded                  // it takes a password as a bare word
+	keyed                    // so it does after KEY, or after a name that ends so
+	sets                     // it gives settings their values
+	wordy                    // words such as FULL may come before the name
+	holds                    // definitions may follow without a semicolon
+	refers                   // what it names may be a name that its FROM or USING gives to a table
 )
 
 func (v verb) has(w verb) bool { return v&w != 0 }
@@ -30,36 +35,36 @@ var verbs = map[string]verb{
 	"REPLACE": dml | query | named | into,
 	"UPSERT":  dml | query | named | into,
 	"MERGE":   dml | query | named | into | using,
-	"UPDATE":  dml | query | named | listed,
-	"DELETE":  dml | query | named | listed | using,
+	"UPDATE":  dml | query | named | listed | refers,
+	"DELETE":  dml | query | named | listed | using | refers,
 	"TABLE":   named | query,
 
-	"CREATE":  named | sought | defines,
-	"ALTER":   named | sought | defines,
+	"CREATE":  named | sought | defines | sets,
+	"ALTER":   named | sought | defines | sets,
 	"DROP":    named | sought | listed,
 	"COMMENT": named | sought,
 	"REFRESH": named | sought,
 
-	"ANALYZE":  named | object,
+	"ANALYZE":  named | object | listed | wordy,
 	"CHECK":    named | object | listed,
 	"CHECKSUM": named | object | listed,
-	"CLUSTER":  named,
+	"CLUSTER":  named | wordy,
 	"COPY":     named,
-	"DESC":     named | object,
-	"DESCRIBE": named | object,
+	"DESC":     named | object | wordy,
+	"DESCRIBE": named | object | wordy,
 	"LOCK":     named | object | listed,
 	"OPTIMIZE": named | object | listed,
-	"PRAGMA":   named,
+	"PRAGMA":   named | keyed,
 	"REINDEX":  named | object,
 	"RENAME":   named | object,
 	"REPAIR":   named | object | listed,
 	"RESET":    named,
-	"SET":      named,
-	"SHOW":     named,
+	"SET":      named | sets | wordy,
+	"SHOW":     named | wordy,
 	"START":    named,
 	"TRUNCATE": named | object | listed,
 	"USE":      named,
-	"VACUUM":   named,
+	"VACUUM":   named | listed | wordy,
 
 	"CALL":    named | calls,
 	"EXEC":    named | calls,
@@ -69,11 +74,12 @@ var verbs = map[string]verb{
 	"GRANT":  closed | on | object | listed,
 	"REVOKE": closed | on | object | listed,
 
-	"CONNECT": bare | guarded,
-	"LOAD":    bare | into,
+	"ADMINISTER": bare | guarded,
+	"ATTACH":     bare | keyed,
+	"CONNECT":    bare | guarded,
+	"LOAD":       bare | into,
 
 	"ABORT":      bare,
-	"ATTACH":     bare,
 	"BACKUP":     bare,
 	"BEGIN":      bare,
 	"CHANGE":     bare,
@@ -89,7 +95,7 @@ var verbs = map[string]verb{
 	"EXPLAIN":    bare,
 	"FETCH":      bare,
 	"FLUSH":      bare,
-	"IF":         bare,
+	"IF":         bare | holds,
 	"KILL":       bare,
 	"LISTEN":     bare,
 	"MOVE":       bare,
@@ -104,7 +110,7 @@ var verbs = map[string]verb{
 	"UNLISTEN":   bare,
 	"UNLOCK":     bare,
 	"VALUES":     bare,
-	"WHILE":      bare,
+	"WHILE":      bare | holds,
 	"XA":         bare,
 }
 
@@ -112,7 +118,9 @@ var verbs = map[string]verb{
 type clause uint8
 
 const (
-	statement clause = iota + 1 // may begin another statement: see dml
+	statement  clause = iota + 1 // may begin another statement: see dml
+	definition                   // may begin one in a statement that holds others
+	execution                    // may begin one that is not the first
 	from
 	join
 	intoTable
@@ -123,12 +131,17 @@ const (
 	either     // OR of INSERT OR REPLACE
 	modifier   // may come before the name of a table
 	condition  // may come before the name of anything else
+	adverb     // may come before a name after a wordy verb
 	ends       // no more names
+	mayEnd     // no more names, but one itself where one is wanted
 )
 
 var clauses = map[string]clause{
 	"SELECT": statement, "INSERT": statement, "REPLACE": statement, "UPSERT": statement,
 	"MERGE": statement, "UPDATE": statement, "DELETE": statement,
+
+	"ALTER": definition, "CREATE": definition, "DROP": definition, "TRUNCATE": definition,
+	"EXEC": execution, "EXECUTE": execution,
 
 	"FROM": from,
 	"JOIN": join, "STRAIGHT_JOIN": join, "APPLY": join,
@@ -142,21 +155,29 @@ var clauses = map[string]clause{
 	"DELAYED": modifier, "HIGH_PRIORITY": modifier, "IGNORE": modifier, "LATERAL": modifier,
 	"LOW_PRIORITY": modifier, "ONLY": modifier, "QUICK": modifier, "TABLE": modifier, "TOP": modifier,
 
-	"ANALYZE": condition, "CONCURRENTLY": condition, "EXISTS": condition, "EXTENDED": condition,
-	"FREEZE": condition, "FULL": condition, "GLOBAL": condition, "IF": condition, "LOCAL": condition,
-	"NOT": condition, "PERSIST": condition, "SESSION": condition, "VERBOSE": condition,
+	"CONCURRENTLY": condition, "EXISTS": condition, "IF": condition, "NOT": condition,
 
-	"BY": ends, "CONNECT": ends, "DUMPFILE": ends, "EXCEPT": ends, "FETCH": ends, "FOR": ends, "FORMAT": ends,
-	"GROUP": ends, "HAVING": ends, "INTERSECT": ends, "LIMIT": ends, "MINUS": ends, "OFFSET": ends, "OPTION": ends,
-	"ORDER": ends, "OUTFILE": ends, "OUTPUT": ends, "PREWHERE": ends, "QUALIFY": ends, "RETURN": ends,
-	"RETURNING": ends, "SET": ends, "SETTINGS": ends, "START": ends, "TO": ends, "UNION": ends, "VALUES": ends,
-	"WHEN": ends, "WHERE": ends, "WINDOW": ends,
+	"ANALYZE": adverb, "EXTENDED": adverb, "FREEZE": adverb, "FULL": adverb, "GLOBAL": adverb, "LOCAL": adverb,
+	"PERSIST": adverb, "SESSION": adverb, "VERBOSE": adverb,
+
+	"BY": ends, "CONNECT": ends, "DUMPFILE": ends, "EXCEPT": ends, "FETCH": ends, "FOR": ends, "GROUP": ends,
+	"HAVING": ends, "INTERSECT": ends, "LIMIT": ends, "ORDER": ends, "OUTFILE": ends, "RETURNING": ends,
+	"SET": ends, "TO": ends, "UNION": ends, "VALUES": ends, "WHEN": ends, "WHERE": ends,
+
+	"FORMAT": mayEnd, "MINUS": mayEnd, "OFFSET": mayEnd, "OPTION": mayEnd, "OUTPUT": mayEnd, "PREWHERE": mayEnd,
+	"QUALIFY": mayEnd, "RETURN": mayEnd, "SETTINGS": mayEnd, "START": mayEnd, "WINDOW": mayEnd,
 }
 
 // leads are the words after which a statement may begin within another.
 var leads = map[string]bool{
 	"ANALYZE": true, "AS": true, "ATOMIC": true, "BEGIN": true, "DO": true, "ELSE": true, "EXPLAIN": true,
 	"PLAN": true, "THEN": true, "VERBOSE": true,
+}
+
+// arguments are the words after the name of a procedure that are no strings.
+var arguments = map[string]bool{
+	"AS": true, "AT": true, "DEFAULT": true, "ELSE": true, "END": true, "FALSE": true, "INTO": true, "NULL": true,
+	"OUT": true, "OUTPUT": true, "RECOMPILE": true, "TRUE": true, "USING": true, "WITH": true,
 }
 
 // objectKind is what follows the name of an object of that kind.

@@ -34,6 +34,8 @@ type lexer struct {
 	// escaped is whether the last token is a string in which backslashes escape.
 	// Another one that follows it continues it (E'a' '\'' in PostgreSQL).
 	escaped bool
+	// open is whether the last token would be in a name that a bracket opened.
+	open bool
 }
 
 // lex returns the tokens of the text, and whether that is all of it. It ends
@@ -43,8 +45,12 @@ func lex(text string, d Dialect) (tokens []token, whole bool) {
 	readable := validPrefix(text[:min(len(text), maxLexed)])
 	l := lexer{grammar: &grammars[d], text: readable, tokens: make([]token, 0, len(readable)/3+1)}
 	for l.pos < len(l.text) {
+		start := l.pos
 		if !l.next() {
 			return l.tokens, false
+		}
+		if l.brackets == perhaps && l.straddles(start) {
+			return l.tokens[:max(0, len(l.tokens)-1)], false
 		}
 	}
 	if len(readable) == len(text) {
@@ -76,7 +82,7 @@ func (l *lexer) next() bool {
 		return true
 	case 'a' <= c|0x20 && c|0x20 <= 'z':
 		return l.word()
-	case c == '-' && after == '-' && (!l.dashes || l.at(l.pos+2) <= ' '), c == '#' && l.hash == hashComment:
+	case c == '-' && after == '-' && (l.dashes != yes || l.at(l.pos+2) <= ' '), c == '#' && l.hash == hashComment:
 		return l.lineComment()
 	case c == '/' && after == '*':
 		return l.blockComment()
@@ -88,22 +94,37 @@ func (l *lexer) next() bool {
 		return l.quote(l.double, '"', l.escapes)
 	case c == '`' && l.backticks:
 		return l.quote(quoted, '`', perhaps)
-	case c == '[' && l.brackets:
+	case c == '[' && l.brackets == yes:
 		return l.quote(quoted, ']', no)
 	case isDigit(c), c == '.' && isDigit(after):
 		return l.number(l.pos)
 	case c == '$':
 		return l.dollar()
 	case c == '@':
-		return l.variable()
+		return l.atSign()
 	case c == ':' && (after == ':' || after == '='):
 		return l.emit(symbol, l.pos+2)
 	case c == ':', c == '?':
 		return l.parameter(c)
-	case c == '#' && l.hash == hashOperator, strings.IndexByte("()[]{},;.+-*/%<>=!~^&|", c) >= 0:
+	case c == '#' && l.hash == hashOperator, isOperator(c):
 		return l.emit(symbol, l.pos+1)
 	}
 	return l.word()
+}
+
+// straddles reports whether what was read from start on ends elsewhere if [...]
+// is a name.
+func (l *lexer) straddles(start int) bool {
+	switch piece := l.text[start:l.pos]; piece {
+	case "[":
+		l.open = true
+	case "]":
+		l.open = false
+		return l.at(l.pos) == ']'
+	default:
+		return l.open && strings.Contains(piece, "]")
+	}
+	return false
 }
 
 // at returns the byte at i, or 0 after the end.
@@ -141,9 +162,13 @@ func (l *lexer) isSymbol(i int, c byte) bool {
 }
 
 // lineComment skips to the end of the line. What a carriage return does within
-// a comment differs, so it is not read.
+// a comment differs, so it is not read. If it is not certain that it is one, it
+// must not have quotes.
 func (l *lexer) lineComment() bool {
 	line, _, _ := strings.Cut(l.text[l.pos:], "\n")
+	if l.dashes == perhaps && l.at(l.pos+2) > ' ' && opensQuotes(line) {
+		return false
+	}
 	l.pos += len(line)
 	return !strings.Contains(strings.TrimSuffix(line, "\r"), "\r")
 }
@@ -171,7 +196,13 @@ func (l *lexer) blockComment() bool {
 	}
 	body := l.text[start+2 : l.pos-2]
 	live := strings.HasPrefix(body, "!") || strings.HasPrefix(body, "M!") || strings.HasPrefix(body, "+")
-	return !live || !strings.ContainsAny(body, "'\"`#") && !strings.Contains(body, "/*") && !strings.Contains(body, "--")
+	return !live || !opensQuotes(body) && !strings.Contains(body, "--")
+}
+
+// opensQuotes reports whether there may be a string, a name in quotes or a
+// comment in s, in some dialect. It does not see those that begin with --.
+func opensQuotes(s string) bool {
+	return strings.ContainsAny(s, "'\"`#[$") || strings.Contains(s, "/*")
 }
 
 // str reads the string whose quote opens at open. Its prefix begins at l.pos.
@@ -223,7 +254,7 @@ func (l *lexer) number(i int) bool {
 	for ; i < len(l.text); i++ {
 		c := l.text[i]
 		exponent := (c == '-' || c == '+') && l.text[i-1]|0x20 == 'e' && isDigit(l.at(i+1))
-		if !isWordByte(c) && c != '.' && c != '$' && !exponent {
+		if !isWordByte(c) && c != '.' && (c != '$' || l.dollars != no) && !exponent {
 			break
 		}
 	}
@@ -252,35 +283,53 @@ func (l *lexer) signed() bool {
 	return before.kind == symbol && !l.isSymbol(n-1, ')') && !l.isSymbol(n-1, ']')
 }
 
-// dollar reads $1, $name and $tag$...$tag$.
+// dollar reads $1, $name and $tag$...$tag$, or in some dialects the name $a$.
 func (l *lexer) dollar() bool {
 	if l.money && isDigit(l.at(l.pos+1)) {
 		return l.number(l.pos + 1)
 	}
 	i := l.pos + 1
-	for isWordByte(l.at(i)) {
+	for isWordByte(l.at(i)) || l.at(i) == '$' && l.dollars == no {
 		i++
 	}
 	switch {
 	case l.at(i) == '$' && !isDigit(l.at(l.pos+1)):
+		if l.dollars == perhaps {
+			return false
+		}
 		tag := l.text[l.pos : i+1]
 		body, _, ok := strings.Cut(l.text[i+1:], tag)
 		return ok && l.emit(literal, i+1+len(body)+len(tag))
-	case i > l.pos+1:
-		return l.emit(placeholder, i)
+	case i > l.pos+1 && l.at(i) != '\'':
+		return l.variable(i)
 	}
 	return false
 }
 
-// variable reads @name, @@name, or the operator.
-func (l *lexer) variable() bool {
+// atSign reads @name, @@name, or the operator.
+func (l *lexer) atSign() bool {
 	i := l.pos + 1
 	if l.at(i) == '@' {
 		i++
 	}
 	end := l.wordEnd(i)
-	if end == i {
+	if end == i || l.isPrefix(end) {
 		return l.emit(symbol, l.pos+1)
+	}
+	return l.variable(end)
+}
+
+// isPrefix reports whether the word that ends at end may be the prefix of a
+// string: <@E'a' has an operator, not the variable @E.
+func (l *lexer) isPrefix(end int) bool {
+	return l.at(end) == '\'' || l.at(end) == '&' && l.at(end+1) == '\''
+}
+
+// variable emits the variable that ends at end. What Tcl's variables of SQLite
+// have after their name may hold a quote.
+func (l *lexer) variable(end int) bool {
+	if l.tcl != no && l.at(end) == '(' || l.tcl == yes && l.at(end) == ':' && l.at(end+1) == ':' {
+		return false
 	}
 	return l.emit(placeholder, end)
 }
@@ -294,13 +343,16 @@ func (l *lexer) parameter(mark byte) bool {
 			end++
 		}
 	}
-	if mark == ':' && end == l.pos+1 {
+	if mark == '?' {
+		return l.emit(placeholder, end)
+	}
+	if end == l.pos+1 {
 		end = l.wordEnd(end)
 	}
-	if mark == ':' && end == l.pos+1 {
-		return l.emit(symbol, end)
+	if end == l.pos+1 || l.isPrefix(end) {
+		return l.emit(symbol, l.pos+1)
 	}
-	return l.emit(placeholder, end)
+	return l.variable(end)
 }
 
 // word reads a word, or the string that it is the prefix of.
@@ -312,11 +364,13 @@ func (l *lexer) word() bool {
 	prefix := l.text[l.pos:end]
 	switch {
 	case l.at(end) == '&' && l.at(end+1) == '\'' && strings.EqualFold(prefix, "u"):
-		return l.str(end+1, no)
+		return l.str(end+1, l.escapes)
 	case l.at(end) != '\'':
 		return l.emit(word, end)
 	case strings.EqualFold(prefix, "e") && l.estrings:
 		return l.str(end, yes)
+	case strings.EqualFold(prefix, "b") && l.estrings:
+		return l.str(end, perhaps)
 	case strings.EqualFold(prefix, "q"), strings.EqualFold(prefix, "nq"):
 		return l.qstr(end)
 	case prefix[0] == '_', len(prefix) == 1 && strings.Contains("nNbBxXeE", prefix):
@@ -371,6 +425,16 @@ func (l *lexer) inName(r rune, first bool) bool {
 }
 
 func isSpace(c byte) bool { return c == ' ' || '\t' <= c && c <= '\r' }
+
+// isOperator reports whether c is an operator or a punctuation mark in every
+// dialect.
+func isOperator(c byte) bool {
+	switch c {
+	case '(', ')', '[', ']', '{', '}', ',', ';', '.', '+', '-', '*', '/', '%', '<', '>', '=', '!', '~', '^', '&', '|':
+		return true
+	}
+	return false
+}
 
 func isDigit(c byte) bool { return '0' <= c && c <= '9' }
 

@@ -67,7 +67,6 @@ var shapes = []struct{ text, summary string }{
 	{"CREATE SUBSCRIPTION s CONNECTION % PUBLICATION p", "CREATE SUBSCRIPTION s"},
 	{"CREATE TRIGGER r AFTER INSERT ON t FOR EACH ROW BEGIN DELETE FROM u WHERE a = %; END", "CREATE TRIGGER r t"},
 	{"BEGIN; UPDATE t SET a = %; DELETE FROM u WHERE b = %; COMMIT", "BEGIN UPDATE t DELETE u COMMIT"},
-	{"hunter % SELECT % FROM t", "SELECT t"},
 }
 
 // secret is in every literal and in every comment that is planted.
@@ -93,7 +92,7 @@ var elsewhere = map[Dialect][]string{
 	SQLite:    {`'90210\'`, `"90210"`, `"it's 90210"`, `"90210\"`, `''''||'90210'`},
 	SQLServer: {`'90210\'`, `"it's 90210"`, `$90210.5`, `N'90210\'`, `''''||'90210'`},
 	Oracle:    {`'90210\'`, `q'[it's 90210]'`, `Q'{90210'}'`, `nq'!it's 90210!'`, `q'<90210>'`, `q''90210''`, `''''||'90210'`},
-	Generic:   {`"90210"`, `"it's 90210"`, `$$it's 90210$$`, `"90210\\"`},
+	Generic:   {`"90210"`, `"it's 90210"`, `"90210\\"`},
 }
 
 // What may stand beside white space, in all dialects and in one.
@@ -180,7 +179,83 @@ func FuzzPlantedLiterals(f *testing.F) {
 	for seed := range uint64(10) {
 		f.Add(seed)
 	}
-	f.Fuzz(testPlanted)
+	f.Fuzz(func(t *testing.T, seed uint64) {
+		testPlanted(t, seed)
+		testGlued(t, seed)
+	})
+}
+
+// glues are what may touch a literal: the prefix of a string in some dialect, or
+// the beginning of something that may hold a quote.
+var glues = []string{
+	"", "a", "é", "@", "@@", "@a", "<@E", "@E", "@u&", ":", ":a", "x[1:E", ":U&", "$", "$a", "$a$", "$$", "$1", "[", "x[", "[[1]]",
+	"[a]]", "E", "e", "u&", "U&", "b", "B", "N", "x", "q", "nq", "_utf8", "r", "DATE", "?", "?1", "--", "1--", "//", "#", "a$",
+	"$a(", "@a(", ":a(", "$a::b(", "1$", "5",
+}
+
+// unescaped are strings that end at the same place in every dialect.
+var unescaped = []string{
+	"'hunter2'", "'it''s hunter2'", "'\" hunter2'", "'hunter2 -- '", "'], hunter2'", "'), hunter2'", "'$a$ hunter2'", "'$$ hunter2'",
+	"'/* hunter2'", "'` hunter2'", "'\nhunter2 -- '",
+}
+
+// isGlueOf reports whether a server may take the glue for more than a prefix, so
+// that the string that touches it is none.
+func (p planter) isGlueOf(glue string) bool {
+	comment := strings.HasSuffix(glue, "--")
+	switch p.Dialect {
+	case Generic:
+		return false
+	case MySQL:
+		return glue == "#"
+	case PostgreSQL:
+		return comment || strings.HasSuffix(glue, "$")
+	case SQLite, SQLServer:
+		return comment || strings.Contains(glue, "[")
+	case Oracle:
+		return comment || strings.HasSuffix(glue, "q")
+	}
+	return false
+}
+
+// touching returns a string that ends in p's dialect where it seems to when it
+// touches the glue.
+func (p planter) touching(glue string) string {
+	escapes := p.Dialect == MySQL || p.Dialect == PostgreSQL && (strings.HasSuffix(glue, "E") && glue != "DATE" || glue == "e" || glue == "b")
+	switch {
+	case p.Dialect == Generic || p.IntN(2) == 0:
+		return p.oneOf(unescaped)
+	case escapes:
+		return `'it\'s hunter2 -- '`
+	case p.Dialect == PostgreSQL && strings.EqualFold(glue, "b"): // a string of its own in CockroachDB
+		return "'hunter2'"
+	}
+	return `'hunter2\'`
+}
+
+// testGlued tests that a string is told right or the text is dropped, whatever
+// touches it.
+func testGlued(t *testing.T, seed uint64) {
+	t.Helper()
+	p := planter{Rand: rand.New(rand.NewPCG(seed, 1))}
+	p.Dialect = Dialect(p.IntN(int(Oracle) + 1))
+	glue := p.oneOf(glues)
+	if p.isGlueOf(glue) {
+		return
+	}
+	text := "SELECT "
+	for range 3 {
+		text += glue + p.touching(glue) + p.oneOf([]string{", ", " WHERE ", "\n", " = ", "], ", ") "})
+	}
+	if got := Parse(text, Options{Dialect: p.Dialect}); strings.Contains(got.Summary+got.Text, "hunter2") {
+		t.Errorf("seed %d, dialect %d\n   of %q\n  got %q", seed, p.Dialect, text, got)
+	}
+}
+
+func TestNoStringIsToldWhateverTouchesIt(t *testing.T) {
+	for seed := range uint64(50_000) {
+		testGlued(t, seed)
+	}
 }
 
 // disturb returns the statement with a comment wherever there was space, and
@@ -197,7 +272,7 @@ func disturb(text string, d Dialect) string {
 		if t.kind == literal {
 			switch c := piece[0]; {
 			case c == '\'':
-				piece = "'x'"
+				piece = "'!'" // 'x' may be a name
 			case isDigit(c):
 				piece = "7"
 			}

@@ -9,7 +9,8 @@
 // Invariants, for any text and options:
 //
 //   - no literal of the text is in the summary, nor in the sanitised text;
-//   - the summary does not depend on white space, comments or literals;
+//   - the summary does not depend on white space, comments or literals, but for
+//     a name that SQLite has in the quotes of one;
 //   - what could not be read for certain is not told: the text is dropped and
 //     the summary ends where the doubt begins.
 //
@@ -66,8 +67,9 @@ type Statement struct {
 	Summary string
 	// Text is empty if it is switched off, and if it was to be sanitised but the
 	// statement is not certain to be free of literals then: it could not be
-	// lexed, it is longer than 64 KiB, or its grammar takes a password as a bare
-	// word (CREATE USER and the like).
+	// lexed, it is longer than 64 KiB, data follows it (COPY FROM STDIN), or its
+	// grammar takes a password as a name (CREATE USER, PRAGMA key, EXEC p hunter2
+	// in SQL Server, SET a.b TO hunter2 in PostgreSQL, and the like).
 	//
 	// Text as written may share memory with the statement.
 	Text string
@@ -80,16 +82,16 @@ func Parse(text string, o Options) Statement {
 	s := summarise(text, tokens, o.Dialect)
 	switch {
 	case o.Text == AsWritten:
-		return Statement{Summary: s.String(), Text: cut(strings.ToValidUTF8(text, "\uFFFD"), o.MaxText)}
+		return Statement{Summary: s.String(), Text: Cut(strings.ToValidUTF8(text, "\uFFFD"), o.MaxText)}
 	case o.Text == Off || !whole || s.secret:
 		return Statement{Summary: s.String()}
 	}
 	return Statement{Summary: s.String(), Text: sanitise(text, tokens, o)}
 }
 
-// cut returns the longest beginning of s that has no more than limit bytes and
+// Cut returns the longest beginning of s that has no more than limit bytes and
 // ends with a whole character.
-func cut(s string, limit int) string {
+func Cut(s string, limit int) string {
 	if limit <= 0 || len(s) <= limit {
 		return s
 	}

@@ -8,6 +8,14 @@ import (
 // maxSummary is the length in characters that the conventions allow.
 const maxSummary = 255
 
+// maxReferred bounds how many names of one statement are held against its tables.
+// No server joins more tables than that.
+const maxReferred = 64
+
+// maxSought bounds how many words are before the kind of the object: CREATE
+// ALGORITHM = MERGE DEFINER = CURRENT_USER SQL SECURITY INVOKER VIEW.
+const maxSought = 8
+
 // want is what the next name is.
 type want uint8
 
@@ -25,6 +33,18 @@ type scope struct {
 	list   bool // a comma, and in a query a JOIN, brings another target
 	common bool // between WITH and the statement: a comma brings another common table
 	on     bool // ON brings a target
+
+	// The parts that are named before FROM or USING, in an UPDATE or DELETE. If
+	// that comes, they may only refer to tables that are named after it.
+	referred, referredEnd int
+	sources               bool // it came
+}
+
+// part is an operation or a target.
+type part struct {
+	first, last int // tokens
+	kind        int // the token of the kind of object that is a part of the operation, or 0
+	dropped     bool
 }
 
 // summary is what one pass over the tokens finds. On its way it makes names of
@@ -37,28 +57,30 @@ type summary struct {
 	first  bool // no word of the statement was read
 	body   bool // the rest of the text is the body of what was created
 	common map[string]bool
-	names  bool // see grammar
+	data   bool // what follows the statement is the data that it copies
 
-	out    strings.Builder
-	left   int  // the characters that out may still have
+	*grammar
+	parts  []part
 	secret bool // there may be a password that is not a literal
 }
 
 func summarise(text string, tokens []token, d Dialect) *summary {
 	s := &summary{
 		text: text, tokens: tokens, scopes: make([]scope, 1, 8), first: true,
-		names: grammars[d].names, left: maxSummary + len(" "),
+		grammar: &grammars[d], parts: make([]part, 0, 8),
 	}
-	for s.i = 0; s.i < len(tokens); s.i++ {
+	for s.i = 0; s.i < len(s.tokens); s.i++ {
 		switch t := tokens[s.i]; t.kind {
 		case symbol:
 			s.symbol(text[t.start])
 		case word:
 			s.word(s.name(s.i))
 		case quoted, doubtful:
+			s.guard(t.kind)
 			s.named()
 		case literal:
-			s.literal(text[t.start])
+			s.guard(t.kind)
+			s.literal(s.name(s.i))
 		case placeholder:
 			s.expression()
 		}
@@ -66,8 +88,31 @@ func summarise(text string, tokens []token, d Dialect) *summary {
 	return s
 }
 
-// String returns the summary.
-func (s *summary) String() string { return s.out.String() }
+// String returns the summary. It ends before the first part that does not fit.
+func (s *summary) String() string {
+	var out strings.Builder
+	left := maxSummary
+	for _, p := range s.parts {
+		if p.dropped {
+			continue
+		}
+		start := out.Len()
+		if start > 0 {
+			out.WriteByte(' ')
+		}
+		for i := p.first; i <= p.last; i++ {
+			out.WriteString(s.name(i))
+		}
+		if p.kind > 0 {
+			out.WriteByte(' ')
+			out.WriteString(s.name(p.kind))
+		}
+		if left -= utf8.RuneCountInString(out.String()[start:]); left < 0 {
+			return out.String()[:start]
+		}
+	}
+	return out.String()
+}
 
 func (s *summary) scope() *scope { return &s.scopes[len(s.scopes)-1] }
 
@@ -99,11 +144,18 @@ func (s *summary) symbol(c byte) {
 	case ',':
 		s.comma(sc)
 	case ';':
+		if s.data && s.i+1 < len(s.tokens) {
+			s.secret = true
+			s.tokens = s.tokens[:s.i+1]
+		}
 		if !s.body {
 			s.scopes = append(s.scopes[:0], scope{})
 			s.first = true
 			clear(s.common)
 		}
+	case '=':
+		s.secret = s.secret || s.setsToName(sc)
+		s.expression()
 	default:
 		s.expression()
 	}
@@ -113,9 +165,15 @@ func (s *summary) symbol(c byte) {
 // query; anywhere else, the name that is wanted is still to come after it
 // (VACUUM (FULL) t).
 func (s *summary) open(sc *scope) {
-	inner := scope{verb: sc.verb & closed}
+	inner := scope{verb: sc.verb & (closed | calls)}
+	if sc.verb.has(calls) {
+		sc.want = nothing
+	}
 	if sc.want == target && sc.list && sc.verb.has(query) && !s.is(s.i-1, "TOP") {
-		inner = scope{verb: query, want: target, list: true}
+		inner = scope{
+			verb: query, want: target, list: true,
+			referred: sc.referred, referredEnd: sc.referredEnd, sources: sc.sources,
+		}
 		sc.want = nothing
 	}
 	s.scopes = append(s.scopes, inner)
@@ -134,15 +192,26 @@ func (s *summary) comma(sc *scope) {
 
 // expression notes a token that is in no name.
 func (s *summary) expression() {
-	if sc := s.scope(); !sc.verb.has(calls) {
+	if sc := s.scope(); sc.want != target || !sc.verb.has(calls) || !s.returns() {
 		sc.want = nothing
 	}
 }
 
+// returns reports whether the token that is looked at is in the @r = of
+// EXEC @r = p.
+func (s *summary) returns() bool {
+	first := s.parts[len(s.parts)-1].last + 1
+	return s.isPlaceholder(first) && s.is(first+1, "=") && s.i <= first+1
+}
+
+func (s *summary) isPlaceholder(i int) bool {
+	return i < len(s.tokens) && s.tokens[i].kind == placeholder
+}
+
 // literal notes a literal, which is a name where a table is named in a dialect
-// that has such names.
-func (s *summary) literal(quote byte) {
-	if sc := s.scope(); s.names && quote == '\'' && sc.list && sc.verb.has(query) {
+// that has such names, if it could be one without quotes.
+func (s *summary) literal(text string) {
+	if sc := s.scope(); s.names && isQuotedWord(text) && sc.list && sc.verb.has(query) {
 		s.named()
 		return
 	}
@@ -150,17 +219,20 @@ func (s *summary) literal(quote byte) {
 }
 
 func (s *summary) word(name string) {
+	c := lookup(clauses, name)
+	s.secret = s.secret || s.isSecret(s.scope(), name, c)
 	first := s.first
 	s.first = false
-	c := lookup(clauses, name)
-	if s.is(s.i-1, ".") || (first || c == statement) && s.begin(name, first) {
+	begins := first || c == statement || c == definition || c == execution
+	if s.is(s.i-1, ".") || begins && s.begin(name, first) {
 		return
 	}
 	switch sc := s.scope(); c {
 	case from:
 		if !s.is(s.i-1, "DISTINCT") { // IS DISTINCT FROM
-			sc.expect(sc.verb.has(query), true)
+			sc.expectSources(sc.verb.has(query))
 		}
+		s.data = s.data || !sc.verb.has(query) && s.is(s.i+1, "STDIN")
 	case join:
 		sc.expect(sc.list && sc.verb.has(query), true)
 	case intoTable:
@@ -168,23 +240,40 @@ func (s *summary) word(name string) {
 	case usingTable:
 		// JOIN t USING (c) is not DELETE FROM t USING u.
 		if sc.verb.has(using) && (sc.verb.has(into) || !s.is(s.i+1, "(")) {
-			sc.expect(true, true)
+			sc.expectSources(true)
 		}
 	case onObject:
 		if sc.on {
-			sc.expect(true, sc.verb.has(listed))
+			sc.expect(!s.is(s.i-1, "PROXY"), sc.verb.has(listed))
 			sc.on = false
+		} else if !sc.verb.has(query) { // UPDATE HISTOGRAM ON a, b
+			sc.list = false
 		}
 	case with:
 		if s.definesTables() {
 			sc.common, sc.want = true, commonTable
 		}
 	case identified:
-		s.secret = s.secret || !sc.verb.has(query)
-	case ends:
-		sc.expect(false, false)
+		s.secret = s.secret || !sc.verb.has(query) || s.is(s.i+1, "BY")
+	case ends, mayEnd:
+		s.end(sc, c)
 	default:
 		s.optional(name, c)
+	}
+}
+
+// end notes a word after which no more names come, unless it is a name itself
+// or in USE INDEX FOR JOIN (i).
+func (s *summary) end(sc *scope, c clause) {
+	switch {
+	case c == mayEnd && sc.want != nothing && !s.is(s.i+1, "="): // EXPLAIN FORMAT = JSON
+		s.named()
+	case s.is(s.i, "FOR") && (s.is(s.i-1, "INDEX") || s.is(s.i-1, "KEY")):
+		for s.i+1 < len(s.tokens) && s.tokens[s.i+1].kind == word {
+			s.i++
+		}
+	default:
+		sc.expect(false, false)
 	}
 }
 
@@ -194,6 +283,12 @@ func (sc *scope) expect(wanted, list bool) {
 	if wanted {
 		sc.want = target
 	}
+}
+
+// expectSources is expect after FROM or USING.
+func (sc *scope) expectSources(wanted bool) {
+	sc.expect(wanted, true)
+	sc.sources = sc.referredEnd > sc.referred
 }
 
 // definesTables reports whether the WITH that is looked at is followed by
@@ -214,7 +309,8 @@ func (s *summary) begin(name string, first bool) bool {
 	}
 	*sc = scope{verb: v, on: v.has(on)}
 	sc.expect(v.has(named), v.has(listed))
-	s.part(s.i, s.i)
+	s.parts = append(s.parts, part{first: s.i, last: s.i})
+	sc.referred, sc.referredEnd = len(s.parts), len(s.parts)
 	s.secret = s.secret || v.has(guarded)
 	if v.has(sought) {
 		s.seek(sc)
@@ -229,13 +325,25 @@ func (s *summary) nested(sc *scope, v verb, name string) bool {
 	switch {
 	case s.is(before, "AS") && sc.verb.has(query): // the name of a column
 		return false
+	case s.clause(s.i) == definition:
+		return sc.verb.has(holds)
+	case s.clause(s.i) == execution:
+		return s.words && !s.is(before, ",") && (s.nameFollows() || s.is(s.i+1, "(") || s.isPlaceholder(s.i+1))
 	case strings.EqualFold(name, "SELECT"),
 		v.has(into) && s.clause(s.i+1) == intoTable,
 		strings.EqualFold(name, "DELETE") && s.clause(s.i+1) == from:
 		return true
 	}
-	led := s.is(before, "(") || s.is(before, ")") || s.tokens[before].kind == word && lookup(leads, s.name(before))
-	return led && s.nameFollows()
+	led := s.is(before, "(") && !s.inDefinition() || s.is(before, ")") ||
+		s.tokens[before].kind == word && lookup(leads, s.name(before))
+	// WHEN MATCHED THEN DELETE OUTPUT names nothing.
+	return led && s.nameFollows() && (s.clause(s.i+1) != mayEnd || !strings.EqualFold(name, "DELETE"))
+}
+
+// inDefinition reports whether the summary is directly in the parentheses of
+// what is created: CREATE TABLE t (replace text).
+func (s *summary) inDefinition() bool {
+	return len(s.scopes) > 1 && s.scopes[len(s.scopes)-2].verb.has(sought)
 }
 
 // nameFollows reports whether the next token is a name, or what may come before
@@ -247,22 +355,31 @@ func (s *summary) nameFollows() bool {
 	if k := s.tokens[s.i+1].kind; k != word {
 		return k == quoted || k == doubtful
 	}
-	c := s.clause(s.i + 1)
-	return c == 0 || c == modifier || c == condition
+	switch s.clause(s.i + 1) {
+	case 0, modifier, condition, adverb, mayEnd:
+		return true
+	default:
+		return false
+	}
 }
 
 // seek goes on to the kind of the object, which is a part of the operation.
 func (s *summary) seek(sc *scope) {
-	for i := s.i + 1; i < len(s.tokens) && !s.is(i, "(") && !s.is(i, ";"); i++ {
-		if s.tokens[i].kind != word {
+	words := 0
+	for i := s.i + 1; i < len(s.tokens) && words < maxSought && !s.is(i, "(") && !s.is(i, ";"); i++ {
+		if k := s.tokens[i].kind; k != word {
+			if k != symbol && !s.is(i-1, "=") && !s.is(i-1, "@") { // DEFINER = 'a'@'b'
+				break
+			}
 			continue
 		}
+		words++
 		k := lookup(objectKinds, s.name(i))
 		if k == 0 {
 			continue
 		}
 		s.i = i
-		s.part(i, i)
+		s.kind(i)
 		sc.on = k&onTable != 0
 		if sc.verb.has(defines) && k&operation != 0 {
 			sc.verb |= closed
@@ -286,14 +403,33 @@ func (s *summary) optional(name string, c clause) {
 		s.named()
 	case c == either:
 		s.i++
-	case sc.verb.has(object) && lookup(objectKinds, name) != 0 && s.nameFollows():
-		s.part(s.i, s.i)
-	case s.clause(s.i+1) == intoTable, // INSERT ALL INTO
-		c == modifier && (s.nameFollows() || s.is(s.i+1, "(") || s.clause(s.i+1) == from),
-		c == condition && !sc.verb.has(query) && s.nameFollows():
-	default:
+	case sc.verb.has(on) && s.is(s.i, "ALL") && s.is(s.i+2, "IN") && s.is(s.i+3, "SCHEMA"): // ALL TABLES IN SCHEMA
+		s.i += 2
+	case sc.verb.has(object) && s.kindMayFollow(sc) && lookup(objectKinds, name) != 0 && s.nameFollows():
+		s.kind(s.i)
+		if lookup(objectKinds, name)&principal != 0 {
+			s.secret = true
+			sc.expect(false, false)
+		}
+	case !s.comesBefore(sc, c):
 		s.named()
 	}
+}
+
+// comesBefore reports whether the word that is looked at comes before the name
+// that is wanted.
+func (s *summary) comesBefore(sc *scope, c clause) bool {
+	next := s.clause(s.i + 1)
+	switch {
+	case next == intoTable, // INSERT ALL INTO
+		s.is(s.i+1, "TABLE") && sc.verb.has(dml|object): // INTO TEMP TABLE
+		return true
+	case c == modifier:
+		return s.nameFollows() || s.is(s.i+1, "(") || next == from
+	case c == condition:
+		return !sc.verb.has(query) && (s.nameFollows() || next == onObject)
+	}
+	return c == adverb && sc.verb.has(wordy) && s.nameFollows()
 }
 
 // named takes the token that is looked at for the name that is wanted, with
@@ -309,13 +445,20 @@ func (s *summary) named() {
 			s.i, dot = next, next
 		}
 	}
+	s.secret = s.secret || s.isKey(sc)
 	switch {
 	case sc.want == commonTable && s.is(first, "RECURSIVE") && s.nameFollows():
 		return
 	case sc.want == commonTable:
 		s.define(s.name(first))
-	case s.i > first || s.common == nil || !s.common[fold(s.name(first))]:
-		s.part(first, s.i)
+	default:
+		s.dereference(sc, first)
+		if s.i > first || s.common == nil || !s.common[fold(s.name(first))] {
+			s.parts = append(s.parts, part{first: first, last: s.i})
+		}
+		if sc.verb.has(refers) && !sc.sources {
+			sc.referredEnd = len(s.parts)
+		}
 	}
 	if s.tokens[first].kind != word {
 		s.tokens[first].kind = quoted
@@ -333,24 +476,54 @@ func (s *summary) define(name string) {
 }
 
 // fold returns the name without quotes and in lower case.
-func fold(name string) string { return strings.ToLower(strings.Trim(name, "\"'`[]")) }
+func fold(name string) string { return strings.ToLower(unquoted(name)) }
 
-// part adds an operation or a target to the summary: the tokens from first to
-// last. The first one that does not fit is the end of the summary.
-func (s *summary) part(first, last int) {
-	size := len(" ")
-	for i := first; i <= last; i++ {
-		size += utf8.RuneCountInString(s.name(i))
-	}
-	if size > s.left {
-		s.left = 0
+func unquoted(name string) string { return strings.Trim(name, "\"'`[]") }
+
+// kindMayFollow reports whether nothing was named since the statement began.
+func (s *summary) kindMayFollow(sc *scope) bool {
+	return len(s.parts) == sc.referred && s.parts[sc.referred-1].kind == 0
+}
+
+// kind adds the kind of the object to its operation, of which it is a part.
+func (s *summary) kind(i int) {
+	s.parts[len(s.parts)-1].kind = i
+}
+
+// dereference drops the target that refers to the table whose name begins at
+// first and ends where the summary is: DELETE x FROM t x is a DELETE of t.
+func (s *summary) dereference(sc *scope, first int) {
+	if !sc.sources {
 		return
 	}
-	s.left -= size
-	if s.out.Len() > 0 {
-		s.out.WriteByte(' ')
+	alias := s.i + 1
+	if s.is(alias, "AS") {
+		alias++
 	}
-	for i := first; i <= last; i++ {
-		s.out.WriteString(s.name(i))
+	for i := sc.referred; i < min(sc.referredEnd, sc.referred+maxReferred); i++ {
+		p := &s.parts[i]
+		switch single := p.first == p.last; {
+		case single && (s.same(p.first, s.i) || s.same(p.first, alias)), !single && s.sameNames(p, first):
+			p.dropped = true
+		}
 	}
+}
+
+// same reports whether tokens i and j are the same name.
+func (s *summary) same(i, j int) bool {
+	return j < len(s.tokens) && strings.EqualFold(unquoted(s.name(i)), unquoted(s.name(j)))
+}
+
+// sameNames reports whether what p names is written again from first to where the
+// summary is.
+func (s *summary) sameNames(p *part, first int) bool {
+	if p.last-p.first != s.i-first {
+		return false
+	}
+	for i := range s.i - first + 1 {
+		if !s.same(p.first+i, first+i) {
+			return false
+		}
+	}
+	return true
 }

@@ -9,10 +9,15 @@ func sanitise(text string, tokens []token, o Options) string {
 		tokens = collapse(text, tokens)
 	}
 	var out strings.Builder
-	out.Grow(len(text))
+	room := len(text)
+	if o.MaxText > 0 {
+		room = min(room, o.MaxText+64) // one piece more than is told
+	}
+	out.Grow(room)
 	for i, t := range tokens {
 		piece := text[t.start:t.end]
-		hidden := t.kind == literal || t.kind == doubtful || t.kind == word && isBoolean(piece)
+		hidden := t.kind == literal || t.kind == doubtful ||
+			t.kind == word && isBoolean(piece) && !is(text, tokens, i-1, ".")
 		if hidden {
 			piece = "?"
 		}
@@ -24,7 +29,7 @@ func sanitise(text string, tokens []token, o Options) string {
 			break
 		}
 	}
-	return cut(out.String(), o.MaxText)
+	return Cut(out.String(), o.MaxText)
 }
 
 // collapse drops all values of an IN list but the first, and all rows of VALUES
@@ -82,6 +87,20 @@ func isValue(text string, t token) bool {
 	}
 	name := text[t.start:t.end]
 	return isBoolean(name) || strings.EqualFold(name, "NULL") || strings.EqualFold(name, "DEFAULT")
+}
+
+// isQuotedWord reports whether text is a word in the quotes of a string.
+func isQuotedWord(text string) bool {
+	inside := strings.Trim(text, "'")
+	if len(inside) == 0 || len(inside) != len(text)-2 || isDigit(inside[0]) {
+		return false
+	}
+	for i := range len(inside) {
+		if !isWordByte(inside[i]) {
+			return false
+		}
+	}
+	return true
 }
 
 func isBoolean(name string) bool {

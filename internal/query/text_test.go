@@ -31,6 +31,7 @@ func TestALiteralBecomesAQuestionMark(t *testing.T) {
 			{"SELECT a1, t2.b3 FROM t4", "SELECT a1, t2.b3 FROM t4"},
 			{"SELECT 1st, 5.x, 0x1Fg", "SELECT ?, ?, ?"},
 			{"SELECT 'a' 'b'", "SELECT ? ?"},
+			{"SELECT a.true, b . FALSE, true", "SELECT a.true, b . FALSE, ?"},
 		}.test(t, Options{Dialect: d})
 	}
 }
@@ -39,12 +40,14 @@ func TestStringsEndWhereTheirDialectSays(t *testing.T) {
 	texts{
 		{`SELECT 'a\'b', "a\"b", "a""b", _utf8'a\'b', n'\\'`, "SELECT ?, ?, ?, ?, ?"},
 		{"SELECT @'x', @`x`, 'bob'@'%'", "SELECT @?, @`x`, ?@?"},
+		{`SELECT u&'a\' x', 1 AS $a$, ' $a$ x -- '`, "SELECT ?, ? AS $a$, ?"},
 	}.test(t, Options{Dialect: MySQL})
 	texts{
 		{`SELECT 'a\', 'b', E'a\'b', e'\\', U&'\0061' UESCAPE '!'`, "SELECT ?, ?, ?, ?, ? UESCAPE ?"},
 		{"SELECT E'a'\n'\\' b', 'c'", "SELECT ? ?, ?"},
 		{"SELECT $$it's$$, $tag$ $$ $t$ $tag$, $é$x$é$, a$b", "SELECT ?, ?, ?, a$b"},
 		{`SELECT "a", "a""b"`, `SELECT "a", "a""b"`},
+		{`SELECT a <@E'\'x', @E'5\' x -- ', b[1:E'\' x'], c @> E'x', d ?E'\''`, "SELECT a <@?, @?, b[?:?], c @> ?, d ??"},
 		{"SELECT a #>> '{b}', a->'b', x[1:2]", "SELECT a #>> ?, a->?, x[?:?]"},
 	}.test(t, Options{Dialect: PostgreSQL})
 	texts{
@@ -78,13 +81,12 @@ func TestDoubtfulQuotesAreANameOnlyWhereALiteralCannotBe(t *testing.T) {
 }
 
 func TestAStringIsANameOnlyWhereATableIsNamed(t *testing.T) {
-	for _, d := range []Dialect{Generic, SQLite} {
-		texts{
-			{"SELECT * FROM 'a', main.t JOIN 'b' ON 'c' = 'd'", "SELECT * FROM 'a', main.t JOIN 'b' ON ? = ?"},
-			{"INSERT INTO 'a' VALUES ('b')", "INSERT INTO ? VALUES (?)"},
-		}.test(t, Options{Dialect: d})
-	}
-	for _, d := range []Dialect{MySQL, PostgreSQL, SQLServer, Oracle} {
+	texts{
+		{"SELECT * FROM 'a', main.t JOIN 'b' ON 'c' = 'd'", "SELECT * FROM 'a', main.t JOIN 'b' ON ? = ?"},
+		{"INSERT INTO 'a' VALUES ('b')", "INSERT INTO ? VALUES (?)"},
+		{"SELECT * FROM 's3://hunter2', '', '1a', 'a b', 'it''s'", "SELECT * FROM ?, ?, ?, ?, ?"},
+	}.test(t, Options{Dialect: SQLite})
+	for _, d := range []Dialect{Generic, MySQL, PostgreSQL, SQLServer, Oracle} {
 		texts{{"SELECT * FROM 'a', t", "SELECT * FROM ?, t"}}.test(t, Options{Dialect: d})
 	}
 	texts{
@@ -128,23 +130,78 @@ func TestWhatCannotBeReadForCertainIsDropped(t *testing.T) {
 	}
 	for d := Generic; d <= Oracle; d++ {
 		dropped(d,
-			"SELECT 'a", `SELECT "a`, "SELECT 1 /* a", "SELECT $a$ b", "SELECT $", `SELECT \N`,
+			"SELECT 'a", `SELECT "a`, "SELECT 1 /* a", "SELECT $", `SELECT \N`,
 			"SELECT \x00", "SELECT 'a\xff'", "SELECT \u00a0a", "SELECT €5", "SELECT ‘a’",
 			"SELECT 1 -- a\rSELECT 'b'", "SELECT 1 /*! 'a*/ b' */", "SELECT 1 /*+ \"a\" */",
 			"SELECT 1"+strings.Repeat(" ", maxLexed),
 			"CREATE USER u IDENTIFIED BY hunter2", "ALTER USER u PASSWORD hunter2", "CREATE ROLE r",
 			"GRANT CONNECT TO u IDENTIFIED BY hunter2", "CONNECT u PASSWORD hunter2",
+			"SELECT 1 ALTER USER u IDENTIFIED BY hunter2",
 		)
 	}
 	dropped(Generic,
 		`SELECT 'a\' , 'b'`, `SELECT "a\" , "b"`, "SELECT `a\\`", "SELECT '''a'''", "SELECT q'[a]'",
 		"SELECT 1 /* /* */", "SELECT 1 # a", "SELECT a #> b", "SELECT 1 // a",
 	)
-	dropped(PostgreSQL, "SELECT `a`", "SELECT 1 /* /* */")
+	dropped(Generic,
+		`SELECT u&'a\' x ' -- '`, "SELECT $a$ x $a$", "SELECT [it's], 'x' -- '", "SELECT [a]]'x], 'x'", "SELECT [\"a], 'x' -- \"",
+		"SELECT [/*], 'x' -- */", "SELECT 1--'\nx -- '", "SELECT $a('), 'x -- '",
+	)
+	dropped(PostgreSQL, "SELECT `a`", "SELECT 1 /* /* */", "SELECT $a$ b", `SELECT b'it\'s x -- '`, "SELECT $a'x'")
+	dropped(SQLite, "SELECT $a('), 'x -- '", "SELECT @a(1)", "SELECT :a(1)", "SELECT $a::b('), 'x -- '")
 	dropped(SQLServer, "SELECT `a`")
 	dropped(SQLServer, "SELECT [a")
 	dropped(SQLite, "SELECT 1 # a")
 	dropped(Oracle, "SELECT q'[a]")
+}
+
+func TestATextThatMayHaveAPasswordAsANameIsDropped(t *testing.T) {
+	for d, all := range map[Dialect][]string{
+		SQLite: {
+			"PRAGMA key = hunter2", "PRAGMA main.key(hunter2)", "PRAGMA key = [hunter2]", "PRAGMA rekey = `hunter2`",
+			"PRAGMA hexkey = hunter2", `PRAGMA "hexrekey" = hunter2`, "PRAGMA 'textkey' = hunter2", "ATTACH DATABASE x AS y KEY hunter2",
+		},
+		SQLServer: {
+			"EXEC sp_addlogin bob, hunter2", "EXEC p @passwd = hunter2", "sp_password hunter2, x", "dbo.sp_password hunter2",
+			"[dbo].[sp_password] hunter2", "[dbo].sp_password hunter2", "EXEC p [hunter2]", "EXEC @p hunter2", "{call p(bob, hunter2)}",
+			"IF EXISTS (SELECT 1 FROM t) EXEC p hunter2", "DECLARE @x int EXEC p hunter2", "INSERT INTO t EXEC p hunter2",
+			"CREATE PROC q AS EXEC p hunter2", "SELECT 1; EXEC p;1 hunter2",
+		},
+		PostgreSQL: {
+			"SET app.password TO hunter2", "SET LOCAL app.password = hunter2", `SET app.password TO "hunter2"`, `SET "app.password" = hunter2`,
+			"ALTER DATABASE d SET app.a.b TO hunter2", "ALTER SYSTEM SET app.x TO hunter2", `ALTER SYSTEM SET primary_conninfo = "hunter2"`,
+			"ALTER ROLE r SET app.x TO hunter2", "SET CLUSTER SETTING a.b = hunter2",
+			"COPY t FROM stdin;\nhunter2\t1", "COPY t (a) FROM STDIN WITH (FORMAT csv);\nselect hunter2 from t\n\\.\n",
+		},
+		MySQL: {`RENAME USER "hunter2"@"h" TO a`, "RENAME USER hunter2 TO a"},
+		Oracle: {
+			"CREATE PLUGGABLE DATABASE p USING 'f' DECRYPT USING hunter2", "ALTER PLUGGABLE DATABASE p UNPLUG INTO 'f' ENCRYPT USING hunter2",
+			`ADMINISTER KEY MANAGEMENT EXPORT KEYS WITH SECRET "hunter2" TO 'f'`,
+		},
+		Generic: {"EXEC p hunter2", "SET app.password TO hunter2", "SELECT 1 EXEC p hunter2"},
+	} {
+		for _, text := range all {
+			got := Parse(text, Options{Dialect: d})
+			if got.Text != "" || strings.Contains(got.Summary, "hunter2") {
+				t.Errorf("%s\n got %+v in dialect %d, want no text and no password", text, got, d)
+			}
+		}
+	}
+}
+
+func TestATextWithNamesForValuesIsToldIfNoneCanBeAPassword(t *testing.T) {
+	for d, all := range map[Dialect][]string{
+		SQLite:     {"PRAGMA journal_mode = WAL", "PRAGMA foreign_keys(on)", "ATTACH DATABASE x AS y", "SELECT * FROM t JOIN 'users'"},
+		SQLServer:  {"EXEC p @a = @b OUTPUT, NULL, DEFAULT", "EXEC @r = p @a OUT", "BEGIN EXEC p @a END", "DENY EXECUTE ON p TO bob"},
+		PostgreSQL: {"SET search_path TO a, b", "SET app.x TO DEFAULT", "EXECUTE p (a)", "CALL p(a)", "UPDATE t SET a.b = c", "COPY t FROM STDIN;"},
+		MySQL:      {"CREATE TRIGGER r BEFORE INSERT ON t FOR EACH ROW SET NEW.a = NEW.b", "hunter2"},
+		Oracle:     {"SELECT $$PLSQL_LINE FROM dual"},
+		Generic:    {"CALL p(x => f(?))", "CREATE TABLE t USING delta", "SELECT a[1], b['x'][2]", "hunter 'x' SELECT a FROM t"},
+	} {
+		for _, text := range all {
+			texts{{text, strings.NewReplacer("'x'", "?", "[1]", "[?]", "[2]", "[?]").Replace(text)}}.test(t, Options{Dialect: d})
+		}
+	}
 }
 
 func TestListsCollapseToTheirFirstValue(t *testing.T) {
