@@ -6,6 +6,7 @@ import (
 	"context"
 	"database/sql"
 	"database/sql/driver"
+	"maps"
 	"strings"
 	"testing"
 	"time"
@@ -98,4 +99,20 @@ func driverLog(steps []step) string {
 		}
 	}
 	return b.String()
+}
+
+func TestRowsThatTheDriverScansAreCounted(t *testing.T) {
+	cfg := full
+	cfg.Rows |= fakedb.RowsColumnScanner
+	cfg.Answers = map[string]fakedb.Answer{selectName: {Rows: 5}}
+	bubble(t, cfg, func(t *testing.T, db *sql.DB, _ *fakedb.DB, seen *telemetry) {
+		rows, err := db.Query(selectName, 1)
+		noError(t, err)
+		for rows.Next() {
+		}
+		noError(t, rows.Close())
+		if got, want := seen.rows(t), (map[string]hist{"SELECT users": {1, 5}}); !maps.Equal(got, want) {
+			t.Errorf("got %v, want %v", got, want)
+		}
+	})
 }

@@ -7,6 +7,7 @@ import (
 	"time"
 
 	"go.opentelemetry.io/otel/attribute"
+	semconv "go.opentelemetry.io/otel/semconv/v1.43.0"
 	"go.opentelemetry.io/otel/trace"
 
 	"github.com/otelpool/otelpool/internal/pool"
@@ -141,24 +142,32 @@ type call struct {
 	span     trace.Span
 	start    time.Duration
 	op       op
+	st       *statement
 	returned bool // the driver did not panic
+
+	rows *rows // what a query returned
+
+	late  bool // the span is made at the end, if at all
+	noted []attribute.KeyValue
 }
 
-// begin starts a call: its span, then its clock.
-func (c *conn) begin(from context.Context, o op) call {
+// begin starts a call: its span, then its clock. The caller has set from, op and
+// st.
+func (c *conn) begin(k *call) {
 	if c.declined.span != nil {
 		c.abandon(&c.declined)
 	}
-	k := call{from: from, op: o}
-	c.used(from)
-	k.ctx, k.span = c.pool.ins.start(from, o)
-	if c.waited >= tellWait && k.span.IsRecording() {
-		k.span.SetAttributes(keyWaitTime.Float64(c.waited.Seconds()))
+	c.used(k.from)
+	c.pool.ins.begin(k)
+	if c.waited >= tellWait && k.wantsNotes() {
+		k.note(keyWaitTime.Float64(c.waited.Seconds()))
 	}
 	c.waited = 0
 	k.start = c.rec.Begin()
-	return k
 }
+
+// statement returns what is told of a text.
+func (c *conn) statement(text string) *statement { return c.pool.ins.statements.cache.Get(text) }
 
 // used notes that a connection is used which nobody had: one that was opened in
 // the background is acquired with its first driver call.
@@ -179,7 +188,11 @@ func (c *conn) end(k *call, e pool.Effect, errp *error) {
 	if err != nil && e != pool.TxEnded {
 		e = pool.NoEffect
 	}
-	took := c.rec.End(e) - k.start
+	now := c.rec.End(e)
+	if k.rows != nil {
+		k.rows.opened = now
+	}
+	took := now - k.start
 	if err != nil {
 		if err == driver.ErrSkip && k.declinable() { //nolint:errorlint // database/sql compares by identity
 			c.declined = *k
@@ -187,7 +200,7 @@ func (c *conn) end(k *call, e pool.Effect, errp *error) {
 		}
 		c.failed(k.from, err)
 	}
-	c.pool.ins.finish(k.from, k.ctx, k.span, k.op, took, err)
+	c.pool.ins.finish(k, took, err)
 }
 
 // declinable reports whether ErrSkip is an answer to the call, not a failure.
@@ -196,7 +209,7 @@ func (k *call) declinable() bool { return k.op == opExec || k.op == opQuery }
 // abandon ends a call that was declined and not taken up again, because the
 // arguments did not fit the statement.
 func (c *conn) abandon(k *call) {
-	c.pool.ins.finish(k.from, k.ctx, k.span, k.op, c.pool.ledger.Now()-k.start, errNotRun)
+	c.pool.ins.finish(k, c.pool.ledger.Now()-k.start, errNotRun)
 	*k = call{}
 }
 
@@ -215,7 +228,8 @@ func (c *conn) Ping(ctx context.Context) (err error) {
 	if c.pinger == nil {
 		return nil
 	}
-	k := c.begin(ctx, opPing)
+	k := call{from: ctx, op: opPing, st: c.pool.ins.none}
+	c.begin(&k)
 	defer c.end(&k, pool.NoEffect, &err)
 	err = c.pinger.Ping(k.ctx)
 	k.returned = true
@@ -223,19 +237,24 @@ func (c *conn) Ping(ctx context.Context) (err error) {
 }
 
 func (c *conn) exec(ctx context.Context, query string, args []driver.NamedValue) (res driver.Result, err error) {
-	k := c.begin(ctx, opExec)
+	k := call{from: ctx, op: opExec, st: c.statement(query)}
+	c.begin(&k)
 	defer c.end(&k, pool.NoEffect, &err)
-	res, err = ctxExec(k.ctx, c.execer, c.oldExecer, query, args)
+	c.noteArgs(&k, args)
+	res, err = ctxExec(k.ctx, c.execer, c.oldExecer, c.comment(&k, query), args)
 	k.returned = true
+	c.noteAffected(&k, res, err)
 	return res, err
 }
 
 func (c *conn) query(ctx context.Context, query string, args []driver.NamedValue) (_ driver.Rows, err error) {
-	k := c.begin(ctx, opQuery)
+	k := call{from: ctx, op: opQuery, st: c.statement(query)}
+	c.begin(&k)
 	defer c.end(&k, pool.RowsOpened, &err)
-	in, err := ctxQuery(k.ctx, c.queryer, c.oldQueryer, query, args)
+	c.noteArgs(&k, args)
+	in, err := ctxQuery(k.ctx, c.queryer, c.oldQueryer, c.comment(&k, query), args)
 	k.returned = true
-	return c.wrapRows(in, err)
+	return c.wrapRows(&k, in, err)
 }
 
 // Prepare is here because a driver.Conn has it; database/sql calls
@@ -254,25 +273,31 @@ func (c *conn) PrepareContext(ctx context.Context, query string) (driver.Stmt, e
 	c.declined = call{}
 	s, err := c.prepare(declined.ctx, query, declined)
 	if err != nil {
-		c.pool.ins.finish(declined.from, declined.ctx, declined.span, declined.op, c.pool.ledger.Now()-declined.start, err)
+		c.pool.ins.finish(&declined, c.pool.ledger.Now()-declined.start, err)
 	}
 	return s, err
 }
 
 func (c *conn) prepare(ctx context.Context, query string, declined call) (_ driver.Stmt, err error) {
-	k := c.begin(ctx, opPrepare)
+	st := declined.st
+	if st == nil {
+		st = c.statement(query)
+	}
+	k := call{from: ctx, op: opPrepare, st: st}
+	c.begin(&k)
 	defer c.end(&k, pool.NoEffect, &err)
 	in, err := ctxPrepare(k.ctx, c.in, c.preparer, query)
 	k.returned = true
 	if err != nil || in == nil {
 		return in, err
 	}
-	return newStmt(c, in, declined), nil
+	return newStmt(c, in, st, declined), nil
 }
 
 // BeginTx begins a transaction.
 func (c *conn) BeginTx(ctx context.Context, opts driver.TxOptions) (_ driver.Tx, err error) {
-	k := c.begin(ctx, opBegin)
+	k := call{from: ctx, op: opBegin, st: c.pool.ins.none}
+	c.begin(&k)
 	defer c.end(&k, pool.TxBegan, &err)
 	in, err := ctxBegin(k.ctx, c.in, c.beginner, opts)
 	k.returned = true
@@ -441,8 +466,11 @@ func (c *conn) released(h pool.Hold) {
 type events struct {
 	acquired     [5]attribute.KeyValue // pool, id, source, and what took long: wait, reset
 	released     [4]attribute.KeyValue // id, held, and who waited: waiters, waited; the acquire has the rest
+	rows         [3]attribute.KeyValue // returned rows, open time, and error.type
+	affected     [1]attribute.KeyValue // not of an event, but kept for the same reason
 	acquiredOpts [6][]trace.EventOption
 	releasedOpts [5][]trace.EventOption
+	rowsOpts     [4][]trace.EventOption
 }
 
 func (c *conn) events() *events {
@@ -456,6 +484,9 @@ func (c *conn) events() *events {
 		}
 		for n := 2; n <= len(e.released); n++ {
 			e.releasedOpts[n] = []trace.EventOption{trace.WithAttributes(e.released[:n]...)}
+		}
+		for n := 2; n <= len(e.rows); n++ {
+			e.rowsOpts[n] = []trace.EventOption{trace.WithAttributes(e.rows[:n]...)}
 		}
 		c.told = e
 	}
@@ -489,4 +520,15 @@ func (e *events) tellReleased(span trace.Span, held time.Duration, waiters int64
 		n = 4
 	}
 	span.AddEvent(eventReleased, e.releasedOpts[n]...)
+}
+
+func (e *events) tellRows(span trace.Span, read int64, open time.Duration, typ string) {
+	e.rows[0] = semconv.DBResponseReturnedRowsKey.Int64(read)
+	e.rows[1] = keyOpenTime.Float64(open.Seconds())
+	n := 2
+	if typ != "" {
+		e.rows[2] = semconv.ErrorTypeKey.String(typ)
+		n = 3
+	}
+	span.AddEvent(eventRows, e.rowsOpts[n]...)
 }

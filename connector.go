@@ -149,9 +149,9 @@ func (c *connector) Connect(ctx context.Context) (driver.Conn, error) {
 	from, _ := calledFrom(frameConn, frameOpener)
 	forCaller := from == frameConn
 
-	callCtx, span := ctx, trace.SpanFromContext(context.Background())
+	k := call{from: ctx, ctx: ctx, span: trace.SpanFromContext(context.Background()), op: opConnect, st: c.ins.none}
 	if forCaller {
-		callCtx, span = c.ins.start(ctx, opConnect)
+		c.ins.begin(&k)
 	}
 	start := c.ledger.Dialing()
 	var end time.Duration
@@ -166,9 +166,9 @@ func (c *connector) Connect(ctx context.Context) (driver.Conn, error) {
 				a.dialFailed(end-start, err)
 			}
 		}
-		c.ins.finish(ctx, callCtx, span, opConnect, end-start, err)
+		c.ins.finish(&k, end-start, err)
 	}()
-	in, err := c.in.Connect(callCtx)
+	in, err := c.in.Connect(k.ctx)
 	if err != nil {
 		if errors.Is(err, driver.ErrBadConn) {
 			c.retried(ctx, err)

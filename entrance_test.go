@@ -282,6 +282,13 @@ func (m stingyMeter) Float64Histogram(name string, opts ...metric.Float64Histogr
 	return m.Meter.Float64Histogram(name, opts...)
 }
 
+func (m stingyMeter) Int64Histogram(name string, opts ...metric.Int64HistogramOption) (metric.Int64Histogram, error) {
+	if m.refused(name) {
+		return nil, errRefused
+	}
+	return m.Meter.Int64Histogram(name, opts...)
+}
+
 func (m stingyMeter) Int64Counter(name string, opts ...metric.Int64CounterOption) (metric.Int64Counter, error) {
 	if m.refused(name) {
 		return nil, errRefused
@@ -339,6 +346,9 @@ func TestARefusedInstrumentIsReportedOnceAndTheOthersWork(t *testing.T) {
 		"db.client.operation.duration", "db.client.connection.create_time", "db.client.connection.use_time",
 		"otelpool.connection.acquired", "otelpool.connection.closed", "otelpool.connection.peak", "db.client.connection.count",
 		"db.client.connection.max", "otelpool.connection.held", "otelpool.connection.oldest_hold", "otelpool.connection.retries",
+		"db.client.connection.wait_time", "db.client.response.returned_rows", "db.client.connection.idle.max",
+		"db.client.connection.pending_requests", "db.client.connection.timeouts", "otelpool.connection.waited",
+		"otelpool.connection.oldest_wait", "otelpool.connection.cancels",
 	}
 	for _, name := range append(all, "callback", "everything") {
 		t.Run(name, func(t *testing.T) {
@@ -350,7 +360,9 @@ func TestARefusedInstrumentIsReportedOnceAndTheOthersWork(t *testing.T) {
 					otelpool.WithTracerProvider(seen.traces), otelpool.WithMeterProvider(provider))
 				db.SetMaxOpenConns(3)
 				giveBack(t, holdAll(t, db, 3))
-				noError(t, db.Ping()) // settles the close of the third
+				timed, err := otelpool.NewDB(db)
+				noError(t, err)
+				noError(t, timed.QueryRow("x").Scan(new(int))) // settles the close of the third
 				_ = seen.collect(t)
 			})
 			if len(errs) != 1 || !errors.Is(errs[0], errRefused) {

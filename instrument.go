@@ -40,6 +40,8 @@ const (
 	keyDialed    = attribute.Key("otelpool.wait.dialed")
 	keyResetPart = attribute.Key("otelpool.wait.reset")
 	keyRetried   = attribute.Key("otelpool.wait.retried")
+	keyOpenTime  = attribute.Key("otelpool.rows.open_time")
+	keyAffected  = attribute.Key("otelpool.rows_affected")
 )
 
 // The names of the events on the caller's span, and of the spans of a long acquire
@@ -47,6 +49,7 @@ const (
 const (
 	eventAcquired = "otelpool.connection.acquired"
 	eventReleased = "otelpool.connection.released"
+	eventRows     = "otelpool.rows.closed"
 	spanAcquire   = "acquire"
 	spanHold      = "hold"
 )
@@ -64,16 +67,20 @@ const (
 	opCommit
 	opRollback
 	opAcquire // not a call of the driver, but what precedes it; it can fail like one
+	opRows    // not one call either: reading a result set
 	numOps
 )
 
 func (o op) String() string {
-	return [...]string{"connect", "ping", "query", "exec", "prepare", "begin", "commit", "rollback", spanAcquire}[o]
+	return [...]string{"connect", "ping", "query", "exec", "prepare", "begin", "commit", "rollback", spanAcquire, "rows"}[o]
 }
 
 // isOperation reports whether o is something that the database is asked to do,
 // as opposed to getting hold of a connection.
-func (o op) isOperation() bool { return o != opConnect && o != opAcquire }
+func (o op) isOperation() bool { return o != opConnect && o != opAcquire && o != opRows }
+
+// hasText reports whether o is about the text of a statement.
+func (o op) hasText() bool { return o == opQuery || o == opExec || o == opPrepare }
 
 // kind is how an instrument counts.
 type kind string
@@ -108,6 +115,7 @@ const (
 	mIdleMax
 	mPending
 	mTimeouts
+	mReturnedRows
 	mCreateTime
 	mWaitTime
 	mUseTime
@@ -131,7 +139,7 @@ var table = [numMetrics]definition{
 		unit:    dbconv.ClientOperationDuration{}.Unit(),
 		about:   dbconv.ClientOperationDuration{}.Description(),
 		buckets: []float64{0.001, 0.005, 0.01, 0.05, 0.1, 0.5, 1, 5, 10},
-		attrs:   []attribute.Key{semconv.DBSystemNameKey, keyOperation, semconv.ErrorTypeKey},
+		attrs:   []attribute.Key{semconv.DBSystemNameKey, keyOperation, semconv.DBQuerySummaryKey, semconv.ErrorTypeKey},
 		when: "At the end of every query, exec, prepare, ping, begin, commit and rollback: the time inside the driver. " +
 			"Not in it: waiting for a connection, dialing, reading rows. Attempts that database/sql repeats are recorded each. " +
 			"A call that the driver declines with ErrSkip is recorded once, from its start to the end of the prepared statement that took its place.",
@@ -151,6 +159,16 @@ var table = [numMetrics]definition{
 		unit:  dbconv.ClientConnectionMaxObservable{}.Unit(),
 		about: dbconv.ClientConnectionMaxObservable{}.Description(),
 		when:  "At each collection, from `DBStats.MaxOpenConnections`. Absent while there is no limit, and while the DB is not known (see `Watch`).",
+	},
+	mReturnedRows: {
+		name:    dbconv.ClientResponseReturnedRows{}.Name(),
+		kind:    kindHistogram,
+		unit:    dbconv.ClientResponseReturnedRows{}.Unit(),
+		about:   dbconv.ClientResponseReturnedRows{}.Description(),
+		buckets: []float64{1, 2, 5, 10, 20, 50, 100, 200, 500, 1000, 2000, 5000, 10000},
+		attrs:   []attribute.Key{semconv.DBSystemNameKey, semconv.DBQuerySummaryKey, semconv.ErrorTypeKey},
+		when: "When a result set is closed: the rows that the program has read of it, of all its parts together. A result set " +
+			"that is closed early counts those read by then; one whose reading failed has error.type.",
 	},
 	mIdleMax: {
 		name:  dbconv.ClientConnectionIdleMaxObservable{}.Name(),
@@ -285,6 +303,10 @@ var table = [numMetrics]definition{
 // metrics. The rest are _OTHER.
 const maxErrorTypes = 100
 
+// maxFailures bounds how many combinations of summary, operation and error.type
+// one pool keeps apart. Further ones are told without the summary.
+const maxFailures = 5000
+
 // instruments is all that one pool needs to tell what happens, made once. The
 // option lists are complete and never appended to, so that using them allocates
 // nothing.
@@ -292,20 +314,22 @@ type instruments struct {
 	tracer trace.Tracer
 
 	duration, createTime, waitTime, useTime      metric.Float64Histogram
+	returnedRows                                 metric.Int64Histogram
 	acquired, closed, retries, timeouts, cancels metric.Int64Counter
 
-	spanStart [numOps][]trace.SpanStartOption
-	internal  trace.SpanStartOption // the attributes of a span that is no operation
-	poolName  attribute.KeyValue
+	statements *statements
+	none       *statement // of an operation that has no text
+	hooks      Hooks
 
-	succeeded  [numOps][]metric.RecordOption
+	internal trace.SpanStartOption // the attributes of a span that is no operation
+	poolName attribute.KeyValue
+
 	plain      []metric.RecordOption // the pool's own attributes
 	plainAdd   []metric.AddOption
 	acquiredBy [pool.NumSources][]metric.AddOption
 	closedBy   [pool.NumReasons][]metric.AddOption
 
 	base    []attribute.KeyValue // of every metric of the pool
-	opBase  [numOps][]attribute.KeyValue
 	failing failures
 
 	flushing sync.Mutex // guards flushed
@@ -322,6 +346,7 @@ type failures struct {
 }
 
 type failure struct {
+	of  *series // nil for what is no operation
 	op  op
 	typ string
 }
@@ -344,17 +369,9 @@ func newInstruments(cfg config, system attribute.KeyValue, poolName string, obse
 	in.internal = trace.WithAttributes(in.base...)
 	in.plain = recordOptions(in.base)
 	in.plainAdd = addOptions(in.base)
-	for o := range numOps {
-		in.opBase[o] = in.base
-		if o.isOperation() {
-			in.opBase[o] = with(in.base, system, keyOperation.String(o.String()))
-		}
-		in.succeeded[o] = recordOptions(in.opBase[o])
-		in.spanStart[o] = []trace.SpanStartOption{
-			trace.WithSpanKind(trace.SpanKindClient),
-			trace.WithAttributes(with(in.base, system)...), // its name says which operation it is
-		}
-	}
+	in.statements = newStatements(cfg, in.base, system)
+	in.none = &statement{start: clientSpan(in.statements.base), series: in.statements.nothing}
+	in.hooks = cfg.hooks
 	for s := range pool.Source(pool.NumSources) {
 		in.acquiredBy[s] = addOptions(with(in.base, keySource.String(s.String())))
 	}
@@ -363,15 +380,17 @@ func newInstruments(cfg config, system attribute.KeyValue, poolName string, obse
 	}
 
 	m := maker{meter: cfg.meterProvider.Meter(ScopeName, metric.WithInstrumentationVersion(Version), metric.WithSchemaURL(semconv.SchemaURL))}
-	in.duration = m.histogram(mOperationDuration)
-	in.createTime = m.histogram(mCreateTime)
-	in.waitTime = m.histogram(mWaitTime)
-	in.useTime = m.histogram(mUseTime)
-	in.acquired = m.counter(mAcquired)
-	in.closed = m.counter(mClosed)
-	in.retries = m.counter(mRetries)
-	in.timeouts = m.counter(mTimeouts)
-	in.cancels = m.counter(mCancels)
+	noFloats, noCounts := metric.Float64Histogram(noop.Float64Histogram{}), metric.Int64Counter(noop.Int64Counter{})
+	in.duration = instrument(&m, mOperationDuration, noFloats, m.meter.Float64Histogram)
+	in.returnedRows = instrument(&m, mReturnedRows, metric.Int64Histogram(noop.Int64Histogram{}), m.meter.Int64Histogram)
+	in.createTime = instrument(&m, mCreateTime, noFloats, m.meter.Float64Histogram)
+	in.waitTime = instrument(&m, mWaitTime, noFloats, m.meter.Float64Histogram)
+	in.useTime = instrument(&m, mUseTime, noFloats, m.meter.Float64Histogram)
+	in.acquired = instrument(&m, mAcquired, noCounts, m.meter.Int64Counter)
+	in.closed = instrument(&m, mClosed, noCounts, m.meter.Int64Counter)
+	in.retries = instrument(&m, mRetries, noCounts, m.meter.Int64Counter)
+	in.timeouts = instrument(&m, mTimeouts, noCounts, m.meter.Int64Counter)
+	in.cancels = instrument(&m, mCancels, noCounts, m.meter.Int64Counter)
 	registration := m.observe(in, observe)
 	return in, registration, errors.Join(m.refused...)
 }
@@ -460,48 +479,38 @@ type maker struct {
 	refused []error
 }
 
-func (m *maker) histogram(id metricID) metric.Float64Histogram {
+// instrument makes one instrument with the meter's method for its kind. One that is
+// refused is the given no-op.
+func instrument[I comparable, O any](m *maker, id metricID, noop I, grant func(string, ...O) (I, error)) I {
 	d := &table[id]
-	h, err := m.meter.Float64Histogram(d.name, metric.WithUnit(d.unit), metric.WithDescription(d.about), metric.WithExplicitBucketBoundaries(d.buckets...))
+	all := []any{metric.WithUnit(d.unit), metric.WithDescription(d.about)}
+	if d.buckets != nil {
+		all = append(all, metric.WithExplicitBucketBoundaries(d.buckets...))
+	}
+	opts := make([]O, len(all))
+	for i := range all {
+		opts[i] = all[i].(O)
+	}
+	i, err := grant(d.name, opts...)
 	if err != nil {
 		m.refused = append(m.refused, err)
 	}
-	if err != nil || h == nil {
-		return noop.Float64Histogram{}
+	var none I
+	if err != nil || i == none {
+		return noop
 	}
-	return h
+	return i
 }
 
-func (m *maker) counter(id metricID) metric.Int64Counter {
-	d := &table[id]
-	c, err := m.meter.Int64Counter(d.name, metric.WithUnit(d.unit), metric.WithDescription(d.about))
-	if err != nil {
-		m.refused = append(m.refused, err)
-	}
-	if err != nil || c == nil {
-		return noop.Int64Counter{}
-	}
-	return c
-}
-
-// observable makes one observable instrument with the meter's method for its
-// kind, and adds it to all. A refused one is nil.
+// observable makes one observable instrument, and adds it to all. A refused one is
+// nil.
 func observable[I interface {
 	comparable
 	metric.Observable
 }, O any](m *maker, id metricID, all *[]metric.Observable, grant func(string, ...O) (I, error),
 ) I {
-	d := &table[id]
-	var opts []O
-	for _, o := range []any{metric.WithUnit(d.unit), metric.WithDescription(d.about)} {
-		opts = append(opts, o.(O))
-	}
 	var none I
-	i, err := grant(d.name, opts...)
-	if err != nil {
-		m.refused = append(m.refused, err)
-		return none
-	}
+	i := instrument(m, id, none, grant)
 	if i != none {
 		*all = append(*all, i)
 	}
@@ -525,31 +534,64 @@ func observeOptions(attrs []attribute.KeyValue) []metric.ObserveOption {
 	return []metric.ObserveOption{metric.WithAttributeSet(attribute.NewSet(attrs...))}
 }
 
-// start starts the span of an operation.
-func (in *instruments) start(ctx context.Context, o op) (context.Context, trace.Span) {
-	return in.tracer.Start(ctx, o.String(), in.spanStart[o]...)
+// begin starts the span of a call, unless Hooks.Keep is to decide on it.
+func (in *instruments) begin(k *call) {
+	if in.hooks.Keep != nil && k.op.hasText() {
+		k.ctx, k.span = k.from, trace.SpanFromContext(context.Background())
+		k.late = wantsSpan(trace.SpanFromContext(k.from))
+		return
+	}
+	in.startSpan(k)
 }
 
-// finish tells the end of an operation: its duration, in the context of its
-// span, so that an exemplar leads there, and the end of the span. from is the
-// context that the caller gave.
-func (in *instruments) finish(from, ctx context.Context, span trace.Span, o op, took time.Duration, err error) {
-	h := in.duration
-	if o == opConnect {
-		h = in.createTime
+func (in *instruments) startSpan(k *call, opts ...trace.SpanStartOption) {
+	if len(opts) == 0 {
+		opts = k.st.start
+	}
+	k.ctx, k.span = in.tracer.Start(k.from, in.spanName(k), opts...)
+	if in.hooks.Attributes != nil && k.op.hasText() && k.span.IsRecording() {
+		k.span.SetAttributes(in.moreAttributes(k)...)
+	}
+}
+
+// finish tells the end of a call: its duration, in the context of its span, so
+// that an exemplar leads there, and the end of the span.
+func (in *instruments) finish(k *call, took time.Duration, err error) {
+	var ended []trace.SpanEndOption
+	if k.late {
+		end := time.Now() // before the hook, which takes its time
+		if in.keep(k, Outcome{Duration: took, Err: err}) {
+			in.startSpan(k, append(k.st.start[:len(k.st.start):len(k.st.start)], trace.WithTimestamp(end.Add(-took)))...)
+			k.span.SetAttributes(k.noted...)
+			ended = []trace.SpanEndOption{trace.WithTimestamp(end)}
+			if k.rows != nil {
+				k.rows.ctx = k.ctx
+			}
+		}
+	}
+	h, of := in.duration, k.st.series
+	if !k.op.isOperation() {
+		h, of = in.createTime, nil
 	}
 	if err == nil {
-		if h.Enabled(ctx) {
-			h.Record(ctx, took.Seconds(), in.succeeded[o]...)
+		if h.Enabled(k.ctx) {
+			h.Record(k.ctx, took.Seconds(), in.succeeded(k.op, of)...)
 		}
-		span.End()
+		k.span.End(ended...)
 		return
 	}
 	typ, code := errorType(err)
-	if h.Enabled(ctx) {
-		h.Record(ctx, took.Seconds(), in.failed(o, typ)...)
+	if h.Enabled(k.ctx) {
+		h.Record(k.ctx, took.Seconds(), in.failed(k.op, of, typ)...)
 	}
-	fail(from, span, err, typ, code)
+	fail(k.from, k.span, err, typ, code, ended...)
+}
+
+func (in *instruments) succeeded(o op, of *series) []metric.RecordOption {
+	if of == nil {
+		return in.plain
+	}
+	return of.succeeded[o]
 }
 
 // startAcquire starts the span of an acquire that was asked for at the given
@@ -616,7 +658,7 @@ func (in *instruments) notServed(ctx context.Context, e *AcquireError) {
 	}
 	if in.waitTime.Enabled(ctx) {
 		typ, _ := acquireErrorType(e)
-		in.waitTime.Record(ctx, e.Waited.Seconds(), in.failed(opAcquire, typ)...)
+		in.waitTime.Record(ctx, e.Waited.Seconds(), in.failed(opAcquire, nil, typ)...)
 	}
 }
 
@@ -637,10 +679,10 @@ func fail(ctx context.Context, span trace.Span, err error, typ, code string, opt
 
 // failed returns the record options of an operation that failed with the given
 // error.type.
-func (in *instruments) failed(o op, typ string) []metric.RecordOption {
+func (in *instruments) failed(o op, of *series, typ string) []metric.RecordOption {
 	f := &in.failing
 	f.RLock()
-	opts, ok := f.record[failure{o, typ}]
+	opts, ok := f.record[failure{of, o, typ}]
 	f.RUnlock()
 	if ok {
 		return opts
@@ -648,10 +690,20 @@ func (in *instruments) failed(o op, typ string) []metric.RecordOption {
 	f.Lock()
 	defer f.Unlock()
 	typ = f.boundLocked(typ)
-	opts, ok = f.record[failure{o, typ}]
+	if of != nil && len(f.record) >= maxFailures {
+		of = in.statements.nothing
+	}
+	opts, ok = f.record[failure{of, o, typ}]
 	if !ok {
-		opts = recordOptions(with(in.opBase[o], semconv.ErrorTypeKey.String(typ)))
-		f.record[failure{o, typ}] = opts
+		attrs := in.base
+		switch {
+		case of != nil && o == opRows:
+			attrs = of.base
+		case of != nil:
+			attrs = of.attrs(o)
+		}
+		opts = recordOptions(with(attrs, semconv.ErrorTypeKey.String(typ)))
+		f.record[failure{of, o, typ}] = opts
 	}
 	return opts
 }

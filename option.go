@@ -6,7 +6,10 @@ import (
 	"go.opentelemetry.io/otel"
 	"go.opentelemetry.io/otel/attribute"
 	"go.opentelemetry.io/otel/metric"
+	"go.opentelemetry.io/otel/propagation"
 	"go.opentelemetry.io/otel/trace"
+
+	"github.com/otelpool/otelpool/internal/query"
 )
 
 // defaultHoldSpanThreshold is how long a connection must be held to get a hold
@@ -16,6 +19,10 @@ const defaultHoldSpanThreshold = time.Second
 // defaultAcquireSpanThreshold is how long an acquire must take to get a span of
 // its own unless [WithAcquireSpanThreshold] says otherwise.
 const defaultAcquireSpanThreshold = time.Millisecond
+
+// defaultTextLimit is how many bytes of a statement's text are told unless
+// [WithQueryTextLimit] says otherwise.
+const defaultTextLimit = 2048
 
 // Option changes what otelpool does. All entrances of the package take the same
 // options; of two that contradict each other the later wins.
@@ -35,6 +42,12 @@ type config struct {
 	acquireSpanThreshold time.Duration
 	holdSpanThreshold    time.Duration
 	callers              bool
+
+	query         query.Options
+	summaryMetric bool
+	commenter     propagation.TextMapPropagator // nil for no comments
+	arguments     bool
+	hooks         Hooks
 }
 
 func newConfig(opts []Option) config {
@@ -42,6 +55,8 @@ func newConfig(opts []Option) config {
 		acquireSpanThreshold: defaultAcquireSpanThreshold,
 		holdSpanThreshold:    defaultHoldSpanThreshold,
 		callers:              true,
+		query:                query.Options{MaxText: defaultTextLimit},
+		summaryMetric:        true,
 	}
 	for _, o := range opts {
 		if o != nil {
@@ -128,4 +143,72 @@ func WithAcquireSpanThreshold(d time.Duration) Option {
 // half of the pool is held.
 func WithoutCallers() Option {
 	return optionFunc(func(c *config) { c.callers = false })
+}
+
+// WithoutQueryText leaves db.query.text out. The default is the text without
+// comments and with ? in place of every literal; a statement that cannot be read
+// for certain has none.
+func WithoutQueryText() Option {
+	return optionFunc(func(c *config) { c.query.Text = query.Off })
+}
+
+// WithRawQueryText tells db.query.text as the program wrote it, with all that is
+// in it. It is for programs that put no data into their statements.
+func WithRawQueryText() Option {
+	return optionFunc(func(c *config) { c.query.Text = query.AsWritten })
+}
+
+// WithQueryTextLimit sets how many bytes of db.query.text are told; the rest is cut
+// off, at the end of a character. The default is 2048. Zero or less is no limit.
+func WithQueryTextLimit(bytes int) Option {
+	return optionFunc(func(c *config) { c.query.MaxText = bytes })
+}
+
+// WithCollapsedLists tells IN (?, ?, ?) as IN (?), and the first of many rows of
+// VALUES, so that statements that differ only in how many values they have are one
+// text. It has no effect on a text that is told as written.
+func WithCollapsedLists() Option {
+	return optionFunc(func(c *config) { c.query.Collapse = true })
+}
+
+// WithoutQuerySummaryMetric leaves db.query.summary out of the metrics. It is for
+// programs whose statements are made by machines, so that there are very many. By
+// default a pool puts up to 200 different summaries on its metrics, and tells the
+// statements beyond without one. An SDK keeps 2000 different sets of attributes of
+// one instrument by default, of all pools together.
+func WithoutQuerySummaryMetric() Option {
+	return optionFunc(func(c *config) { c.summaryMetric = false })
+}
+
+// WithQueryParameters tells the arguments of statements as
+// db.query.parameter.<name>, or <index> from 0 for those without a name.
+//
+// Arguments are the data of your users. They go wherever your spans go, and stay
+// there for as long as these do. Each is cut as [WithQueryTextLimit] says.
+func WithQueryParameters() Option {
+	return optionFunc(func(c *config) { c.arguments = true })
+}
+
+// WithSQLCommenter appends the context of the statement's span to the text that the
+// driver gets, in the form of https://google.github.io/sqlcommenter/spec: a
+// database that logs its statements then logs to which trace each belongs. A nil p
+// is the global propagator. With [Hooks].Keep there is no span of the statement
+// yet, and the context is that of its caller.
+//
+// It is done to what a connection runs directly, never to what is prepared, since
+// each text would be prepared anew; for the same reason it does not go with a
+// driver that prepares behind the scenes, as pgx does unless told otherwise. A
+// statement that has a comment already is left alone. The text in the span is that
+// without the comment.
+func WithSQLCommenter(p propagation.TextMapPropagator) Option {
+	if p == nil {
+		p = otel.GetTextMapPropagator()
+	}
+	return optionFunc(func(c *config) { c.commenter = p })
+}
+
+// WithHooks lets the program name the spans of its statements, add attributes to
+// them, and decide which are kept. Used several times, the last one counts.
+func WithHooks(h Hooks) Option {
+	return optionFunc(func(c *config) { c.hooks = h })
 }

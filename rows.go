@@ -1,9 +1,13 @@
 package otelpool
 
 import (
+	"context"
 	"database/sql/driver"
 	"io"
 	"reflect"
+	"time"
+
+	"go.opentelemetry.io/otel/trace"
 )
 
 // rows is a result set with telemetry. It has every optional interface that has
@@ -12,6 +16,13 @@ type rows struct {
 	in     driver.Rows
 	c      *conn
 	closed bool
+
+	st     *statement
+	ctx    context.Context //nolint:containedctx // that of the statement's span, for the exemplar
+	caller trace.Span      // that of the query's caller
+	opened time.Duration   // when the query returned
+	read   int64           // rows
+	err    error           // the first that reading them met
 }
 
 var (
@@ -26,11 +37,12 @@ var (
 
 // wrapRows wraps what a query returned. A driver that returns neither rows nor
 // an error gets the treatment from database/sql that it asked for.
-func (c *conn) wrapRows(in driver.Rows, err error) (driver.Rows, error) {
+func (c *conn) wrapRows(k *call, in driver.Rows, err error) (driver.Rows, error) {
 	if err != nil || in == nil {
 		return in, err
 	}
-	return shapeRows(&rows{in: in, c: c}), nil
+	k.rows = &rows{in: in, c: c, st: k.st, ctx: k.ctx, caller: trace.SpanFromContext(k.from)}
+	return shapeRows(k.rows), nil
 }
 
 func (r *rows) Columns() []string { return r.in.Columns() }
@@ -38,16 +50,49 @@ func (r *rows) Columns() []string { return r.in.Columns() }
 // Next costs one atomic add. No clock is read for a row.
 func (r *rows) Next(dest []driver.Value) error {
 	r.c.rec.Active()
-	return r.in.Next(dest)
+	err := r.in.Next(dest)
+	if err != nil {
+		return r.failed(err)
+	}
+	r.read++
+	return nil
+}
+
+// failed notes that there is no further row, or why.
+func (r *rows) failed(err error) error {
+	if r.err == nil && err != io.EOF { //nolint:errorlint // database/sql compares by identity
+		r.err = err
+	}
+	return err
 }
 
 func (r *rows) Close() error {
 	err := r.in.Close()
 	if !r.closed {
 		r.closed = true
-		r.c.rec.RowsClosed()
+		r.tell(r.c.rec.RowsClosed() - r.opened)
 	}
 	return err
+}
+
+// tell tells the end of a result set that was open for a time. The span of its
+// query has ended by then, so the event is the caller's.
+func (r *rows) tell(open time.Duration) {
+	in := r.c.pool.ins
+	var typ string
+	if r.err != nil {
+		typ, _ = errorType(r.err)
+	}
+	if in.returnedRows.Enabled(r.ctx) {
+		opts := r.st.series.rows
+		if typ != "" {
+			opts = in.failed(opRows, r.st.series, typ)
+		}
+		in.returnedRows.Record(r.ctx, r.read, opts...)
+	}
+	if r.caller.IsRecording() {
+		r.c.events().tellRows(r.caller, r.read, open, typ)
+	}
 }
 
 func (r *rows) HasNextResultSet() bool {

@@ -13,7 +13,12 @@ var _ driver.RowsColumnScanner = scanRows{}
 
 func (r scanRows) NextRow() error {
 	r.c.rec.Active()
-	return r.in.(driver.RowsColumnScanner).NextRow()
+	err := r.in.(driver.RowsColumnScanner).NextRow()
+	if err != nil {
+		return r.failed(err)
+	}
+	r.read++
+	return nil
 }
 
 func (r scanRows) ScanColumn(ctx driver.ScanContext, i int, dest any) error {

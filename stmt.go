@@ -11,6 +11,7 @@ import (
 type stmt struct {
 	in driver.Stmt
 	c  *conn
+	st *statement // resolved once, when it was prepared
 
 	// What the driver's statement can do; nil where it cannot.
 	execer  driver.StmtExecContext
@@ -30,8 +31,8 @@ var (
 
 // newStmt returns the statement in its shape: with ColumnConverter if the driver
 // has it, since its presence alone changes how arguments are counted.
-func newStmt(c *conn, in driver.Stmt, declined call) driver.Stmt {
-	s := &stmt{in: in, c: c, declined: declined}
+func newStmt(c *conn, in driver.Stmt, st *statement, declined call) driver.Stmt {
+	s := &stmt{in: in, c: c, st: st, declined: declined}
 	s.execer, _ = in.(driver.StmtExecContext)
 	s.queryer, _ = in.(driver.StmtQueryContext)
 	s.checker, _ = in.(driver.NamedValueChecker)
@@ -50,32 +51,37 @@ func (s columnStmt) ColumnConverter(i int) driver.ValueConverter {
 
 // begin starts a call of the statement, or goes on with the one that it takes
 // the place of.
-func (s *stmt) begin(ctx context.Context, o op) call {
+func (s *stmt) begin(k *call) {
 	if s.declined.span == nil {
-		return s.c.begin(ctx, o)
+		s.c.begin(k)
+		return
 	}
-	k := s.declined
+	*k = s.declined
 	s.declined = call{}
 	k.returned = false
 	s.c.used(k.from)
 	s.c.rec.Begin()
-	return k
 }
 
 func (s *stmt) ExecContext(ctx context.Context, args []driver.NamedValue) (res driver.Result, err error) {
-	k := s.begin(ctx, opExec)
+	k := call{from: ctx, op: opExec, st: s.st}
+	s.begin(&k)
 	defer s.c.end(&k, pool.NoEffect, &err)
+	s.c.noteArgs(&k, args)
 	res, err = ctxStmtExec(k.ctx, s.in, s.execer, args)
 	k.returned = true
+	s.c.noteAffected(&k, res, err)
 	return res, err
 }
 
 func (s *stmt) QueryContext(ctx context.Context, args []driver.NamedValue) (_ driver.Rows, err error) {
-	k := s.begin(ctx, opQuery)
+	k := call{from: ctx, op: opQuery, st: s.st}
+	s.begin(&k)
 	defer s.c.end(&k, pool.RowsOpened, &err)
+	s.c.noteArgs(&k, args)
 	in, err := ctxStmtQuery(k.ctx, s.in, s.queryer, args)
 	k.returned = true
-	return s.c.wrapRows(in, err)
+	return s.c.wrapRows(&k, in, err)
 }
 
 // Exec and Query are here because a driver.Stmt has them; database/sql calls the

@@ -40,7 +40,8 @@ func newTx(c *conn, ctx context.Context, in driver.Tx) *tx { //nolint:revive // 
 const maxBegunFrames = 16
 
 func (t *tx) Commit() (err error) {
-	k := t.c.begin(t.ctx, opCommit)
+	k := call{from: t.ctx, op: opCommit, st: t.c.pool.ins.none}
+	t.c.begin(&k)
 	defer t.c.end(&k, pool.TxEnded, &err)
 	err = t.in.Commit()
 	k.returned = true
@@ -70,7 +71,8 @@ func (t *tx) Rollback() error {
 }
 
 func (t *tx) rollback() (err error) {
-	k := t.c.begin(t.ctx, opRollback)
+	k := call{from: t.ctx, op: opRollback, st: t.c.pool.ins.none}
+	t.c.begin(&k)
 	defer t.c.end(&k, pool.TxEnded, &err)
 	err = t.in.Rollback()
 	k.returned = true

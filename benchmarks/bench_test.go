@@ -20,6 +20,22 @@ func Benchmark(b *testing.B) {
 	}
 }
 
+// BenchmarkStatement is what a text costs by how well it is known. Its names read
+// BenchmarkStatement/<statement>/<mode>/<peer>.
+func BenchmarkStatement(b *testing.B) {
+	for _, op := range Statements {
+		b.Run(op.Name, func(b *testing.B) {
+			for _, mode := range StatementModes {
+				b.Run(mode.Name, func(b *testing.B) {
+					for _, peer := range StatementPeers {
+						b.Run(peer.Name, func(b *testing.B) { Bench{op, mode, peer}.Run(b, false) })
+					}
+				})
+			}
+		})
+	}
+}
+
 func benchmarkPeers(b *testing.B, op Op, mode Mode, parallel bool) {
 	for _, peer := range Peers {
 		if peer.In(mode) {

@@ -22,29 +22,32 @@ const operationDuration = "db.client.operation.duration"
 // nothing is kept, so that what it adds to a call is what OpenTelemetry takes
 // for these signals, and no wrapper that gives them can be cheaper.
 //
-//	operation       on the caller's span   spans (kind client)      duration   wait_time   use_time
-//	query_row       acquired, released     query                    1          1           1
-//	rows            acquired, released     query                    1          1           1
-//	exec            acquired, released     exec                     1          1           1
-//	prepared_exec   acquired, released     exec                     1          1           1
-//	tx              acquired, released     begin, exec, commit      3          1           1
-//	ping            acquired, released     ping                     1          1           1
+//	operation       on the caller's span             spans (kind client)            duration   wait_time   use_time   returned_rows
+//	query_row       acquired, rows closed, released  SELECT users                   1          1           1          1
+//	rows            acquired, rows closed, released  SELECT users                   1          1           1          1
+//	exec            acquired, released               UPDATE users                   1          1           1          -
+//	prepared_exec   acquired, released               UPDATE users                   1          1           1          -
+//	tx              acquired, released               begin, UPDATE users, commit    3          1           1          -
+//	ping            acquired, released               ping                           1          1           1          -
 //
-// Events are given if the caller's span records. A clock is read where an
-// operation begins and ends, once for both ends of a hold that coincide with it.
-// Nobody waits, and the floor takes that for granted: it reads no clock for it,
-// and tells no wait but the 0 that it records.
+// A span that is named after a summary has that and the text from its start, and
+// the duration has the summary. That of an exec gets the rows affected at its end,
+// if it records. Events are given if the caller's span records.
+// A clock is read where an operation begins and ends and where a result set is
+// closed, once for both ends of a hold that coincide with it. Nobody waits, and the
+// floor takes that for granted: it reads no clock for it, and tells no wait but the
+// 0 that it records. It knows how many rows it will have read.
 // Each row that is read takes one atomic add, by which somebody who reads for
 // long is told from somebody who forgot the connection.
 // The test of the signals holds otelpool to this table.
 type floor struct {
 	tracer                      trace.Tracer
 	duration, waitTime, useTime metric.Float64Histogram
-	start                       [numOperations][]trace.SpanStartOption
-	done                        [numOperations][]metric.RecordOption
+	returnedRows                metric.Int64Histogram
 	ofPool                      []metric.RecordOption // wait_time and use_time
 	acquired                    []trace.EventOption
 	released                    []trace.EventOption
+	affected                    []attribute.KeyValue
 }
 
 // operation is a driver call that has a span.
@@ -56,12 +59,34 @@ const (
 	execute
 	begin
 	commit
-	numOperations
 )
 
 func (o operation) String() string {
 	return [...]string{"ping", "query", "exec", "begin", "commit"}[o]
 }
+
+// what is an operation with its statement, if it has one.
+type what struct {
+	operation
+	text, summary string // as they are told
+	read          int64  // rows of a query
+}
+
+// told is what is told of an operation, made beforehand.
+type told struct {
+	what
+	name   string
+	start  []trace.SpanStartOption
+	done   []metric.RecordOption
+	closed []metric.RecordOption // returned_rows
+	rows   []trace.EventOption
+}
+
+// The attributes of a pool.
+var (
+	poolName = semconv.DBClientConnectionPoolName("other_sql")
+	system   = semconv.DBSystemNameOtherSQL
+)
 
 // newFloor uses otelpool's scope, so that a view over it meets the floor too, and
 // otelpool's buckets.
@@ -88,24 +113,45 @@ func newFloor(p providers) (*floor, error) {
 	if err != nil {
 		return nil, err
 	}
-	f := &floor{tracer: p.tracer.Tracer(otelpool.ScopeName), duration: duration, waitTime: waitTime, useTime: useTime}
-	pool := semconv.DBClientConnectionPoolName("other_sql")
-	system := semconv.DBSystemNameOtherSQL
-	for o := range numOperations {
-		attrs := []attribute.KeyValue{pool, system, attribute.String("otelpool.operation", o.String())}
-		f.start[o] = []trace.SpanStartOption{
-			trace.WithSpanKind(trace.SpanKindClient),
-			trace.WithAttributes(pool, system),
-		}
-		f.done[o] = []metric.RecordOption{metric.WithAttributeSet(attribute.NewSet(attrs...))}
+	returnedRows, err := meter.Int64Histogram("db.client.response.returned_rows", metric.WithUnit("{row}"),
+		metric.WithExplicitBucketBoundaries(1, 2, 5, 10, 20, 50, 100, 200, 500, 1000, 2000, 5000, 10000))
+	if err != nil {
+		return nil, err
 	}
-	f.ofPool = []metric.RecordOption{metric.WithAttributeSet(attribute.NewSet(pool))}
 	id := attribute.Int64("otelpool.connection.id", 1)
-	f.acquired = []trace.EventOption{trace.WithAttributes(pool, id,
-		attribute.String("otelpool.source", "reused"))}
-	f.released = []trace.EventOption{trace.WithAttributes(id,
-		attribute.Float64("otelpool.held", 0))}
-	return f, nil
+	return &floor{
+		tracer:       p.tracer.Tracer(otelpool.ScopeName),
+		duration:     duration,
+		waitTime:     waitTime,
+		useTime:      useTime,
+		returnedRows: returnedRows,
+		ofPool:       record(poolName),
+		acquired:     []trace.EventOption{trace.WithAttributes(poolName, id, attribute.String("otelpool.source", "reused"))},
+		released:     []trace.EventOption{trace.WithAttributes(id, attribute.Float64("otelpool.held", 0))},
+		affected:     []attribute.KeyValue{attribute.Int64("otelpool.rows_affected", 1)},
+	}, nil
+}
+
+func record(attrs ...attribute.KeyValue) []metric.RecordOption {
+	return []metric.RecordOption{metric.WithAttributeSet(attribute.NewSet(attrs...))}
+}
+
+// tell makes what is told of an operation.
+func tell(w what) *told {
+	t := &told{what: w, name: w.String()}
+	span := []attribute.KeyValue{poolName, system}
+	series := []attribute.KeyValue{poolName, system}
+	if w.text != "" {
+		t.name = w.summary
+		summary := semconv.DBQuerySummary(w.summary)
+		span = append(span, summary, semconv.DBQueryText(w.text))
+		series = append(series, summary)
+	}
+	t.start = []trace.SpanStartOption{trace.WithSpanKind(trace.SpanKindClient), trace.WithAttributes(span...)}
+	t.closed = record(series...)
+	t.done = record(append(series, attribute.String("otelpool.operation", w.String()))...)
+	t.rows = []trace.EventOption{trace.WithAttributes(semconv.DBResponseReturnedRows(int(w.read)), attribute.Float64("otelpool.rows.open_time", 0))}
+	return t
 }
 
 func (f *floor) acquire(ctx context.Context) {
@@ -130,21 +176,36 @@ func (f *floor) release(ctx context.Context, held time.Duration) {
 	}
 }
 
-func (f *floor) begin(ctx context.Context, o operation) (context.Context, trace.Span) {
-	return f.tracer.Start(ctx, o.String(), f.start[o]...)
+func (f *floor) begin(ctx context.Context, t *told) (context.Context, trace.Span) {
+	return f.tracer.Start(ctx, t.name, t.start...)
 }
 
 // end takes the span's own context, so that an exemplar leads to that span.
-func (f *floor) end(ctx context.Context, span trace.Span, o operation, took time.Duration) {
+func (f *floor) end(ctx context.Context, span trace.Span, t *told, took time.Duration) {
+	if t.operation == execute && span.IsRecording() {
+		span.SetAttributes(f.affected...)
+	}
 	if f.duration.Enabled(ctx) {
-		f.duration.Record(ctx, took.Seconds(), f.done[o]...)
+		f.duration.Record(ctx, took.Seconds(), t.done...)
 	}
 	span.End()
 }
 
+// closed tells the end of a result set: to the caller, and in the context of the
+// query's span.
+func (f *floor) closed(caller, ctx context.Context, t *told) {
+	if f.returnedRows.Enabled(ctx) {
+		f.returnedRows.Record(ctx, t.read, t.closed...)
+	}
+	if span := trace.SpanFromContext(caller); span.IsRecording() {
+		span.AddEvent("otelpool.rows.closed", t.rows...)
+	}
+}
+
 // one makes the told form of something that acquires a connection, does one
 // operation and gives it back.
-func one(o operation, plain func(*sql.DB) (call, error)) func(*sql.DB, *floor) (call, error) {
+func one(w what, plain func(*sql.DB) (call, error)) func(*sql.DB, *floor) (call, error) {
+	t := tell(w)
 	return func(db *sql.DB, f *floor) (call, error) {
 		do, err := plain(db)
 		if err != nil {
@@ -153,11 +214,15 @@ func one(o operation, plain func(*sql.DB) (call, error)) func(*sql.DB, *floor) (
 		return func(ctx context.Context) (int64, error) {
 			f.acquire(ctx)
 			start := time.Now()
-			in, span := f.begin(ctx, o)
+			in, span := f.begin(ctx, t)
 			n, err := do(in)
-			took := time.Since(start)
-			f.end(in, span, o, took)
-			f.release(ctx, took)
+			held := time.Since(start)
+			f.end(in, span, t, held)
+			if t.operation == query {
+				held = time.Since(start)
+				f.closed(ctx, in, t)
+			}
+			f.release(ctx, held)
 			return n, err
 		}, nil
 	}
@@ -191,27 +256,28 @@ func countedSum(rs *sql.Rows, err error) (int64, error) {
 }
 
 func toldTx(db *sql.DB, f *floor) (call, error) {
+	begins, executes, commits := tell(what{operation: begin}), tell(updates), tell(what{operation: commit})
 	return func(ctx context.Context) (int64, error) {
 		f.acquire(ctx)
 		held := time.Now()
-		in, span := f.begin(ctx, begin)
+		in, span := f.begin(ctx, begins)
 		t, err := db.BeginTx(in, nil)
-		f.end(in, span, begin, time.Since(held))
+		f.end(in, span, begins, time.Since(held))
 		if err != nil {
 			return 0, err
 		}
 		start := time.Now()
-		in, span = f.begin(ctx, execute)
+		in, span = f.begin(ctx, executes)
 		n, err := affected(t.ExecContext(in, update, argument))
-		f.end(in, span, execute, time.Since(start))
+		f.end(in, span, executes, time.Since(start))
 		if err != nil {
 			return 0, err
 		}
 		start = time.Now()
-		in, span = f.begin(ctx, commit)
+		in, span = f.begin(ctx, commits)
 		err = t.Commit()
 		took := time.Since(start)
-		f.end(in, span, commit, took)
+		f.end(in, span, commits, took)
 		f.release(ctx, start.Sub(held)+took)
 		return n, err
 	}, nil

@@ -14,11 +14,10 @@ import (
 	"go.opentelemetry.io/otel/sdk/trace/tracetest"
 )
 
-// The signals of one call: what the floor and otelpool must have in common. The
-// values of the attributes are not among it, only which there are.
+// The signals of one call: what the floor and otelpool must have in common.
 type signals struct {
 	spans      []string       // each with its kind, its attributes and its events, in the order of their ends
-	histograms map[string]int // records, by instrument
+	histograms map[string]int // records, by instrument and attributes
 }
 
 func (s signals) String() string {
@@ -38,7 +37,7 @@ func (b Bench) signalsOf(t *testing.T) signals {
 	if _, err := s.call(context.Background()); err != nil {
 		t.Fatal(err)
 	}
-	before := records(t, reader)
+	before := records(t, reader, nameAndAttributes)
 	spans.Reset()
 
 	ctx, caller := p.tracer.Tracer("caller").Start(context.Background(), "caller")
@@ -47,7 +46,7 @@ func (b Bench) signalsOf(t *testing.T) signals {
 	}
 	caller.End()
 
-	got := signals{histograms: records(t, reader)}
+	got := signals{histograms: records(t, reader, nameAndAttributes)}
 	for name, n := range before {
 		got.histograms[name] -= n
 		if got.histograms[name] == 0 {
@@ -55,27 +54,38 @@ func (b Bench) signalsOf(t *testing.T) signals {
 		}
 	}
 	for _, span := range spans.Ended() {
-		line := fmt.Sprintf("%s %s%s", span.SpanKind(), span.Name(), keys(span.Attributes()))
+		line := fmt.Sprintf("%s %s%s", span.SpanKind(), span.Name(), attributes(span.Attributes()))
 		for _, e := range span.Events() {
-			line += ", event " + e.Name + keys(e.Attributes)
+			line += ", event " + e.Name + attributes(e.Attributes)
 		}
 		got.spans = append(got.spans, line)
 	}
 	return got
 }
 
-// keys lists what a span or an event says, without the values.
-func keys(attrs []attribute.KeyValue) string {
+// attributes lists what a span, an event or a point says. Which connection it is
+// about is chance.
+func attributes(attrs []attribute.KeyValue) string {
 	var s []string
 	for _, a := range attrs {
-		s = append(s, string(a.Key))
+		if a.Key == "otelpool.connection.id" {
+			a = a.Key.String("some")
+		}
+		s = append(s, fmt.Sprintf("%s=%s", a.Key, a.Value.String()))
 	}
 	slices.Sort(s)
 	return fmt.Sprint(s)
 }
 
-// records counts what the histograms behind a reader have recorded.
-func records(t *testing.T, r sdkmetric.Reader) map[string]int {
+func onlyName(name string, _ attribute.Set) string { return name }
+
+func nameAndAttributes(name string, attrs attribute.Set) string {
+	return name + attributes(attrs.ToSlice())
+}
+
+// records counts what the histograms behind a reader have recorded, by what a
+// series is called.
+func records(t *testing.T, r sdkmetric.Reader, called func(string, attribute.Set) string) map[string]int {
 	t.Helper()
 	var all metricdata.ResourceMetrics
 	if err := r.Collect(context.Background(), &all); err != nil {
@@ -84,9 +94,14 @@ func records(t *testing.T, r sdkmetric.Reader) map[string]int {
 	n := map[string]int{}
 	for _, scope := range all.ScopeMetrics {
 		for _, m := range scope.Metrics {
-			if h, ok := m.Data.(metricdata.Histogram[float64]); ok {
+			switch h := m.Data.(type) {
+			case metricdata.Histogram[float64]:
 				for _, p := range h.DataPoints {
-					n[m.Name] += int(p.Count)
+					n[called(m.Name, p.Attributes)] += int(p.Count)
+				}
+			case metricdata.Histogram[int64]:
+				for _, p := range h.DataPoints {
+					n[called(m.Name, p.Attributes)] += int(p.Count)
 				}
 			}
 		}
@@ -97,18 +112,23 @@ func records(t *testing.T, r sdkmetric.Reader) map[string]int {
 func TestTheFloorGivesOtelpoolsSignals(t *testing.T) {
 	for _, name := range []string{Otelpool, OtelpoolDB} {
 		for _, op := range Ops {
-			t.Run(name+"/"+op.Name, func(t *testing.T) {
-				// In virtual time nothing takes long enough to be told of.
-				synctest.Test(t, func(t *testing.T) {
-					floor := Bench{op, Sampled, peer(t, Floor)}.signalsOf(t)
-					otelpool := Bench{op, Sampled, peer(t, name)}.signalsOf(t)
-					if got, want := otelpool.String(), floor.String(); got != want {
-						t.Errorf("%s gives other signals than the floor\n%s\nfloor: %s", name, got, want)
-					}
-				})
-			})
+			t.Run(name+"/"+op.Name, func(t *testing.T) { givesTheFloorsSignals(t, op, name) })
 		}
 	}
+	for _, op := range Statements {
+		t.Run(op.Name, func(t *testing.T) { givesTheFloorsSignals(t, op, Otelpool) })
+	}
+}
+
+func givesTheFloorsSignals(t *testing.T, op Op, name string) {
+	// In virtual time nothing takes long enough to be told of.
+	synctest.Test(t, func(t *testing.T) {
+		floor := Bench{op, Sampled, peer(t, Floor)}.signalsOf(t)
+		otelpool := Bench{op, Sampled, peer(t, name)}.signalsOf(t)
+		if got, want := otelpool.String(), floor.String(); got != want {
+			t.Errorf("%s gives other signals than the floor\n%s\nfloor: %s", name, got, want)
+		}
+	})
 }
 
 func TestTheReducedModeLeavesOneSpanAndOneHistogram(t *testing.T) {
@@ -125,6 +145,19 @@ func TestTheReducedModeLeavesOneSpanAndOneHistogram(t *testing.T) {
 }
 
 func oneSpanAndOneHistogram(t *testing.T, b Bench) {
+	span, before, after := b.reduced(t)
+	if span == nil {
+		t.Error("there is not one span")
+	}
+	if after[operationDuration]-before[operationDuration] != 1 || len(after) != 1 {
+		t.Errorf("histograms %v after %v, want one record more and no other", after, before)
+	}
+}
+
+// reduced runs an operation in the reduced mode. It returns the span, if there is
+// just one, and what the histograms had recorded before and after.
+func (b Bench) reduced(t *testing.T) (span sdktrace.ReadOnlySpan, before, after map[string]int) {
+	t.Helper()
 	spans := tracetest.NewSpanRecorder()
 	reader := sdkmetric.NewManualReader()
 	p := providers{
@@ -133,16 +166,45 @@ func oneSpanAndOneHistogram(t *testing.T, b Bench) {
 	}
 	s := b.start(t, p)
 	spans.Reset()
-	before := records(t, reader)[operationDuration]
+	before = records(t, reader, onlyName)
 	if _, err := s.call(context.Background()); err != nil {
 		t.Fatal(err)
 	}
-	if n := len(spans.Ended()); n != 1 {
-		t.Errorf("%d spans, want 1", n)
+	if all := spans.Ended(); len(all) == 1 {
+		span = all[0]
 	}
-	after := records(t, reader)
-	if after[operationDuration]-before != 1 || len(after) != 1 {
-		t.Errorf("histograms %v after %d, want one record more and no other", after, before)
+	return span, before, records(t, reader, onlyName)
+}
+
+// TestUptraceGivesTheSameInTheReducedMode holds the comparison to being fair: what
+// uptrace's wrapper gives, otelpool gives too, by names of later conventions.
+func TestUptraceGivesTheSameInTheReducedMode(t *testing.T) {
+	ours := map[string]string{
+		"db.statement":                   "db.query.text",
+		"db.rows_affected":               "otelpool.rows_affected",
+		"db.client.connection.pool.name": "db.client.connection.pool.name",
+		"db.system.name":                 "db.system.name",
+	}
+	for _, op := range Ops {
+		if op.Name == "tx" || op.Name == "ping" {
+			continue // are not compared
+		}
+		t.Run(op.Name, func(t *testing.T) {
+			has := map[string]string{}
+			span, _, _ := Bench{op, Reduced, peer(t, Otelpool)}.reduced(t)
+			for _, a := range span.Attributes() {
+				has[string(a.Key)] = a.Value.String()
+			}
+			span, before, after := Bench{op, Reduced, peer(t, UptraceNamed)}.reduced(t)
+			for _, a := range span.Attributes() {
+				if got, want := has[ours[string(a.Key)]], a.Value.String(); got != want {
+					t.Errorf("uptrace gives %s %q, otelpool %q", a.Key, want, got)
+				}
+			}
+			if after["go.sql.query_timing"]-before["go.sql.query_timing"] != 1 || len(after) != 1 {
+				t.Errorf("uptrace's histograms: %v after %v", after, before)
+			}
+		})
 	}
 }
 

@@ -45,11 +45,14 @@ var (
 		providers: func() providers { return newProviders(sdktrace.AlwaysSample()).withCaller() },
 	}
 	// Reduced leaves of otelpool's signals what uptrace's wrapper gives too: one
-	// span and one histogram for each operation. The caller has no span, so
-	// there is none to put events on.
+	// span with the text and the rows affected, and one histogram, for each
+	// operation. The caller has no span, so there is none to put events on. What
+	// otelpool has beyond that is attributes: with its default options uptrace's
+	// wrapper names no pool and no system, and it never has a summary or, on its
+	// histogram, the operation.
 	Reduced = Mode{
 		Name:  "reduced",
-		Note:  "As sampled, but the caller has no span, and a view drops all of otelpool's metrics but db.client.operation.duration: one span and one histogram for each operation, as uptrace's wrapper gives.",
+		Note:  "As sampled, but the caller has no span, and a view drops all of otelpool's metrics but db.client.operation.duration: one span, with the text and the rows affected, and one histogram for each operation, as uptrace's wrapper gives. otelpool's also have the pool's name, the system and the summary, and the histogram the operation; with uptrace, named, so do uptrace's the first two.",
 		Spare: 3,
 		providers: func() providers {
 			return newProviders(sdktrace.AlwaysSample(), sdkmetric.WithView(dropAllButDuration))

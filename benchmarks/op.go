@@ -8,11 +8,18 @@ import (
 )
 
 // The statements of the operations. Each has one argument, as a program's
-// statements do.
+// statements do, and no literal, so that it is told as it is.
 const (
-	selectRow  = "SELECT n FROM numbers WHERE id = ?"
-	selectRows = "SELECT n FROM numbers WHERE id > ?"
-	update     = "UPDATE numbers SET n = n + 1 WHERE id = ?"
+	selectRow  = "SELECT visits FROM users WHERE id = ?"
+	selectRows = "SELECT visits FROM users WHERE country = ? ORDER BY name"
+	update     = "UPDATE users SET seen = CURRENT_TIMESTAMP WHERE id = ?"
+)
+
+// What the floor tells of them.
+var (
+	selectsRow  = what{operation: query, text: selectRow, summary: "SELECT users", read: 1}
+	selectsRows = what{operation: query, text: selectRows, summary: "SELECT users", read: resultRows}
+	updates     = what{operation: execute, text: update, summary: "UPDATE users"}
 )
 
 // argument is boxed once: the operations measure wrappers, not conversions to
@@ -26,6 +33,9 @@ type call func(ctx context.Context) (int64, error)
 // An Op is one thing that a program does with a pool.
 type Op struct {
 	Name string
+
+	// Note says in one line what it is, for a report, if the name does not.
+	Note string
 
 	// plain does the operation through database/sql alone: what every peer is
 	// measured with.
@@ -45,16 +55,16 @@ type Op struct {
 
 // Ops are the operations measured, in the order in which they are reported.
 var Ops = []Op{
-	{Name: "query_row", plain: queryRow, told: one(query, queryRow), exact: exactQueryRow, want: 1},
-	{Name: "rows", plain: rows, told: one(query, countedRows), exact: exactRows, want: resultRows * (resultRows + 1) / 2},
+	{Name: "query_row", plain: queryRow, told: one(selectsRow, queryRow), exact: exactQueryRow, want: 1},
+	{Name: "rows", plain: rows, told: one(selectsRows, countedRows), exact: exactRows, want: resultRows * (resultRows + 1) / 2},
 	execOp,
-	{Name: "prepared_exec", plain: preparedExec, told: one(execute, preparedExec), exact: exactPreparedExec, want: 1},
+	{Name: "prepared_exec", plain: preparedExec, told: one(updates, preparedExec), exact: exactPreparedExec, want: 1},
 	{Name: "tx", plain: tx, told: toldTx, exact: exactTx, want: 1},
-	{Name: "ping", plain: ping, told: one(pinging, ping), exact: exactPing, want: 0},
+	{Name: "ping", plain: ping, told: one(what{operation: pinging}, ping), exact: exactPing, want: 0},
 }
 
 // execOp is also what the goroutines of a saturated pool do.
-var execOp = Op{Name: "exec", plain: exec, told: one(execute, exec), exact: exactExec, want: 1}
+var execOp = Op{Name: "exec", plain: exec, told: one(updates, exec), exact: exactExec, want: 1}
 
 func queryRow(db *sql.DB) (call, error) {
 	return func(ctx context.Context) (int64, error) {

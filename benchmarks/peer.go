@@ -40,6 +40,10 @@ const (
 	Nhatthm    = "nhatthm"
 	Uptrace    = "uptrace"
 	Sqlmw      = "sqlmw"
+
+	// UptraceNamed is uptrace's wrapper where it is told the name of the pool and
+	// the system. Its span and its histogram have these then, as otelpool's do.
+	UptraceNamed = "uptrace, named"
 )
 
 // Peers are all peers, in the order in which they are reported.
@@ -51,13 +55,15 @@ var Peers = []Peer{
 	{Name: XSAM, Module: "github.com/XSAM/otelsql", In: notReduced, open: openXSAM, do: doPlain},
 	{Name: Nhatthm, Module: "go.nhat.io/otelsql", In: notReduced, open: openNhatthm, do: doPlain},
 	{Name: Uptrace, Module: "github.com/uptrace/opentelemetry-go-extra/otelsql", In: always, open: openUptrace, do: doPlain},
+	{Name: UptraceNamed, In: onlyReduced, open: openUptraceNamed, do: doPlain},
 	// Its interceptor knows no OpenTelemetry, so that a mode changes nothing.
 	{Name: Sqlmw, Module: "github.com/ngrok/sqlmw", In: onlyNoSDK, open: openSqlmw, do: doPlain},
 }
 
-func always(Mode) bool       { return true }
-func notReduced(m Mode) bool { return m.Name != Reduced.Name }
-func onlyNoSDK(m Mode) bool  { return m.Name == NoSDK.Name }
+func always(Mode) bool        { return true }
+func notReduced(m Mode) bool  { return m.Name != Reduced.Name }
+func onlyReduced(m Mode) bool { return m.Name == Reduced.Name }
+func onlyNoSDK(m Mode) bool   { return m.Name == NoSDK.Name }
 
 func doPlain(op Op, db *sql.DB, _ providers) (call, error) { return op.plain(db) }
 
@@ -121,6 +127,14 @@ func openNhatthm(c driver.Connector, p providers) (*sql.DB, error) {
 }
 
 func openUptrace(c driver.Connector, p providers) (*sql.DB, error) {
+	return uptrace.OpenDB(c, uptraceOptions(p)...), nil
+}
+
+func openUptraceNamed(c driver.Connector, p providers) (*sql.DB, error) {
+	return uptrace.OpenDB(c, append(uptraceOptions(p), uptrace.WithAttributes(poolName, system))...), nil
+}
+
+func uptraceOptions(p providers) []uptrace.Option {
 	var opts []uptrace.Option
 	if p.tracer != nil {
 		opts = append(opts, uptrace.WithTracerProvider(p.tracer))
@@ -128,7 +142,7 @@ func openUptrace(c driver.Connector, p providers) (*sql.DB, error) {
 	if p.meter != nil {
 		opts = append(opts, uptrace.WithMeterProvider(p.meter))
 	}
-	return uptrace.OpenDB(c, opts...), nil
+	return opts
 }
 
 func openSqlmw(c driver.Connector, _ providers) (*sql.DB, error) {

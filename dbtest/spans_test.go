@@ -162,7 +162,10 @@ func TestEachAcquireAndReleaseIsAnEventOfItsCaller(t *testing.T) {
 		program(ctx, t, s, db)
 		caller.End()
 		acquires := sum(inspect(t, db).Acquired)
-		want := map[string]int64{"otelpool.connection.acquired": acquires, "otelpool.connection.released": acquires}
+		want := map[string]int64{
+			"otelpool.connection.acquired": acquires, "otelpool.connection.released": acquires,
+			"otelpool.rows.closed": int64(by(to.metrics(t)["db.client.response.returned_rows"], "")[""]),
+		}
 		got := map[string]int64{}
 		for _, span := range to.spans.Ended() {
 			for _, e := range span.Events() {
@@ -182,19 +185,22 @@ func TestMetricsHaveTheAttributesOfTheirDefinition(t *testing.T) {
 	const (
 		name   = attribute.Key("db.client.connection.pool.name")
 		system = attribute.Key("db.system.name")
+		sums   = attribute.Key("db.query.summary")
 		op     = attribute.Key("otelpool.operation")
 		typ    = attribute.Key("error.type")
 	)
 	want := map[string][]string{
-		"db.client.operation.duration":  {fmt.Sprint(name, system, op), fmt.Sprint(name, system, typ, op)},
-		"db.client.connection.use_time": {fmt.Sprint(name)},
-		"otelpool.connection.acquired":  {fmt.Sprint(name, "otelpool.source")},
-		"otelpool.connection.closed":    {fmt.Sprint(name, "otelpool.reason")},
-		"db.client.connection.count":    {fmt.Sprint(name, "db.client.connection.state")},
-		"otelpool.connection.held":      {fmt.Sprint(name, "otelpool.phase")},
-		"db.client.connection.max":      {fmt.Sprint(name)},
-		"otelpool.connection.peak":      {fmt.Sprint(name)},
-		"otelpool.connection.retries":   {fmt.Sprint(name, typ)},
+		"db.client.operation.duration":     {fmt.Sprint(name, system, op), fmt.Sprint(name, sums, system, op), fmt.Sprint(name, sums, system, typ, op)},
+		"db.client.response.returned_rows": {fmt.Sprint(name, sums, system)},
+		"db.client.connection.wait_time":   {fmt.Sprint(name)},
+		"db.client.connection.use_time":    {fmt.Sprint(name)},
+		"otelpool.connection.acquired":     {fmt.Sprint(name, "otelpool.source")},
+		"otelpool.connection.closed":       {fmt.Sprint(name, "otelpool.reason")},
+		"db.client.connection.count":       {fmt.Sprint(name, "db.client.connection.state")},
+		"otelpool.connection.held":         {fmt.Sprint(name, "otelpool.phase")},
+		"db.client.connection.max":         {fmt.Sprint(name)},
+		"otelpool.connection.peak":         {fmt.Sprint(name)},
+		"otelpool.connection.retries":      {fmt.Sprint(name, typ)},
 	}
 	each(t, served, func(t *testing.T, s subject) {
 		admin := s.bare(t, s.dsn(t))
@@ -253,8 +259,8 @@ func TestNothingThatIsToldHoldsAnArgumentOrAnErrorText(t *testing.T) {
 		tr.exec(ctx, "duplicate", db, "INSERT INTO secrets (name) VALUES (?)", secret)
 		tr.exec(ctx, "duplicate in the text", db, "INSERT INTO secrets (name) VALUES ('"+secret+"')")
 		tr.query(ctx, "query", db, "SELECT name FROM secrets WHERE name = ?", secret)
-		tr.query(ctx, "no such column", db, "SELECT "+secret+" FROM secrets")
-		tr.exec(ctx, "no statement", db, secret)
+		tr.query(ctx, "no number", db, "SELECT CAST('"+secret+"' AS DECIMAL) FROM secrets")
+		tr.exec(ctx, "no statement", db, "NONSENSE '"+secret+"'")
 		stmt, err := db.PrepareContext(ctx, tr.s.sql("SELECT name FROM secrets WHERE name = ?"))
 		if err != nil {
 			t.Fatal(err)

@@ -38,8 +38,13 @@ func newTold() *told {
 	}
 }
 
+// options name the spans of statements by the call that runs them, since that is
+// what the scripts are about.
 func (to *told) options() []otelpool.Option {
-	return []otelpool.Option{otelpool.WithTracerProvider(to.traces), otelpool.WithMeterProvider(to.meters)}
+	return []otelpool.Option{
+		otelpool.WithTracerProvider(to.traces), otelpool.WithMeterProvider(to.meters),
+		otelpool.WithHooks(otelpool.Hooks{SpanName: func(_ context.Context, s otelpool.Statement) string { return s.Operation }}),
+	}
 }
 
 // caller starts the span of a program, which is where events go.
@@ -100,6 +105,10 @@ func pointsOf(tb testing.TB, m metricdata.Metrics) []point {
 			points = append(points, point{p.Attributes, p.Value})
 		}
 	case metricdata.Histogram[float64]:
+		for _, p := range data.DataPoints {
+			points = append(points, point{p.Attributes, float64(p.Count)})
+		}
+	case metricdata.Histogram[int64]:
 		for _, p := range data.DataPoints {
 			points = append(points, point{p.Attributes, float64(p.Count)})
 		}

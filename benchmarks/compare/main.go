@@ -1,6 +1,7 @@
 // Compare measures every peer side by side, in one process and in turn, and
-// prints what each adds to the bare driver and what saturated pools get done, with
-// a verdict on otelpool's budget.
+// prints what each adds to the bare driver, what statements add by how well their
+// texts are known, and what saturated pools get done, with a verdict on otelpool's
+// budget.
 //
 //	go run ./benchmarks/compare                          # five and a half minutes
 //	go run ./benchmarks/compare -quick                   # a minute and a half
@@ -25,8 +26,11 @@ func main() {
 	}
 }
 
-// shareOfShared is the part of the time that saturated pools get.
-const shareOfShared = 8
+// The parts of the time that saturated pools and statements get.
+const (
+	shareOfShared     = 8
+	shareOfStatements = 12
+)
 
 func run(args []string, out, progress io.Writer) error {
 	flags := flag.NewFlagSet("compare", flag.ExitOnError)
@@ -44,14 +48,20 @@ func run(args []string, out, progress io.Writer) error {
 	testing.Init()
 
 	cells := newCells()
-	if err := measure(cells, *total-*total/shareOfShared, progress); err != nil {
+	if err := measure("operations", cells, *total-*total/shareOfShared-*total/shareOfStatements, progress); err != nil {
 		return err
 	}
 	pools := newShared()
 	if err := measureShared(pools, *total/shareOfShared, progress); err != nil {
 		return err
 	}
-	text := report(cells, pools, thisMachine())
+	// Last: their texts stay in memory, and the garbage collector takes its time from
+	// how much there is.
+	statements := newStatements()
+	if err := measure("statements", statements, *total/shareOfStatements, progress); err != nil {
+		return err
+	}
+	text := report(cells, statements, pools, thisMachine())
 	if *file != "" {
 		return os.WriteFile(*file, []byte(text), 0o644)
 	}

@@ -67,6 +67,8 @@ func (c *cell) peer(name string) (*measured, bool) {
 // cost is what a call takes, or what it takes more than another.
 type cost struct{ ns, allocs float64 }
 
+func (c cost) String() string { return fmt.Sprintf("%s ns, %.0f", thousands(c.ns), c.allocs) }
+
 // fastest is the least that a call took: what disturbs a run only ever adds.
 func (m *measured) fastest() cost {
 	return cost{slices.Min(m.ns), m.allocs}
@@ -90,7 +92,7 @@ func (c *cell) added(name string) (_ cost, ok bool) {
 const rounds = 7
 
 // measure fills the cells, in about the given time.
-func measure(cells []*cell, total time.Duration, progress io.Writer) error {
+func measure(of string, cells []*cell, total time.Duration, progress io.Writer) error {
 	var runs int
 	for _, c := range cells {
 		runs += len(c.peers)
@@ -109,7 +111,7 @@ func measure(cells []*cell, total time.Duration, progress io.Writer) error {
 				}
 			}
 		}
-		fmt.Fprintf(progress, "round %d of %d took %v\n", round+1, rounds, time.Since(began).Round(time.Second))
+		fmt.Fprintf(progress, "%s: round %d of %d took %v\n", of, round+1, rounds, time.Since(began).Round(time.Second))
 	}
 	return nil
 }

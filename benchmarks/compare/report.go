@@ -47,7 +47,7 @@ func thisMachine() machine {
 	return m
 }
 
-func report(cells []*cell, pools []*shared, m machine) string {
+func report(cells, statements []*cell, pools []*shared, m machine) string {
 	var s strings.Builder
 	fmt.Fprint(&s, `# What it costs
 
@@ -68,7 +68,7 @@ asks, and tell of those who wait and who get nothing.
 		fmt.Fprintf(&s, "Added to the bare driver: time, allocations.\n\n%s\n", addedTable(of))
 		fmt.Fprintf(&s, "The same time as a multiple of the floor's, and in brackets of otelpool's.\n\n%s", ratioTable(of))
 	}
-	fmt.Fprintf(&s, "\n%s", sharedChapter(pools))
+	fmt.Fprintf(&s, "\n%s\n%s", statementChapter(statements), sharedChapter(pools))
 	return s.String()
 }
 
@@ -97,11 +97,11 @@ func addedTable(cells []*cell) string {
 		for _, m := range c.peers {
 			if m.Name == benchmarks.Bare {
 				f := m.fastest()
-				row = append(row, fmt.Sprintf("(%s ns, %.0f)", thousands(f.ns), f.allocs))
+				row = append(row, "("+f.String()+")")
 				continue
 			}
 			a, _ := c.added(m.Name)
-			row = append(row, fmt.Sprintf("%s ns, %.0f", thousands(a.ns), a.allocs))
+			row = append(row, a.String())
 		}
 		t.row(c.name(), row...)
 	}

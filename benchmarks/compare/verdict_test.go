@@ -1,6 +1,7 @@
 package main
 
 import (
+	"slices"
 	"strings"
 	"testing"
 
@@ -87,8 +88,8 @@ func TestTheVerdictNamesSaturatedPoolsThatLoseFivePercent(t *testing.T) {
 }
 
 func TestAReportHasARowForEachCellAndNoPath(t *testing.T) {
-	cells := newCells()
-	for _, c := range cells {
+	cells, statements := newCells(), newStatements()
+	for _, c := range append(slices.Clone(cells), statements...) {
 		for i, m := range c.peers {
 			m.ns, m.allocs = []float64{float64(100 * (i + 1))}, float64(i)
 		}
@@ -99,7 +100,7 @@ func TestAReportHasARowForEachCellAndNoPath(t *testing.T) {
 			m.ns = []float64{float64(100 * (i + 1))}
 		}
 	}
-	got := report(cells, pools, thisMachine())
+	got := report(cells, statements, pools, thisMachine())
 	for _, mode := range benchmarks.Modes {
 		if !strings.Contains(got, "\n## "+mode.Name+"\n") {
 			t.Errorf("no chapter for mode %s", mode.Name)
@@ -111,6 +112,11 @@ func TestAReportHasARowForEachCellAndNoPath(t *testing.T) {
 			if n := strings.Count(got, "\n| "+name+" |"); n != 2*len(benchmarks.Modes) {
 				t.Errorf("%d rows for %s, want %d", n, name, 2*len(benchmarks.Modes))
 			}
+		}
+	}
+	for _, op := range benchmarks.Statements {
+		if want := "\n| " + op.Name + " | 100 ns, 1 | 200 ns, 2 | 100 ns, 1 | 200 ns, 2 |\n"; strings.Count(got, want) != 1 {
+			t.Errorf("not one row %q", want)
 		}
 	}
 	for _, p := range pools {

@@ -1,0 +1,517 @@
+package otelpool_test
+
+import (
+	"context"
+	"database/sql"
+	"errors"
+	"fmt"
+	"maps"
+	"slices"
+	"strings"
+	"testing"
+	"time"
+
+	"go.opentelemetry.io/otel/attribute"
+	"go.opentelemetry.io/otel/baggage"
+	"go.opentelemetry.io/otel/propagation"
+	"go.opentelemetry.io/otel/sdk/metric/metricdata"
+	sdktrace "go.opentelemetry.io/otel/sdk/trace"
+
+	"github.com/otelpool/otelpool"
+	"github.com/otelpool/otelpool/internal/fakedb"
+)
+
+const (
+	querySummary = attribute.Key("db.query.summary")
+	queryText    = attribute.Key("db.query.text")
+)
+
+const (
+	insertJane = "INSERT INTO users (name) VALUES ('jane') -- the boss"
+	selectName = "SELECT name FROM users WHERE id = ?"
+)
+
+// one runs one statement and returns the last span, which is its.
+func one(t *testing.T, db *sql.DB, seen *telemetry, text string, args ...any) sdktrace.ReadOnlySpan {
+	t.Helper()
+	_, err := db.Exec(text, args...)
+	noError(t, err)
+	spans := seen.ended()
+	return spans[len(spans)-1]
+}
+
+func TestAStatementIsNamedByItsSummary(t *testing.T) {
+	bubble(t, full, func(t *testing.T, db *sql.DB, _ *fakedb.DB, seen *telemetry) {
+		_, err := db.Exec(insertJane)
+		noError(t, err)
+		noError(t, db.QueryRow(selectName, 1).Scan(new(int)))
+		s, err := db.Prepare("DELETE FROM users WHERE id IN (1, 2)")
+		noError(t, err)
+		_, err = s.Exec()
+		noError(t, err)
+		noError(t, s.Close())
+		_, err = db.Exec("nonsense 'jane'")
+		noError(t, err)
+
+		var got []string
+		for _, s := range seen.ended() {
+			a := attributes(s.Attributes())
+			got = append(got, fmt.Sprint(s.Name(), " | ", a[querySummary], " | ", a[queryText]))
+		}
+		want := []string{
+			"connect | <nil> | <nil>",
+			"INSERT users | INSERT users | INSERT INTO users (name) VALUES (?)",
+			"SELECT users | SELECT users | SELECT name FROM users WHERE id = ?",
+			"prepare | DELETE users | DELETE FROM users WHERE id IN (?, ?)",
+			"DELETE users | DELETE users | DELETE FROM users WHERE id IN (?, ?)",
+			"exec | <nil> | nonsense ?",
+		}
+		if !slices.Equal(got, want) {
+			t.Errorf("got\n  %s\nwant\n  %s", strings.Join(got, "\n  "), strings.Join(want, "\n  "))
+		}
+		seen.wantHistogram(t, "db.client.operation.duration", map[string]hist{
+			"exec INSERT users": {1, 0}, "query SELECT users": {1, 0}, "prepare DELETE users": {1, 0}, "exec DELETE users": {1, 0}, "exec": {1, 0},
+		}, operation, querySummary)
+	})
+}
+
+func TestAFailureIsToldWithItsSummary(t *testing.T) {
+	bubble(t, full, func(t *testing.T, db *sql.DB, fake *fakedb.DB, seen *telemetry) {
+		fake.Fail(fakedb.Exec, 1, context.DeadlineExceeded)
+		_, _ = db.Exec(insertJane)
+		fake.Fail(fakedb.Begin, 1, context.DeadlineExceeded)
+		_, _ = db.Begin()
+		seen.wantHistogram(t, "db.client.operation.duration", map[string]hist{
+			"exec INSERT users deadline_exceeded": {1, 0}, "begin  deadline_exceeded": {1, 0},
+		}, operation, querySummary, errorType)
+	})
+}
+
+func TestTheTextIsToldAsTheOptionsSay(t *testing.T) {
+	const long = "SELECT 'é', name FROM users WHERE id IN (1, 2, 3)"
+	for _, test := range []struct {
+		name string
+		opt  otelpool.Option
+		want any
+	}{
+		{"default", nil, "SELECT ?, name FROM users WHERE id IN (?, ?, ?)"},
+		{"off", otelpool.WithoutQueryText(), nil},
+		{"raw", otelpool.WithRawQueryText(), long},
+		{"limit", otelpool.WithQueryTextLimit(10), "SELECT ?, "},
+		{"collapsed", otelpool.WithCollapsedLists(), "SELECT ?, name FROM users WHERE id IN (?)"},
+	} {
+		t.Run(test.name, func(t *testing.T) {
+			bubble(t, full, func(t *testing.T, db *sql.DB, _ *fakedb.DB, seen *telemetry) {
+				s := one(t, db, seen, long)
+				if got := attributes(s.Attributes())[queryText]; got != test.want || s.Name() != "SELECT users" {
+					t.Errorf("%s: got %v, want %v", s.Name(), got, test.want)
+				}
+			}, test.opt)
+		})
+	}
+}
+
+func TestTheSummaryCanBeLeftOutOfMetrics(t *testing.T) {
+	bubble(t, full, func(t *testing.T, db *sql.DB, _ *fakedb.DB, seen *telemetry) {
+		if s := one(t, db, seen, insertJane); s.Name() != "INSERT users" {
+			t.Errorf("got span %s", s.Name())
+		}
+		noError(t, db.QueryRow(selectName, 1).Scan(new(int)))
+		seen.wantHistogram(t, "db.client.operation.duration", map[string]hist{"exec": {1, 0}, "query": {1, 0}}, operation, querySummary)
+		if got := seen.rows(t); !maps.Equal(got, map[string]hist{"": {1, 1}}) {
+			t.Errorf("got rows %v", got)
+		}
+	}, otelpool.WithoutQuerySummaryMetric())
+}
+
+func TestTooManySummariesAreToldAsOne(t *testing.T) {
+	const texts = 1500
+	bubble(t, full, func(t *testing.T, db *sql.DB, fake *fakedb.DB, seen *telemetry) {
+		for i := range texts {
+			one(t, db, seen, fmt.Sprintf("SELECT a FROM t%d", i))
+		}
+		got := seen.histogram(t, "db.client.operation.duration", querySummary)
+		if want := 200; len(got) != want {
+			t.Errorf("%d summaries, want %d", len(got), want)
+		}
+		if rest := got[""]; rest.count != texts-199 {
+			t.Errorf("%d are told without a summary, want %d", rest.count, texts-199)
+		}
+	})
+}
+
+func TestAPreparedStatementIsReadOnce(t *testing.T) {
+	bubble(t, full, func(t *testing.T, db *sql.DB, _ *fakedb.DB, seen *telemetry) {
+		s, err := db.Prepare(insertJane)
+		noError(t, err)
+		defer s.Close()
+		for i := range 2000 { // nothing of it is kept but by the statement
+			one(t, db, seen, fmt.Sprintf("SELECT a FROM t%d", i))
+		}
+		_, err = s.Exec()
+		noError(t, err)
+		spans := seen.ended()
+		if last := spans[len(spans)-1]; last.Name() != "INSERT users" {
+			t.Errorf("got span %s", last.Name())
+		}
+	})
+}
+
+// rows returns the points of returned_rows by summary: how many result sets, and
+// the sum of their rows.
+func (s *telemetry) rows(t testing.TB) map[string]hist {
+	t.Helper()
+	got := map[string]hist{}
+	data, _ := s.metric(t, "db.client.response.returned_rows").(metricdata.Histogram[int64])
+	for _, p := range data.DataPoints {
+		got[attributeValues(p.Attributes, []attribute.Key{querySummary})] = hist{p.Count, time.Duration(p.Sum)}
+	}
+	return got
+}
+
+func TestRowsAreToldWhenTheyAreClosed(t *testing.T) {
+	cfg := full
+	set := fakedb.Set{Columns: []fakedb.Column{{Name: "n"}}}
+	cfg.Answers = map[string]fakedb.Answer{
+		"SELECT many":            {Rows: 100},
+		"SELECT FROM a; SELECT ": {Sets: []fakedb.Set{set, {Columns: set.Columns}}},
+	}
+	bubble(t, cfg, func(t *testing.T, db *sql.DB, fake *fakedb.DB, seen *telemetry) {
+		fake.On(fakedb.Next, fakedb.Sleep(ms))
+		ctx, caller := seen.caller()
+		count := func(ctx context.Context, on handle, text string, upTo int) {
+			rows, err := on.QueryContext(ctx, text)
+			noError(t, err)
+			for n := 0; n < upTo && rows.Next(); n++ {
+			}
+			noError(t, rows.Close())
+			noError(t, rows.Close())
+		}
+		count(ctx, db, "SELECT many", 7)
+		count(ctx, db, "SELECT many", 1000)
+		count(t.Context(), db, "SELECT a FROM none", 0)
+		tx, err := db.BeginTx(t.Context(), nil)
+		noError(t, err)
+		count(ctx, tx, selectName, 1000) // the transaction is not the caller's, the query is
+		noError(t, tx.Commit())
+		caller.End()
+
+		if got, want := seen.rows(t), (map[string]hist{"SELECT": {2, 107}, "SELECT none": {1, 0}, "SELECT users": {1, 1}}); !maps.Equal(got, want) {
+			t.Errorf("got %v, want %v", got, want)
+		}
+		var got []string
+		for _, e := range callerEvents(seen) {
+			if e.Name == "otelpool.rows.closed" {
+				a := attributes(e.Attributes)
+				got = append(got, fmt.Sprint(a["db.response.returned_rows"], " in ", a["otelpool.rows.open_time"]))
+			}
+		}
+		if want := []string{"7 in 0.007", "100 in 0.101", "1 in 0.002"}; !slices.Equal(got, want) {
+			t.Errorf("got events %v, want %v", got, want)
+		}
+	})
+}
+
+func TestAResultSetWhoseReadingFailsSaysSo(t *testing.T) {
+	bubble(t, full, func(t *testing.T, db *sql.DB, fake *fakedb.DB, seen *telemetry) {
+		ctx, caller := seen.caller()
+		fake.Fail(fakedb.Next, 1, context.DeadlineExceeded)
+		if err := db.QueryRowContext(ctx, selectName, 1).Scan(new(int)); !errors.Is(err, context.DeadlineExceeded) {
+			t.Errorf("got %v", err)
+		}
+		caller.End()
+		data, _ := seen.metric(t, "db.client.response.returned_rows").(metricdata.Histogram[int64])
+		if len(data.DataPoints) != 1 || attributeValues(data.DataPoints[0].Attributes, []attribute.Key{querySummary, errorType}) != "SELECT users deadline_exceeded" {
+			t.Errorf("got %+v", data.DataPoints)
+		}
+		for _, e := range callerEvents(seen) {
+			if got := attributes(e.Attributes)[errorType]; e.Name == "otelpool.rows.closed" && got != "deadline_exceeded" {
+				t.Errorf("the event has error.type %v", got)
+			}
+		}
+	})
+}
+
+func TestALongTextIsToldByItsBeginning(t *testing.T) {
+	bubble(t, full, func(t *testing.T, db *sql.DB, _ *fakedb.DB, seen *telemetry) {
+		for _, size := range []int{1 << 10, 100 << 10, 200 << 10} {
+			s := one(t, db, seen, "INSERT INTO t VALUES ('"+strings.Repeat("secret ", size/7)+"')")
+			a := attributes(s.Attributes())
+			text, _ := a[queryText].(string)
+			want := ""
+			if size < 64<<10 {
+				want = "INSERT INTO t VALUES (?)"
+			}
+			if s.Name() != "INSERT t" || text != want {
+				t.Errorf("%d bytes: got %s, %q, want %q", size, s.Name(), text, want)
+			}
+		}
+	})
+}
+
+func callerEvents(seen *telemetry) (events []sdktrace.Event) {
+	for _, s := range seen.spans.Ended() {
+		if s.Name() == "caller" {
+			events = append(events, s.Events()...)
+		}
+	}
+	return events
+}
+
+func TestReturnedRowsLeadToTheQuery(t *testing.T) {
+	bubble(t, full, func(t *testing.T, db *sql.DB, _ *fakedb.DB, seen *telemetry) {
+		noError(t, db.QueryRow(selectName, 1).Scan(new(int)))
+		wantRowsLeadTo(t, seen)
+	})
+}
+
+// wantRowsLeadTo fails unless the exemplar of returned_rows is the last span.
+func wantRowsLeadTo(t *testing.T, seen *telemetry) {
+	t.Helper()
+	data, _ := seen.metric(t, "db.client.response.returned_rows").(metricdata.Histogram[int64])
+	spans := seen.ended()
+	query := spans[len(spans)-1].SpanContext().SpanID()
+	if len(data.DataPoints) != 1 || len(data.DataPoints[0].Exemplars) != 1 || !slices.Equal(data.DataPoints[0].Exemplars[0].SpanID, query[:]) {
+		t.Errorf("got %+v, want an exemplar of %v", data.DataPoints, query)
+	}
+}
+
+func TestRowsAffectedAreAnAttribute(t *testing.T) {
+	cfg := full
+	cfg.Answers = map[string]fakedb.Answer{
+		"UPDATE a":  {Result: affected(7)},
+		"UPDATE b":  {Result: ids{}}, // it does not know
+		"UPDATE c":  {Result: nil},
+		"UPDATE no": {Nothing: true},
+	}
+	bubble(t, cfg, func(t *testing.T, db *sql.DB, _ *fakedb.DB, seen *telemetry) {
+		for text, want := range map[string]any{"UPDATE a": int64(7), "UPDATE b": nil, "UPDATE c": int64(1), "UPDATE no": nil} {
+			if got := attributes(one(t, db, seen, text).Attributes())["otelpool.rows_affected"]; got != want {
+				t.Errorf("%s: got %v, want %v", text, got, want)
+			}
+		}
+	})
+}
+
+type affected int64
+
+func (affected) LastInsertId() (int64, error)   { panic("nobody asked") }
+func (n affected) RowsAffected() (int64, error) { return int64(n), nil }
+
+func TestArgumentsAreToldWhenTheyAreAskedFor(t *testing.T) {
+	for _, opts := range [][]otelpool.Option{nil, {otelpool.WithQueryParameters()}} {
+		bubble(t, full, func(t *testing.T, db *sql.DB, _ *fakedb.DB, seen *telemetry) {
+			at := time.Date(2000, 1, 2, 3, 4, 5, 6, time.UTC)
+			args := []any{"jane", int64(7), 1.5, true, nil, []byte("raw"), []byte{0xff}, at, sql.Named("id", "x")}
+			s := one(t, db, seen, "INSERT INTO t VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?)", args...)
+			got := map[string]any{}
+			for k, v := range attributes(s.Attributes()) {
+				if key, ok := strings.CutPrefix(string(k), "db.query.parameter."); ok {
+					got[key] = v
+				}
+			}
+			want := map[string]any{}
+			if opts != nil {
+				want = map[string]any{
+					"0": "jane", "1": "7", "2": "1.5", "3": "true", "4": "NULL", "5": "raw", "6": "\uFFFD", "7": "2000-01-02T03:04:05.000000006Z", "id": "x",
+				}
+			}
+			if !maps.Equal(got, want) {
+				t.Errorf("got %v, want %v", got, want)
+			}
+		}, opts...)
+	}
+}
+
+// sent returns the texts that reached the driver.
+func sent(fake *fakedb.DB) (texts []string) {
+	for _, line := range fake.Log() {
+		if _, text, ok := strings.Cut(line, `Context("`); ok {
+			text, _, _ = strings.Cut(text, `") `)
+			texts = append(texts, text)
+		}
+	}
+	return texts
+}
+
+func TestTheCommentLeadsToTheSpan(t *testing.T) {
+	bubble(t, full, func(t *testing.T, db *sql.DB, fake *fakedb.DB, seen *telemetry) {
+		s := one(t, db, seen, "INSERT INTO t VALUES (1)")
+		sc := s.SpanContext()
+		want := []string{fmt.Sprintf("INSERT INTO t VALUES (1) /*traceparent='00-%s-%s-01'*/", sc.TraceID(), sc.SpanID())}
+		if got := sent(fake); !slices.Equal(got, want) {
+			t.Errorf("the driver got %q, want %q", got, want)
+		}
+		if got := attributes(s.Attributes())[queryText]; got != "INSERT INTO t VALUES (?)" {
+			t.Errorf("the span says %v", got)
+		}
+	}, otelpool.WithSQLCommenter(propagation.TraceContext{}))
+}
+
+func TestTheCommentIsPartOfItsStatement(t *testing.T) {
+	bubble(t, full, func(t *testing.T, db *sql.DB, fake *fakedb.DB, seen *telemetry) {
+		for _, text := range []string{"DELETE FROM t; \n", " ;", ""} {
+			_, err := db.Exec(text)
+			noError(t, err)
+		}
+		sc := seen.ended()[1].SpanContext()
+		want := []string{fmt.Sprintf("DELETE FROM t /*traceparent='00-%s-%s-01'*/; \\n", sc.TraceID(), sc.SpanID()), " ;", ""}
+		if got := sent(fake); !slices.Equal(got, want) {
+			t.Errorf("the driver got %q, want %q", got, want)
+		}
+	}, otelpool.WithSQLCommenter(propagation.TraceContext{}))
+}
+
+func TestOnlyWhatRunsDirectlyGetsAComment(t *testing.T) {
+	bubble(t, full, func(t *testing.T, db *sql.DB, fake *fakedb.DB, seen *telemetry) {
+		s, err := db.Prepare("INSERT INTO t VALUES (2)")
+		noError(t, err)
+		_, err = s.Exec()
+		noError(t, err)
+		noError(t, s.Close())
+		one(t, db, seen, "INSERT /* hint */ INTO t VALUES (3)")
+		one(t, db, seen, "INSERT INTO t VALUES (4) -- end")
+		for _, text := range sent(fake) {
+			if strings.Contains(text, "traceparent") {
+				t.Errorf("the driver got %q", text)
+			}
+		}
+	}, otelpool.WithSQLCommenter(propagation.TraceContext{}))
+}
+
+func TestTheCommentIsEncoded(t *testing.T) {
+	bubble(t, full, func(t *testing.T, db *sql.DB, fake *fakedb.DB, _ *telemetry) {
+		member, err := baggage.NewMemberRaw("user", "O'Brien */ DROP")
+		noError(t, err)
+		bag, err := baggage.New(member)
+		noError(t, err)
+		_, err = db.ExecContext(baggage.ContextWithBaggage(t.Context(), bag), "DELETE FROM t")
+		noError(t, err)
+		want := []string{`DELETE FROM t /*baggage='user%3DO%27Brien%2520%2A%2F%2520DROP'*/`}
+		if got := sent(fake); !slices.Equal(got, want) {
+			t.Errorf("the driver got %q, want %q", got, want)
+		}
+	}, otelpool.WithSQLCommenter(propagation.Baggage{}))
+}
+
+func TestHooksNameAndDescribeStatements(t *testing.T) {
+	type key struct{}
+	var got []otelpool.Statement
+	hooks := otelpool.Hooks{
+		SpanName: func(ctx context.Context, s otelpool.Statement) string {
+			got = append(got, s)
+			name, _ := ctx.Value(key{}).(string)
+			return name
+		},
+		Attributes: func(_ context.Context, s otelpool.Statement) []attribute.KeyValue {
+			return []attribute.KeyValue{attribute.Int("length", len(s.Query))}
+		},
+	}
+	bubble(t, full, func(t *testing.T, db *sql.DB, _ *fakedb.DB, seen *telemetry) {
+		_, err := db.ExecContext(context.WithValue(t.Context(), key{}, "AddUser"), insertJane)
+		noError(t, err)
+		_, err = db.Exec(insertJane)
+		noError(t, err)
+		noError(t, db.Ping())
+		seen.wantSpans(t, "connect 0s", "AddUser 0s", "INSERT users 0s", "ping 0s")
+		for _, s := range seen.ended()[1:3] {
+			if n := attributes(s.Attributes())["length"]; n != int64(len(insertJane)) {
+				t.Errorf("%s has length %v", s.Name(), n)
+			}
+		}
+		want := otelpool.Statement{Operation: "exec", Query: insertJane, Summary: "INSERT users", Text: "INSERT INTO users (name) VALUES (?)"}
+		if !slices.Equal(got, []otelpool.Statement{want, want}) {
+			t.Errorf("got %+v", got)
+		}
+	}, otelpool.WithHooks(hooks))
+}
+
+func TestAHookDecidesAtTheEndWhatIsKept(t *testing.T) {
+	keep := func(_ context.Context, _ otelpool.Statement, o otelpool.Outcome) bool {
+		time.Sleep(5 * ms) // is no part of the span
+		return o.Err != nil || o.Duration >= 10*ms
+	}
+	bubble(t, full, func(t *testing.T, db *sql.DB, fake *fakedb.DB, seen *telemetry) {
+		ctx, caller := seen.caller()
+		fake.On(fakedb.Exec, fakedb.Sleep(9*ms))
+		_, err := db.ExecContext(ctx, insertJane)
+		noError(t, err)
+		fake.On(fakedb.Exec, fakedb.Sleep(10*ms))
+		_, err = db.ExecContext(ctx, insertJane, 5)
+		noError(t, err)
+		fake.On(fakedb.Exec, nil)
+		fake.Fail(fakedb.Exec, 1, errors.New("no"))
+		_, _ = db.ExecContext(ctx, selectName)
+		caller.End()
+		seen.wantSpans(t, "connect 0s", "INSERT users 10ms", "SELECT users 0s Error error.type=*errors.errorString")
+		slow := seen.ended()[1]
+		if slow.Parent().SpanID() != caller.SpanContext().SpanID() {
+			t.Errorf("the span is a child of %v", slow.Parent())
+		}
+		got := attributes(slow.Attributes())
+		want := map[attribute.Key]any{
+			poolName: "shop", system: "other_sql", querySummary: "INSERT users", queryText: "INSERT INTO users (name) VALUES (?)",
+			"otelpool.rows_affected": int64(1), "db.query.parameter.0": "5",
+		}
+		if !maps.Equal(got, want) {
+			t.Errorf("got %v, want %v", got, want)
+		}
+		seen.wantHistogram(t, "db.client.operation.duration", map[string]hist{"INSERT users": {2, 19 * ms}, "SELECT users": {1, 0}}, querySummary)
+	}, otelpool.WithHooks(otelpool.Hooks{Keep: keep}), otelpool.WithQueryParameters())
+}
+
+func TestReturnedRowsLeadToAQueryThatIsKept(t *testing.T) {
+	keep := func(context.Context, otelpool.Statement, otelpool.Outcome) bool { return true }
+	bubble(t, full, func(t *testing.T, db *sql.DB, _ *fakedb.DB, seen *telemetry) {
+		noError(t, db.QueryRow(selectName, 1).Scan(new(int)))
+		wantRowsLeadTo(t, seen)
+	}, otelpool.WithHooks(otelpool.Hooks{Keep: keep}))
+}
+
+func TestAHookThatPanicsIsAsIfItWereNotThere(t *testing.T) {
+	hooks := otelpool.Hooks{
+		SpanName:   func(context.Context, otelpool.Statement) string { panic("name") },
+		Attributes: func(context.Context, otelpool.Statement) []attribute.KeyValue { panic("attributes") },
+		Keep:       func(context.Context, otelpool.Statement, otelpool.Outcome) bool { panic("keep") },
+	}
+	got := handled(func() {
+		bubble(t, full, func(t *testing.T, db *sql.DB, _ *fakedb.DB, seen *telemetry) {
+			_, err := db.Exec(insertJane)
+			noError(t, err)
+			seen.wantSpans(t, "connect 0s", "INSERT users 0s")
+		}, otelpool.WithHooks(hooks))
+	})
+	want := "[otelpool: Hooks.Keep panicked with a string otelpool: Hooks.SpanName panicked with a string otelpool: Hooks.Attributes panicked with a string]"
+	if fmt.Sprint(got) != want {
+		t.Errorf("reported %v, want %s", got, want)
+	}
+}
+
+func TestNoLiteralOfAStatementIsTold(t *testing.T) {
+	const secret = "s3cr3t"
+	texts := []string{
+		"INSERT INTO t VALUES ('" + secret + "')", "SELECT \"" + secret + "\" FROM t", "SELECT 1 /* " + secret + " */", "-- " + secret + "\nSELECT 1",
+		"CREATE USER " + secret + " IDENTIFIED BY '" + secret + "'", "SELECT '" + secret, "SELECT $$" + secret + "$$",
+	}
+	bubble(t, full, func(t *testing.T, db *sql.DB, fake *fakedb.DB, seen *telemetry) {
+		ctx, caller := seen.caller()
+		for _, text := range texts {
+			_, _ = db.ExecContext(ctx, text)
+			fake.Fail(fakedb.Query, 1, errors.New(text))
+			_, _ = db.QueryContext(ctx, text)
+			if s, err := db.PrepareContext(ctx, text); err == nil {
+				_, _ = s.ExecContext(ctx)
+				_ = s.Close()
+			}
+		}
+		caller.End()
+		for _, s := range seen.spans.Ended() {
+			if told := fmt.Sprint(s.Name(), s.Attributes(), s.Events(), s.Status()); strings.Contains(told, secret) {
+				t.Errorf("a span tells the secret: %s", told)
+			}
+		}
+		if told := fmt.Sprint(seen.collect(t)); strings.Contains(told, secret) {
+			t.Errorf("metrics tell the secret: %s", told)
+		}
+	})
+}
