@@ -10,11 +10,24 @@
 // of their own: its dialect brings a driver that takes the name "sqlite", as does
 // modernc.org/sqlite, which the others use.
 //
-// Package items is the work of sqlc v1.31.1, from sqlc.yaml, schema.sql and
-// query.sql. To make it again, in this folder:
+// Folder shop has a web shop that runs through sqlc, gorm, ent and sqlx on a real
+// MariaDB and a real PostgreSQL, and shows what is told of the statements that
+// these libraries make.
+//
+// Packages items, mariadb and postgresql are the work of sqlc v1.31.1, from
+// sqlc.yaml and the schemas and queries that it names. To make them again, in this
+// folder:
 //
 //	CGO_ENABLED=0 go run github.com/sqlc-dev/sqlc/cmd/sqlc@v1.31.1 generate
 //
-// sqlc is not one of the tools, nor run by go generate: it brings the parsers of
-// three databases, for files that change when one of those three does.
+// Package ent and what is below it is the work of ent, from package schema, in the
+// version that go.mod has. To make it again:
+//
+//	GOWORK=off go run -mod=mod entgo.io/ent/cmd/ent generate --feature sql/execquery ./shop/ent/schema
+//	find shop/ent -name '*.go' | xargs gofumpt -w
+//	GOWORK=off go mod tidy
+//
+// Neither is one of the tools, nor run by go generate: sqlc brings the parsers of
+// three databases, and ent its own command line, for files that change when one of
+// those does.
 package libraries

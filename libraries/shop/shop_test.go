@@ -1,0 +1,251 @@
+// Package shop_test runs a web shop through sqlc, gorm, ent and sqlx on real
+// servers, and shows in testdata what a pool tells of its statements: the summary,
+// and below it the text. After a change of how statements are read, and after a new
+// version of a library, make these files again and read what has changed:
+//
+//	go test ./shop -update
+//
+// They are of MariaDB 10.11 and PostgreSQL 15. On others, gorm and ent may look at
+// the tables in another way.
+package shop_test
+
+import (
+	"context"
+	"database/sql"
+	"encoding/json"
+	"flag"
+	"fmt"
+	"os"
+	"slices"
+	"strings"
+	"testing"
+
+	_ "github.com/go-sql-driver/mysql"
+	_ "github.com/jackc/pgx/v5/stdlib"
+	"go.opentelemetry.io/otel/attribute"
+	"go.opentelemetry.io/otel/sdk/metric"
+	"go.opentelemetry.io/otel/sdk/metric/metricdata"
+	"go.opentelemetry.io/otel/sdk/trace"
+	"go.opentelemetry.io/otel/sdk/trace/tracetest"
+	"go.opentelemetry.io/otel/semconv/v1.43.0"
+
+	"github.com/otelpool/otelpool"
+	"github.com/otelpool/otelpool/dbtest/server"
+)
+
+var update = flag.Bool("update", false, "write the golden files anew")
+
+// The data in the statements of the shop, and in their arguments. They are in
+// nothing else.
+const (
+	secretText   = "tulipbulb"
+	secretNumber = "7391555173"
+)
+
+// backend is one of the servers.
+type backend struct {
+	name   string // in the names of the golden files
+	driver string
+	server *server.Shared
+	dsn    func(*server.Instance) string // of the database of a shop
+	drop   string                        // that database
+	// plants are statements with data in them, in every way that the server
+	// knows to write it, and refused is one that fails with the data in its error.
+	plants  []string
+	refused string
+}
+
+var backends = []backend{
+	{
+		name: "mariadb", driver: "mysql", server: mariaDB,
+		dsn: func(in *server.Instance) string {
+			return strings.Replace(in.DSN("parseTime=true", "multiStatements=true"), "/app?", "/shop?", 1)
+		},
+		drop: "DROP DATABASE IF EXISTS shop",
+		plants: []string{
+			`SELECT id FROM users WHERE name = 'tulipbulb' OR name = "tulipbulb" OR name = 'it''s \' tulipbulb' -- tulipbulb`,
+			`SELECT id FROM users WHERE id IN (7391555173, -7391555173, 0x7391555173) OR id = x'7391555173' # tulipbulb`,
+			`SELECT /* tulipbulb */ N'tulipbulb', _utf8mb4'tulipbulb', 'tulip' 'tulipbulb', 7391555173e0, .7391555173 FROM users`,
+			`SELECT id AS "a" FROM users HAVING "a" <> "tulipbulb"`,
+			`INSERT INTO users (name, email) VALUES ('tulipbulb', 'tulipbulb 7391555173')`,
+			`UPDATE users SET name = CONCAT("tulipbulb", 7391555173) WHERE email LIKE "tulipbulb%"`,
+		},
+		refused: "INSERT INTO users (name, email) VALUES ('tulipbulb', 'tulipbulb 7391555173')",
+	},
+	{
+		name: "postgresql", driver: "pgx", server: postgreSQL,
+		dsn:  func(in *server.Instance) string { return strings.Replace(in.DSN(), "/postgres?", "/shop?", 1) },
+		drop: "DROP DATABASE IF EXISTS shop WITH (FORCE)",
+		plants: []string{
+			`SELECT id FROM users WHERE name = 'tulipbulb' OR name = $$tulipbulb$$ OR name = $a$it's $$ tulipbulb$a$ -- tulipbulb`,
+			`SELECT id FROM users WHERE id IN (7391555173, -7391555173) OR name = E'it\'s tulipbulb' /* /* tulipbulb */ */`,
+			`SELECT U&'tulipbulb', name::varchar(20) = 'tulipbulb', interval '7391555173 s', 7391555173.5e1, '{"a": "tulipbulb"}'::jsonb ->> 'tulipbulb' FROM users`,
+			`INSERT INTO users (name, email) VALUES ('tulipbulb', 'tulipbulb 7391555173')`,
+			`UPDATE users SET name = 'tulipbulb' || 7391555173 WHERE email LIKE 'tulipbulb%'`,
+		},
+		refused: "SELECT id FROM users WHERE id = CAST('tulipbulb 7391555173' AS int)",
+	},
+}
+
+// shop is a database on a server, and what is told of it.
+type shop struct {
+	backend
+	*otelpool.DB
+	spans  *tracetest.SpanRecorder
+	traces *trace.TracerProvider
+	reader *metric.ManualReader
+}
+
+// play runs a program of a library on each server, and then the plants, with what
+// the program returns for that. It is all done for one caller, whose span has the
+// events.
+func play(t *testing.T, library string, program func(ctx context.Context, t *testing.T, s *shop) (raw func(string) error)) {
+	t.Helper()
+	for _, b := range backends {
+		t.Run(b.name, func(t *testing.T) {
+			s := open(t, b)
+			ctx, caller := s.traces.Tracer("program").Start(t.Context(), "caller")
+			s.plant(t, program(ctx, t, s))
+			caller.End()
+			s.compare(t, fmt.Sprintf("testdata/%s.%s.golden", library, b.name))
+			s.wantNothingOfTheData(t)
+		})
+	}
+}
+
+func open(t *testing.T, b backend) *shop {
+	t.Helper()
+	in := b.server.Instance(t)
+	admin := must(sql.Open(b.driver, in.DSN()))(t)
+	defer admin.Close()
+	for _, statement := range []string{b.drop, "CREATE DATABASE shop"} {
+		must(admin.ExecContext(t.Context(), statement))(t)
+	}
+
+	s := &shop{backend: b, spans: tracetest.NewSpanRecorder(), reader: metric.NewManualReader()}
+	s.traces = trace.NewTracerProvider(trace.WithSpanProcessor(s.spans))
+	plain := must(otelpool.Open(b.driver, b.dsn(in),
+		otelpool.WithTracerProvider(s.traces),
+		otelpool.WithMeterProvider(metric.NewMeterProvider(metric.WithReader(s.reader))),
+	))(t)
+	t.Cleanup(func() { _ = plain.Close() })
+	s.DB = must(otelpool.NewDB(plain))(t)
+	return s
+}
+
+// plant runs the plants.
+func (s *shop) plant(t *testing.T, raw func(string) error) {
+	t.Helper()
+	for _, statement := range s.plants {
+		ok(t, raw(statement))
+	}
+	if err := raw(s.refused); err == nil || !strings.Contains(err.Error(), secretText) {
+		t.Errorf("%q returns %v, which does not show the data", s.refused, err)
+	}
+}
+
+// compare holds what is told of the statements against a file, each different
+// one once, in the order in which the first of its kind ended.
+func (s *shop) compare(t *testing.T, file string) {
+	t.Helper()
+	var all []string
+	for _, span := range s.spans.Ended() {
+		switch span.Name() {
+		case "caller", "acquire", "hold", "connect", "ping", "prepare", "begin", "commit", "rollback":
+			continue
+		}
+		summary := attr(span, semconv.DBQuerySummaryKey)
+		if span.Name() != summary {
+			t.Errorf("the span %q has the summary %q", span.Name(), summary)
+		}
+		told := summary + "\n" + indented(attr(span, semconv.DBQueryTextKey))
+		if !slices.Contains(all, told) {
+			all = append(all, told)
+		}
+	}
+	got := strings.Join(all, "\n")
+	if *update {
+		ok(t, os.WriteFile(file, []byte(got), 0o644))
+	}
+	if want := string(must(os.ReadFile(file))(t)); got != want {
+		t.Errorf("%s is not what is told; run: go test ./shop -update\n%s", file, difference(got, want))
+	}
+}
+
+// indented is the text in lines that fit on a screen.
+func indented(text string) string {
+	const indent, width = "    ", 110
+	var b strings.Builder
+	column := 0
+	for word := range strings.SplitSeq(text, " ") {
+		switch {
+		case column == 0:
+			b.WriteString(indent)
+		case column+len(word) > width:
+			b.WriteString("\n" + indent)
+			column = 0
+		default:
+			b.WriteString(" ")
+		}
+		b.WriteString(word)
+		column += len(word) + 1
+	}
+	b.WriteString("\n")
+	return b.String()
+}
+
+// difference is where two texts part.
+func difference(got, want string) string {
+	g, w := strings.Split(got, "\n"), strings.Split(want, "\n")
+	i := 0
+	for i < min(len(g), len(w)) && g[i] == w[i] {
+		i++
+	}
+	around := func(lines []string) string { return strings.Join(lines[min(i, len(lines)):min(i+5, len(lines))], "\n") }
+	return fmt.Sprintf("line %d\n got\n%s\nwant\n%s", i+1, around(g), around(w))
+}
+
+// wantNothingOfTheData looks for the data in all that was told.
+func (s *shop) wantNothingOfTheData(t *testing.T) {
+	t.Helper()
+	var metrics metricdata.ResourceMetrics
+	ok(t, s.reader.Collect(context.Background(), &metrics))
+	for _, told := range []any{tracetest.SpanStubsFromReadOnlySpans(s.spans.Ended()), metrics} {
+		text := string(must(json.Marshal(told))(t))
+		for _, known := range []string{"SELECT users", "otelpool.connection.acquired"} {
+			if !strings.Contains(text, known) {
+				t.Errorf("%T does not show %s", told, known)
+			}
+		}
+		for _, secret := range []string{secretText, secretNumber} {
+			if at := strings.Index(text, secret); at >= 0 {
+				t.Errorf("told: %s", text[max(0, at-200):min(len(text), at+200)])
+			}
+		}
+	}
+}
+
+func attr(s trace.ReadOnlySpan, key attribute.Key) string {
+	for _, a := range s.Attributes() {
+		if a.Key == key {
+			return a.Value.String()
+		}
+	}
+	return ""
+}
+
+// must returns what a call returned, unless that was an error.
+func must[T any](v T, err error) func(*testing.T) T {
+	return func(t *testing.T) T {
+		t.Helper()
+		ok(t, err)
+		return v
+	}
+}
+
+func ok(t *testing.T, err error) {
+	t.Helper()
+	if err != nil {
+		t.Fatal(err)
+	}
+}
