@@ -217,7 +217,7 @@ func TestTheInferredWaitsAreTrue(t *testing.T) {
 		try := func(t *testing.T) []string {
 			exact, inferred, failed := test.crowd.waits(t)
 			t.Logf("%d served, %d gave up", len(exact), failed)
-			if share := float64(failed) / float64(failed+len(exact)); math.Abs(share-test.gaveUp) > 0.1 {
+			if share := float64(failed) / float64(failed+len(exact)); math.Abs(share-test.gaveUp) > test.gaveUp/2 {
 				return []string{fmt.Sprintf("a share of %.2f gave up, want %v", share, test.gaveUp)}
 			}
 			return test.check(t, exact, inferred)
