@@ -136,7 +136,7 @@ func (a *acquire) resume() {
 // startSpan starts the span, if there is none and one is wanted. It reports whether
 // there is one.
 func (a *acquire) startSpan() bool {
-	if a.span == nil && wantsSpan(trace.SpanFromContext(a.Context)) {
+	if a.span == nil && wantsSpan(a.Context) {
 		a.spanCtx, a.span = a.pool.ins.startAcquire(a.Context, a.pool.ledger.Time(a.waiter.Asked()))
 	}
 	return a.span != nil

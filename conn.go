@@ -428,7 +428,7 @@ func (c *conn) acquired(ctx context.Context, s pool.Source, now time.Duration, w
 
 // tellWait tells the wait of a caller without a clock of its own.
 func (c *conn) tellWait(ctx context.Context, s pool.Source, now time.Duration, w wait) {
-	if c.pool.longWait(w.total) && wantsSpan(trace.SpanFromContext(ctx)) {
+	if c.pool.longWait(w.total) && wantsSpan(ctx) {
 		var span trace.Span
 		ctx, span = c.pool.ins.startAcquire(ctx, c.pool.ledger.Time(now-w.total))
 		c.pool.linkHolders(span, c.rec, now-w.total)

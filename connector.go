@@ -53,14 +53,19 @@ func NewConnector(c driver.Connector, opts ...Option) driver.Connector {
 // connector already belongs to another DB. Nothing is lost then: all that does
 // not depend on the DB is told as before.
 func Watch(db *sql.DB) error {
+	_, err := watch(db)
+	return err
+}
+
+func watch(db *sql.DB) (*connector, error) {
 	c, err := connectorOf(db)
 	if err != nil {
-		return err
+		return nil, err
 	}
 	if !c.watch(db) {
-		return errors.New("otelpool: the connector of this *sql.DB is already watched as that of another")
+		return nil, errors.New("otelpool: the connector of this *sql.DB is already watched as that of another")
 	}
-	return nil
+	return c, nil
 }
 
 // connectorOf finds the pool of a DB.
@@ -214,7 +219,8 @@ func (c *connector) observe() observation {
 	if db := c.db.Load(); db != nil {
 		o.max = db.Stats().MaxOpenConnections
 		c.inference.limit.Store(int64(o.max))
-		o.maxIdle, o.maxIdleKnown = c.maxIdle.get(o.max)
+		c.maxIdle.lower(o.max)
+		o.maxIdle, o.maxIdleKnown = c.maxIdle.get()
 	}
 	o.exact = c.exact.Load()
 	return o

@@ -31,10 +31,7 @@ type DB struct {
 // pool: a Close of either closes it. The error says that db is nil, does not go
 // through otelpool, or that its connector belongs to another DB.
 func NewDB(db *sql.DB) (*DB, error) {
-	if err := Watch(db); err != nil {
-		return nil, err
-	}
-	c, err := connectorOf(db)
+	c, err := watch(db)
 	if err != nil {
 		return nil, err
 	}
@@ -165,7 +162,7 @@ func (d *DB) SetMaxIdleConns(n int) {
 func (d *DB) SetMaxOpenConns(n int) {
 	d.DB.SetMaxOpenConns(n)
 	d.pool.readLimit()
-	d.pool.maxIdle.get(n)
+	d.pool.maxIdle.lower(n)
 }
 
 // maxIdle is the limit of idle connections, as far as it was set where it can be
@@ -174,14 +171,16 @@ type maxIdle struct{ limit atomic.Int64 } // one more than the limit; 0 for unkn
 
 func (m *maxIdle) set(n int) { m.limit.Store(int64(max(n, 0)) + 1) }
 
-// get returns the limit, which database/sql lowers to that of open connections,
-// and leaves there when that is raised again.
-func (m *maxIdle) get(maxOpen int) (n int64, known bool) {
-	limit := m.limit.Load()
-	if maxOpen > 0 && limit > int64(maxOpen)+1 {
+// lower does what database/sql does when the limit of open connections is set: it
+// lowers this one to it, and leaves it there when that is raised again.
+func (m *maxIdle) lower(maxOpen int) {
+	if limit := m.limit.Load(); maxOpen > 0 && limit > int64(maxOpen)+1 {
 		m.limit.CompareAndSwap(limit, int64(maxOpen)+1)
-		limit = int64(maxOpen) + 1
 	}
+}
+
+func (m *maxIdle) get() (n int64, known bool) {
+	limit := m.limit.Load()
 	return limit - 1, limit > 0
 }
 

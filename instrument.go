@@ -538,16 +538,13 @@ func observeOptions(attrs []attribute.KeyValue) []metric.ObserveOption {
 func (in *instruments) begin(k *call) {
 	if in.hooks.Keep != nil && k.op.hasText() {
 		k.ctx, k.span = k.from, trace.SpanFromContext(context.Background())
-		k.late = wantsSpan(trace.SpanFromContext(k.from))
+		k.late = wantsSpan(k.from)
 		return
 	}
-	in.startSpan(k)
+	in.startSpan(k, k.st.start)
 }
 
-func (in *instruments) startSpan(k *call, opts ...trace.SpanStartOption) {
-	if len(opts) == 0 {
-		opts = k.st.start
-	}
+func (in *instruments) startSpan(k *call, opts []trace.SpanStartOption) {
 	k.ctx, k.span = in.tracer.Start(k.from, in.spanName(k), opts...)
 	if in.hooks.Attributes != nil && k.op.hasText() && k.span.IsRecording() {
 		k.span.SetAttributes(in.moreAttributes(k)...)
@@ -561,7 +558,7 @@ func (in *instruments) finish(k *call, took time.Duration, err error) {
 	if k.late {
 		end := time.Now() // before the hook, which takes its time
 		if in.keep(k, Outcome{Duration: took, Err: err}) {
-			in.startSpan(k, append(k.st.start[:len(k.st.start):len(k.st.start)], trace.WithTimestamp(end.Add(-took)))...)
+			in.startSpan(k, append(k.st.start[:len(k.st.start):len(k.st.start)], trace.WithTimestamp(end.Add(-took))))
 			k.span.SetAttributes(k.noted...)
 			ended = []trace.SpanEndOption{trace.WithTimestamp(end)}
 			if k.rows != nil {
@@ -696,10 +693,7 @@ func (in *instruments) failed(o op, of *series, typ string) []metric.RecordOptio
 	opts, ok = f.record[failure{of, o, typ}]
 	if !ok {
 		attrs := in.base
-		switch {
-		case of != nil && o == opRows:
-			attrs = of.base
-		case of != nil:
+		if of != nil {
 			attrs = of.attrs(o)
 		}
 		opts = recordOptions(with(attrs, semconv.ErrorTypeKey.String(typ)))

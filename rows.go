@@ -84,7 +84,7 @@ func (r *rows) tell(open time.Duration) {
 		typ, _ = errorType(r.err)
 	}
 	if in.returnedRows.Enabled(r.ctx) {
-		opts := r.st.series.rows
+		opts := r.st.series.succeeded[opRows]
 		if typ != "" {
 			opts = in.failed(opRows, r.st.series, typ)
 		}

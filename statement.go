@@ -27,10 +27,7 @@ const (
 
 // Of a text that is too long to be kept only the summary of its beginning is told:
 // to read all of it each time would cost more than the rest.
-const (
-	longText  = maxStatementBytes / 8
-	beginning = 4 << 10
-)
+const beginning = 4 << 10
 
 // Statement is a statement as it is told. See [Hooks].
 type Statement struct {
@@ -76,7 +73,6 @@ type Hooks struct {
 type statement struct {
 	text   string
 	parsed query.Statement
-	name   string                  // of its spans; empty without a summary
 	start  []trace.SpanStartOption // of its spans
 	series *series
 }
@@ -85,7 +81,6 @@ type statement struct {
 type series struct {
 	base      []attribute.KeyValue
 	succeeded [numOps][]metric.RecordOption
-	rows      []metric.RecordOption
 }
 
 // statements makes and keeps what is told of statements.
@@ -118,7 +113,6 @@ func (s *statements) make(text string) *statement {
 	st := &statement{text: text, parsed: s.read(text)}
 	attrs := append(make([]attribute.KeyValue, 0, len(s.base)+2), s.base...)
 	if st.parsed.Summary != "" {
-		st.name = st.parsed.Summary
 		attrs = append(attrs, semconv.DBQuerySummary(st.parsed.Summary))
 	}
 	if st.parsed.Text != "" {
@@ -132,7 +126,7 @@ func (s *statements) make(text string) *statement {
 // read reads a text. What remains of one that is cut is told as far as it is
 // certain, so it is cut between two words.
 func (s *statements) read(text string) query.Statement {
-	if len(text) <= longText || s.parse.Text == query.AsWritten {
+	if s.cache.Keeps(text) || s.parse.Text == query.AsWritten {
 		return query.Parse(text, s.parse)
 	}
 	o := s.parse
@@ -157,19 +151,23 @@ func (s *statements) seriesOf(summary string) *series {
 	return of
 }
 
-// newSeries makes the series for some operations.
+// newSeries makes the series for some operations, and for the rows of their
+// results.
 func newSeries(base []attribute.KeyValue, has func(op) bool) *series {
-	of := &series{base: base, rows: recordOptions(base)}
+	of := &series{base: base}
 	for o := range numOps {
-		if has(o) {
+		if has(o) || o == opRows {
 			of.succeeded[o] = recordOptions(of.attrs(o))
 		}
 	}
 	return of
 }
 
-// attrs returns the attributes of an operation's metrics.
+// attrs returns the attributes of an operation's metrics, or of those of rows.
 func (of *series) attrs(o op) []attribute.KeyValue {
+	if !o.isOperation() {
+		return of.base
+	}
 	return with(of.base, keyOperation.String(o.String()))
 }
 
@@ -181,7 +179,7 @@ func (k *call) told() Statement {
 // spanName returns the name of a call's span: the summary of what it runs, else
 // what the call is. A statement that is only prepared does not run.
 func (in *instruments) spanName(k *call) (name string) {
-	name = k.st.name
+	name = k.st.parsed.Summary
 	if name == "" || k.op == opPrepare {
 		name = k.op.String()
 	}

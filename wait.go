@@ -49,7 +49,8 @@ type inference struct {
 type release struct {
 	known  bool          // somebody wanted to know
 	queued bool          // somebody may have been waiting
-	waited time.Duration // WaitDuration, and by how much it has grown once the next has it
+	waited time.Duration // WaitDuration then
+	grown  time.Duration // what of its growth is the wait of the next caller, once that is there
 }
 
 // readLimit notes the limit of the pool. The program may change it at any time, so
@@ -139,7 +140,7 @@ func (c *conn) readQueued(ctx context.Context) {
 		level = c.pool.db.Load().Stats().WaitDuration
 	}
 	c.since.queued = false
-	c.since.waited = c.pool.inference.take(c.since.waited, level)
+	c.since.grown = c.pool.inference.take(c.since.waited, level)
 }
 
 // infer completes w, of which dialed and reset are known, with the time in the
@@ -148,7 +149,7 @@ func (c *conn) infer(span trace.Span, s pool.Source, now time.Duration, w *wait)
 	if c.pool.db.Load() == nil || !c.since.known && s != pool.New {
 		return false
 	}
-	queued := c.since.waited
+	queued := c.since.grown
 	if queued > 0 {
 		// Nobody waits for longer than the operation has existed that needs the
 		// connection. The spans of the SDK know since when that is.
@@ -189,10 +190,11 @@ func (c *connector) longWait(d time.Duration) bool {
 	return c.cfg.acquireSpanThreshold >= 0 && d >= c.cfg.acquireSpanThreshold
 }
 
-// wantsSpan reports whether an acquire may become a span, as a child of its
-// caller's. It does not if that was dropped by the sampler: many may wait at a
-// time when nothing should cost more than it has to.
-func wantsSpan(caller trace.Span) bool {
+// wantsSpan reports whether something may become a span when it is over, as a
+// child of its caller's. It does not if that was dropped by the sampler: many may
+// wait at a time when nothing should cost more than it has to.
+func wantsSpan(ctx context.Context) bool {
+	caller := trace.SpanFromContext(ctx)
 	sc := caller.SpanContext()
 	return caller.IsRecording() || !sc.IsValid() || sc.IsRemote()
 }

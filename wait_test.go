@@ -85,7 +85,7 @@ func (c crowd) waits(t *testing.T) (exact []time.Duration, inferred metricdata.H
 		return nil
 	})
 	fake.On(fakedb.Exec, func(ctx context.Context, _ string) error {
-		time.Sleep(time.Duration(rand.ExpFloat64() * float64(c.service)))
+		time.Sleep(time.Duration(rand.ExpFloat64() * float64(c.service))) // the work of the database, on a real clock too
 		return nil
 	})
 	var gone atomic.Int64

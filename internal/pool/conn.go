@@ -241,8 +241,8 @@ func (c *Conn) releaseLocked(now time.Duration, next State) (Hold, bool) {
 	return h, true
 }
 
-// Last returns the hold before the present one. It is empty if there was none.
-func (c *Conn) Last() Holding {
+// before returns the hold before the present one. It is empty if there was none.
+func (c *Conn) before() Holding {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	return c.last

@@ -119,7 +119,7 @@ func (l *Ledger) InTheWayOf(c *Conn, asked time.Duration, flags byte, into []Hol
 	}
 	n := l.longestLocked(into, f)
 	if c != nil {
-		if last := c.Last(); last.Holder.Flags&flags != 0 {
+		if last := c.before(); last.Holder.Flags&flags != 0 {
 			n = insert(into, n, last)
 		}
 	}

@@ -52,7 +52,7 @@ func (c *Cache[V]) Get(text string) V {
 		e.touch()
 		return e.value
 	}
-	if len(text) > c.bytes/8 {
+	if !c.Keeps(text) {
 		return c.value(text)
 	}
 	if e := c.late(text); e != nil {
@@ -61,6 +61,9 @@ func (c *Cache[V]) Get(text string) V {
 	text = strings.Clone(text) // it may be a small part of something large
 	return c.add(text, c.value(text))
 }
+
+// Keeps reports whether a text is short enough to be kept.
+func (c *Cache[V]) Keeps(text string) bool { return len(text) <= c.bytes/8 }
 
 // touch writes only once, so that hits on many processors do not wait for each
 // other.
