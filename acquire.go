@@ -377,6 +377,13 @@ type Holder struct {
 	// "rows" do not start it anew.
 	Phase   string
 	InPhase time.Duration
+	// Idle is how long nothing was done with the connection: no driver call ran and
+	// no row was read. Rows are counted, not timed, so that it may be up to a second
+	// too short.
+	Idle time.Duration
+	// Statement is the summary of the last statement, or its kind if it has none;
+	// empty before the first.
+	Statement string
 	// Span is the span that was current where the connection was asked for. It is
 	// not valid if there was none.
 	Span trace.SpanContext
@@ -389,16 +396,20 @@ type Holder struct {
 // [WithoutCallers], if the call was not one of a [DB], and if it was one that does
 // not leave a connection with its caller, such as Exec or QueryRow, and got it
 // when less than half of the pool was held.
-func (h Holder) Frames() []runtime.Frame {
+func (h Holder) Frames() []runtime.Frame { return callers(h.stack) }
+
+// callers returns the frames of a stack: the first outside database/sql and
+// otelpool, and those that called it.
+func callers(s stack) []runtime.Frame {
 	n := 0
-	for n < len(h.stack) && h.stack[n] != 0 {
+	for n < len(s) && s[n] != 0 {
 		n++
 	}
 	if n == 0 {
 		return nil
 	}
 	var out []runtime.Frame
-	frames := runtime.CallersFrames(h.stack[:n])
+	frames := runtime.CallersFrames(s[:n])
 	for {
 		f, more := frames.Next()
 		if len(out) > 0 || !ours(f.Function) {

@@ -3,18 +3,33 @@ package otelpool
 import (
 	"cmp"
 	"database/sql"
+	"runtime"
 	"slices"
 	"time"
+
+	"go.opentelemetry.io/otel/trace"
 
 	"github.com/otelpool/otelpool/internal/pool"
 )
 
 // Snapshot is what is known of a pool at one moment. See [Inspect].
 type Snapshot struct {
+	// Time is the moment.
+	Time time.Time
 	// Pool is the name of the pool, System its db.system.name.
 	Pool, System string
 	// MaxOpen is the limit of open connections, 0 if there is none.
 	MaxOpen int
+	// Exact reports whether there is a [DB], whose calls are known while they wait.
+	Exact bool
+	// MaxIdle, MaxLifetime and MaxIdleTime are the other limits, if they were set
+	// through a [DB]; -1 if not. Zero is what it is for database/sql.
+	MaxIdle                  int
+	MaxLifetime, MaxIdleTime time.Duration
+	// Target is what the pool connects to, and Server what the last connection has
+	// reached, as far as an [Adapter] knows.
+	Target Target
+	Server Server
 
 	// Open is the number of connections, Held + Idle. Held have a holder. Idle
 	// have none; among them may be one that was opened in the background for a
@@ -42,6 +57,24 @@ type Snapshot struct {
 
 	// Conns are the open connections: the held ones first, longest hold first.
 	Conns []Conn
+	// Waiters are calls of a [DB] that have no connection yet, the first to ask
+	// first; at most a hundred.
+	Waiters []Waiter
+
+	// Waits are the waits of callers that have ended, Holds the holds, of the last
+	// five minutes. Waits of plain calls are inferred.
+	Waits, Holds Distribution
+	// Sites is where connections were held, since the pool was made, the longest
+	// time first. Holds shorter than a millisecond are together in one without
+	// frames, and so are those whose callers were not noted, in another.
+	Sites []Site
+	// History is the pool at each second of the last five minutes in which it had
+	// connections, the oldest first.
+	History []Sample
+	// Deaths are the last connections that were closed, and Reports the last
+	// reports, the latest first; at most 64 and 32.
+	Deaths  []Death
+	Reports []Report
 }
 
 // Conn is one open connection in a [Snapshot].
@@ -59,9 +92,85 @@ type Conn struct {
 	// The rest is about the hold in progress, and zero if there is none. Phase is
 	// what the holder does now: "executing", "rows", "tx" or "pinned". Source is
 	// where the connection came from: "new", "reused" or "opener". HeldTime is how
-	// the hold was spent so far, by phase.
+	// the hold was spent so far, by phase. Holder is who has it.
 	Phase, Source string
 	HeldTime      map[string]time.Duration
+	Holder        *Holder
+}
+
+// Waiter is a call that waits for a connection.
+type Waiter struct {
+	// Waited is how long ago it asked, zero if that is not known.
+	Waited time.Duration
+	// Span is the span that was current where it asked. It is not valid if there was
+	// none.
+	Span trace.SpanContext
+
+	stack stack
+}
+
+// Frames returns where the connection was asked for, see [Holder.Frames].
+func (w Waiter) Frames() []runtime.Frame { return callers(w.stack) }
+
+// Distribution is how long things took. The percentiles are at most an eighth too
+// high, and zero if Count is.
+type Distribution struct {
+	Count                    int64
+	P50, P90, P95, P99, Most time.Duration
+}
+
+// Site is a place where connections were asked for.
+type Site struct {
+	// Holds is how many holds began there and took a millisecond or more, Held how
+	// long they took all together, those in progress included.
+	Holds int64
+	Held  time.Duration
+	// Short marks the one of all shorter holds.
+	Short bool
+
+	stack stack
+}
+
+// Frames returns the place, see [Holder.Frames]. There are none if it is not known.
+func (s Site) Frames() []runtime.Frame { return callers(s.stack) }
+
+// Sample is a pool at one moment of its history.
+type Sample struct {
+	Time                         time.Time
+	Held, Idle, Dialing, Waiting int
+	OldestWait                   time.Duration
+	// Acquired and Opened count since the pool was made; HeldTime is the time that
+	// connections were held since then, holds in progress included.
+	Acquired, Opened int64
+	HeldTime         time.Duration
+}
+
+// Death is the end of a connection.
+type Death struct {
+	// Time is when it was closed.
+	Time time.Time
+	// ConnID is the number of the connection, see [Conn].
+	ConnID uint64
+	// Reason is why it was closed: a value of otelpool.reason. It is empty for a
+	// close by a limit that is not known yet.
+	Reason string
+	// Class is the failure that condemned it, empty if there was none.
+	Class Class
+	// Age is how long it was open, Idle how long nobody had used it (zero if it was
+	// held), Uses how often it was acquired.
+	Age, Idle time.Duration
+	Uses      int64
+	// ErrorType and Code are error.type and db.response.status_code of the last
+	// error that the driver returned for it, empty if there was none.
+	ErrorType, Code string
+	// Said is the last that the driver said about it outside of its results, such as
+	// to its logger; nil if there is no adapter, or nothing was said. Its text is not
+	// told anywhere else.
+	Said error
+	// Server is what was known of the server.
+	Server Server
+	// Advice says in one sentence what to change, empty if there is nothing.
+	Advice string
 }
 
 // Inspect returns the state of a pool. It may be called at any time from any
@@ -133,4 +242,9 @@ func byPhase(d [pool.NumPhases]time.Duration) map[string]time.Duration {
 		m[pool.Phase(p).String()] = t
 	}
 	return m
+}
+
+// Pools returns the state of every open pool of the process, by name.
+func Pools() []Snapshot {
+	return nil
 }

@@ -1,6 +1,7 @@
 package otelpool
 
 import (
+	"log/slog"
 	"time"
 
 	"go.opentelemetry.io/otel"
@@ -19,6 +20,14 @@ const defaultHoldSpanThreshold = time.Second
 // defaultAcquireSpanThreshold is how long an acquire must take to get a span of
 // its own unless [WithAcquireSpanThreshold] says otherwise.
 const defaultAcquireSpanThreshold = time.Millisecond
+
+// defaultLeakThreshold is how long a connection must be held without being used to
+// be suspected unless [WithLeakThreshold] says otherwise.
+const defaultLeakThreshold = 30 * time.Second
+
+// defaultExhaustionThreshold is how long a caller must wait for a pool to be
+// reported as exhausted unless [WithExhaustionThreshold] says otherwise.
+const defaultExhaustionThreshold = time.Second
 
 // defaultTextLimit is how many bytes of a statement's text are told unless
 // [WithQueryTextLimit] says otherwise.
@@ -48,6 +57,14 @@ type config struct {
 	commenter     propagation.TextMapPropagator // nil for no comments
 	arguments     bool
 	hooks         Hooks
+
+	leakThreshold       time.Duration // 0 for off
+	exhaustionThreshold time.Duration // 0 for off
+	logger              *slog.Logger  // nil for the default one of the moment
+	reports             func(Report)
+
+	adapter   Adapter
+	askServer bool
 }
 
 func newConfig(opts []Option) config {
@@ -57,6 +74,8 @@ func newConfig(opts []Option) config {
 		callers:              true,
 		query:                query.Options{MaxText: defaultTextLimit},
 		summaryMetric:        true,
+		leakThreshold:        defaultLeakThreshold,
+		exhaustionThreshold:  defaultExhaustionThreshold,
 	}
 	for _, o := range opts {
 		if o != nil {
@@ -211,4 +230,45 @@ func WithSQLCommenter(p propagation.TextMapPropagator) Option {
 // them, and decide which are kept. Used several times, the last one counts.
 func WithHooks(h Hooks) Option {
 	return optionFunc(func(c *config) { c.hooks = h })
+}
+
+// WithLeakThreshold sets how long a connection must have been held and not used,
+// both, to be suspected of being forgotten. The default is 30 seconds. Zero or less
+// is off.
+//
+// Used means that a driver call runs or that rows are read. A long statement, a
+// long transaction that works and a long result set that is being read are never
+// suspected, however long they take. Rows are counted, not timed: a result set
+// whose reading stops is suspected up to a second late.
+func WithLeakThreshold(d time.Duration) Option {
+	return optionFunc(func(c *config) { c.leakThreshold = max(d, 0) })
+}
+
+// WithExhaustionThreshold sets how long a caller must have waited, while no
+// connection is free, for the pool to be reported as exhausted. The default is one
+// second. A call of a [DB] that got no connection before its deadline makes a report
+// however short it waited. Zero or less is off, for both.
+func WithExhaustionThreshold(d time.Duration) Option {
+	return optionFunc(func(c *config) { c.exhaustionThreshold = max(d, 0) })
+}
+
+// WithLogger writes the reports of the pool to l: what is suspected, exhausted or
+// lost as a warning, what is over as information. The default, and nil, is the
+// [slog.Default] of the moment. A logger with [slog.DiscardHandler] is silence.
+//
+// A record about a holder is logged in a context with the span of that holder, so
+// that a bridge to OpenTelemetry correlates the two; its attributes are listed in
+// docs/reports.md. The logger is called on the sweeper's goroutine, see
+// [WithReports].
+func WithLogger(l *slog.Logger) Option {
+	return optionFunc(func(c *config) { c.logger = l })
+}
+
+// WithReports calls f with each report of the pool, after it was logged: to page
+// somebody, or to dump a profile. It is called on a goroutine of the pool, the
+// sweeper, one report at a time. The pool is not held up while f runs, but finds
+// nothing more until it returns. A panic of f is reported through otel.Handle. Used
+// several times, the last one counts.
+func WithReports(f func(Report)) Option {
+	return optionFunc(func(c *config) { c.reports = f })
 }
