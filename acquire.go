@@ -28,8 +28,7 @@ type acquire struct {
 	context.Context //nolint:containedctx // it is one
 
 	pool   *connector
-	waiter pool.Wait // shared, guarded by the ledger
-	stack  stack     // of who asks; empty if not noted
+	waiter pool.Wait // shared, guarded by the ledger; its stack is of who asks, empty if not noted
 
 	inHand bool // there is a connection
 	wait   wait // until it was there
@@ -57,7 +56,11 @@ func (a *acquire) Value(key any) any {
 }
 
 // stack is where a connection was asked for.
-type stack = [pool.StackDepth]uintptr
+type stack = pool.Stack
+
+// depth is how many callers of a DB are noted. A plain acquire notes more, since the
+// first of them are of database/sql.
+const depth = 8
 
 // ask starts the clock of a call of d. It must be called by the method itself:
 // whoever called that is who asks.
@@ -68,8 +71,9 @@ type stack = [pool.StackDepth]uintptr
 // notes them only where half of the pool is held.
 func (d *DB) ask(ctx context.Context) *acquire {
 	a := &acquire{Context: ctx, pool: d.pool}
+	a.waiter.Owner = a
 	if d.pool.cfg.callers && d.pool.halfHeld() {
-		runtime.Callers(3, a.stack[:])
+		runtime.Callers(3, a.waiter.Stack[:depth])
 	}
 	d.pool.ledger.Ask(&a.waiter)
 	return a
@@ -145,9 +149,9 @@ func (a *acquire) startSpan() bool {
 // keep is done, for a call that leaves its connection to the caller. It must be
 // called by the method itself, as ask.
 func (a *acquire) keep(err error) error {
-	if err == nil && a.conn != nil && a.pool.cfg.callers && a.stack[0] == 0 {
-		runtime.Callers(3, a.stack[:])
-		a.conn.Explain(&a.stack, a.end)
+	if err == nil && a.conn != nil && a.pool.cfg.callers && !a.waiter.Stack.Noted() {
+		runtime.Callers(3, a.waiter.Stack[:depth])
+		a.conn.Explain(&a.waiter.Stack, a.end)
 	}
 	return a.done(err)
 }
@@ -175,6 +179,7 @@ func (a *acquire) done(err error) error {
 		ctx = a.spanCtx
 		a.pool.ins.endAcquire(a.span, a.conn, a.source, a.wait, a.pool.ledger.Time(a.end))
 	}
+	a.pool.ledger.Waits.Add(a.wait.total)
 	a.pool.ins.waited(ctx, a.wait.total)
 	return err
 }
@@ -200,6 +205,8 @@ func (a *acquire) failed(cause AcquireCause, err error) error {
 	c := a.pool
 	e := c.explain(cause, a.wait.total, err)
 	a.failure = e
+	c.ledger.Waits.Add(e.Waited)
+	c.starving(e)
 	ctx := a.Context
 	if c.cfg.acquireSpanThreshold >= 0 && a.startSpan() {
 		ctx = a.spanCtx
@@ -381,8 +388,8 @@ type Holder struct {
 	// no row was read. Rows are counted, not timed, so that it may be up to a second
 	// too short.
 	Idle time.Duration
-	// Statement is the summary of the last statement, or its kind if it has none;
-	// empty before the first.
+	// Statement is the summary of the last statement. It is empty before the first,
+	// and if the last ones have none.
 	Statement string
 	// Span is the span that was current where the connection was asked for. It is
 	// not valid if there was none.
@@ -412,6 +419,9 @@ func callers(s stack) []runtime.Frame {
 	frames := runtime.CallersFrames(s[:n])
 	for {
 		f, more := frames.Next()
+		if len(out) > 0 && strings.HasPrefix(f.Function, "runtime.") {
+			return out // where every goroutine begins
+		}
 		if len(out) > 0 || !ours(f.Function) {
 			out = append(out, f)
 		}
@@ -444,7 +454,14 @@ func (h Holder) String() string {
 		fmt.Fprintf(&b, "idle for %s", in)
 	}
 	b.WriteString(")")
-	frames := h.Frames()
+	b.WriteString(where(h.Frames()))
+	return b.String()
+}
+
+// where says in a few words where something was asked for: " at store.go:120 from
+// stream.go:88". It is empty if that is not known.
+func where(frames []runtime.Frame) string {
+	var b strings.Builder
 	for i, f := range frames[:min(3, len(frames))] {
 		fmt.Fprintf(&b, "%s%s:%d", []string{" at ", " from ", " from "}[i], filepath.Base(f.File), f.Line)
 	}
@@ -462,11 +479,9 @@ func (c *connector) explain(cause AcquireCause, waited time.Duration, err error)
 		e.MaxOpen = db.Stats().MaxOpenConnections
 	}
 	var longest [5]pool.Holding
-	for _, h := range longest[:c.ledger.Longest(longest[:])] {
-		e.Holders = append(e.Holders, Holder{
-			ConnID: h.ID, Held: h.For, Phase: h.Phase.String(), InPhase: h.InPhase,
-			Span: spanOf(&h.Holder), stack: h.Holder.Stack,
-		})
+	held := longest[:c.ledger.Longest(longest[:])]
+	for i := range held {
+		e.Holders = append(e.Holders, holderOf(&held[i]))
 	}
 	return e
 }

@@ -4,6 +4,7 @@ import (
 	"context"
 	"database/sql/driver"
 	"errors"
+	"runtime"
 	"time"
 
 	"go.opentelemetry.io/otel/attribute"
@@ -48,6 +49,8 @@ type conn struct {
 	behind pool.Mark
 	// since is what the next wait is inferred from.
 	since release
+	// asks is room to note the callers of an acquire.
+	asks stack
 
 	// declined is the call that the driver answered with ErrSkip, until the
 	// prepared statement that takes its place goes on with it.
@@ -163,7 +166,7 @@ func (c *conn) begin(k *call) {
 		k.note(keyWaitTime.Float64(c.waited.Seconds()))
 	}
 	c.waited = 0
-	k.start = c.rec.Begin()
+	k.start = c.rec.Begin(k.st.parsed.Summary)
 }
 
 // statement returns what is told of a text.
@@ -404,11 +407,20 @@ func (c *conn) acquired(ctx context.Context, s pool.Source, now time.Duration, w
 	span := trace.SpanFromContext(ctx)
 	a := c.pool.asking(ctx)
 	var by pool.Holder
-	if a != nil {
-		by.Stack = a.stack
-	}
 	identify(&by, span.SpanContext())
-	c.rec.Acquire(now, s, &by)
+	if span.IsRecording() {
+		by.Caller = span
+	}
+	switch {
+	case a != nil:
+		c.rec.Acquire(now, s, &by, &a.waiter.Stack)
+	case c.pool.notesCallers(now):
+		clear(c.asks[:])
+		runtime.Callers(3, c.asks[:])
+		c.rec.Acquire(now, s, &by, &c.asks)
+	default:
+		c.rec.Acquire(now, s, &by, nil)
+	}
 	c.pool.settle()
 
 	reset := w.reset
@@ -434,6 +446,8 @@ func (c *conn) tellWait(ctx context.Context, s pool.Source, now time.Duration, w
 		c.pool.linkHolders(span, c.rec, now-w.total)
 		c.pool.ins.endAcquire(span, c.rec, s, w, c.pool.ledger.Time(now))
 	}
+	c.pool.ledger.Waits.Add(w.total)
+	c.pool.waitedLong(w.queued())
 	c.pool.ins.waited(ctx, w.total)
 }
 
@@ -448,6 +462,9 @@ func (c *conn) released(h pool.Hold) {
 	}
 	span := c.caller
 	c.holder, c.caller, c.waited = nil, nil, 0
+	if h.Suspect != nil {
+		c.pool.givenBackLate(ctx, h.Suspect)
+	}
 	c.pool.ins.held(ctx, c.rec.ID(), h, c.pool.cfg.holdSpanThreshold)
 	if span == nil || !span.IsRecording() {
 		return

@@ -8,9 +8,11 @@ import (
 	"fmt"
 	"io"
 	"maps"
+	"slices"
 	"sync"
 	"sync/atomic"
 	"time"
+	"weak"
 
 	"go.opentelemetry.io/otel/metric"
 	"go.opentelemetry.io/otel/trace"
@@ -111,6 +113,12 @@ type connector struct {
 	maxIdle maxIdle
 	dials   dials // in the background
 
+	sweeper  sweeper
+	failed   atomic.Int64 // calls of a DB whose deadline passed
+	lateWait atomic.Int64 // the longest plain wait that was too long, since the last sweep
+
+	maxLifetime, maxIdleTime setTime
+
 	retriesMu sync.Mutex       // guards retries
 	retries   map[string]int64 // masked retries by error.type
 }
@@ -135,7 +143,11 @@ func newConnector(in driver.Connector, opts []Option) *connector {
 	c.system = system.Value.AsString()
 	c.drv = newSQLDriver(below, opts)
 	c.drv.pool = c
-	c.name = poolNames.claim(c.cfg.poolName, c.system)
+	c.sweeper.wakes = make(chan struct{}, 1)
+	c.sweeper.interval = max(shortestSweep, min(sweepInterval, orNever(c.cfg.leakThreshold), orNever(c.cfg.exhaustionThreshold)))
+	c.sweeper.history.samples.size = maxSamples
+	c.sweeper.reports.size = maxReports
+	c.name = poolNames.claim(c, c.cfg.poolName, c.system)
 	var err error
 	c.ins, c.registration, err = newInstruments(c.cfg, system, c.name, c.observe)
 	report(err)
@@ -159,6 +171,7 @@ func (c *connector) Connect(ctx context.Context) (driver.Conn, error) {
 		c.ins.begin(&k)
 	}
 	start := c.ledger.Dialing()
+	c.startSweeper()
 	var end time.Duration
 	var rec *pool.Conn
 	err := error(errPanicked)
@@ -205,6 +218,7 @@ func (c *connector) Close() error {
 			report(c.registration.Unregister())
 		}
 		poolNames.release(c.name)
+		c.wake() // for the last time
 	}
 	if in, ok := c.in.(io.Closer); ok {
 		return in.Close()
@@ -253,26 +267,29 @@ func (c *connector) retriesByType() map[string]int64 {
 var poolNames names
 
 type names struct {
-	mu    sync.Mutex
-	taken map[string]bool
+	mu    sync.Mutex // guards taken
+	taken map[string]weak.Pointer[connector]
 }
 
 // claim returns want, or, if it is empty, fallback, with a number added if that
 // is taken.
-func (n *names) claim(want, fallback string) string {
+func (n *names) claim(c *connector, want, fallback string) string {
 	if want == "" {
 		want = fallback
 	}
 	n.mu.Lock()
 	defer n.mu.Unlock()
 	if n.taken == nil {
-		n.taken = map[string]bool{}
+		n.taken = map[string]weak.Pointer[connector]{}
 	}
 	name := want
-	for i := 2; n.taken[name]; i++ {
+	for i := 2; ; i++ {
+		if _, taken := n.taken[name]; !taken {
+			break
+		}
 		name = fmt.Sprintf("%s-%d", want, i)
 	}
-	n.taken[name] = true
+	n.taken[name] = weak.Make(c)
 	return name
 }
 
@@ -280,6 +297,20 @@ func (n *names) release(name string) {
 	n.mu.Lock()
 	defer n.mu.Unlock()
 	delete(n.taken, name)
+}
+
+// open returns the pools that are open, by name. One that was never closed and that
+// nobody can reach any more is not among them.
+func (n *names) open() []*connector {
+	n.mu.Lock()
+	defer n.mu.Unlock()
+	var all []*connector
+	for _, name := range slices.Sorted(maps.Keys(n.taken)) {
+		if c := n.taken[name].Value(); c != nil {
+			all = append(all, c)
+		}
+	}
+	return all
 }
 
 // failing is a connector that has nothing but an error.

@@ -4,6 +4,7 @@ import (
 	"context"
 	"database/sql"
 	"sync/atomic"
+	"time"
 )
 
 // DB is a *sql.DB that times every acquire exactly. database/sql waits for a
@@ -164,6 +165,27 @@ func (d *DB) SetMaxOpenConns(n int) {
 	d.pool.readLimit()
 	d.pool.maxIdle.lower(n)
 }
+
+// SetConnMaxLifetime is [sql.DB.SetConnMaxLifetime]. Called through a DB it is known to
+// [Inspect], which a *sql.DB does not tell.
+func (d *DB) SetConnMaxLifetime(t time.Duration) {
+	d.DB.SetConnMaxLifetime(t)
+	d.pool.maxLifetime.set(t)
+}
+
+// SetConnMaxIdleTime is [sql.DB.SetConnMaxIdleTime], and known as the one above.
+func (d *DB) SetConnMaxIdleTime(t time.Duration) {
+	d.DB.SetConnMaxIdleTime(t)
+	d.pool.maxIdleTime.set(t)
+}
+
+// setTime is a limit of time, as far as it was set where it can be seen.
+type setTime struct{ limit atomic.Int64 } // one more than the limit; 0 for unknown
+
+func (s *setTime) set(d time.Duration) { s.limit.Store(int64(max(d, 0)) + 1) }
+
+// get returns the limit, -1 if it is not known.
+func (s *setTime) get() time.Duration { return time.Duration(s.limit.Load() - 1) }
 
 // maxIdle is the limit of idle connections, as far as it was set where it can be
 // seen.

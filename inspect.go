@@ -176,7 +176,9 @@ type Death struct {
 // Inspect returns the state of a pool. It may be called at any time from any
 // goroutine, and does not hold up the pool's users. The connections are read one
 // after the other within microseconds, so two that change hands meanwhile may
-// both be told as held; the sums always agree with the connections listed.
+// both be told as held; the sums always agree with the connections listed. What is
+// kept of the past (Waiters, Waits, Holds, Sites, History, Deaths, Reports) is read
+// after them.
 //
 // The error says that db is nil or does not go through otelpool.
 func Inspect(db *sql.DB) (Snapshot, error) {
@@ -184,13 +186,31 @@ func Inspect(db *sql.DB) (Snapshot, error) {
 	if err != nil {
 		return Snapshot{}, err
 	}
+	return c.inspect(db), nil
+}
+
+// Pools returns the state of every pool of the process that is open, by name. A pool
+// that is not known to belong to a DB, see [Watch], has no MaxOpen.
+func Pools() []Snapshot {
+	var all []Snapshot
+	for _, c := range poolNames.open() {
+		all = append(all, c.inspect(c.db.Load()))
+	}
+	return all
+}
+
+// maxWaiters bounds the waiters in a snapshot.
+const maxWaiters = 100
+
+func (c *connector) inspect(db *sql.DB) Snapshot {
 	c.settle()
 	conns := []pool.ConnSnapshot{}
 	s := c.ledger.Snapshot(&conns)
 	out := Snapshot{
+		Time:    time.Now(),
 		Pool:    c.name,
 		System:  c.system,
-		MaxOpen: db.Stats().MaxOpenConnections,
+		Exact:   c.exact.Load(),
 		Open:    s.Open,
 		Held:    s.Held,
 		Idle:    s.Idle + s.Fresh,
@@ -201,6 +221,14 @@ func Inspect(db *sql.DB) (Snapshot, error) {
 		Acquired: map[string]int64{},
 		Retries:  c.retriesByType(),
 		HeldTime: byPhase(s.HeldTime),
+
+		MaxIdle: -1, MaxLifetime: c.maxLifetime.get(), MaxIdleTime: c.maxIdleTime.get(),
+	}
+	if db != nil {
+		out.MaxOpen = db.Stats().MaxOpenConnections
+	}
+	if n, known := c.maxIdle.get(); known {
+		out.MaxIdle = int(n)
 	}
 	for r, n := range s.Closed {
 		if n > 0 {
@@ -221,17 +249,27 @@ func Inspect(db *sql.DB) (Snapshot, error) {
 		}
 		return cmp.Or(cmp.Compare(b.For, a.For), cmp.Compare(a.ID, b.ID))
 	})
-	for _, one := range conns {
-		out.Conns = append(out.Conns, describe(one))
+	for i := range conns {
+		out.Conns = append(out.Conns, describe(&conns[i]))
 	}
-	return out, nil
+	out.Waiters = c.waiters(maxWaiters)
+	out.Waits, out.Holds = c.spread()
+	for _, one := range c.ledger.Sites() {
+		out.Sites = append(out.Sites, Site{Holds: one.Holds, Held: one.Time, Short: one.Short, stack: one.Stack})
+	}
+	slices.SortFunc(out.Sites, func(a, b Site) int { return cmp.Compare(b.Held, a.Held) })
+	out.History = c.sweeper.history.samples.all()
+	out.Reports = c.sweeper.reports.latest()
+	return out
 }
 
-func describe(s pool.ConnSnapshot) Conn {
+func describe(s *pool.ConnSnapshot) Conn {
 	c := Conn{ID: s.ID, State: s.State.String(), For: s.For, Age: s.Age, Uses: s.Uses}
 	if s.State == pool.Held {
 		c.Phase, c.Source = s.Phase.String(), s.Source.String()
 		c.HeldTime = byPhase(s.HeldTime)
+		holder := holderOf(&s.Hold)
+		c.Holder = &holder
 	}
 	return c
 }
@@ -242,9 +280,4 @@ func byPhase(d [pool.NumPhases]time.Duration) map[string]time.Duration {
 		m[pool.Phase(p).String()] = t
 	}
 	return m
-}
-
-// Pools returns the state of every open pool of the process, by name.
-func Pools() []Snapshot {
-	return nil
 }

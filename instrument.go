@@ -3,6 +3,7 @@ package otelpool
 import (
 	"context"
 	"errors"
+	"strings"
 	"sync"
 	"time"
 
@@ -26,32 +27,38 @@ const Version = "0.1.0"
 
 // Attributes that the semantic conventions do not have.
 const (
-	keyOperation = attribute.Key("otelpool.operation")
-	keyPhase     = attribute.Key("otelpool.phase")
-	keySource    = attribute.Key("otelpool.source")
-	keyReason    = attribute.Key("otelpool.reason")
-	keyConnID    = attribute.Key("otelpool.connection.id")
-	keyReset     = attribute.Key("otelpool.reset_time")
-	keyHeld      = attribute.Key("otelpool.held")
-	keyWaitTime  = attribute.Key("otelpool.wait_time")
-	keyWaiters   = attribute.Key("otelpool.waiters")
-	keyWaited    = attribute.Key("otelpool.waited")
-	keyQueued    = attribute.Key("otelpool.wait.queued")
-	keyDialed    = attribute.Key("otelpool.wait.dialed")
-	keyResetPart = attribute.Key("otelpool.wait.reset")
-	keyRetried   = attribute.Key("otelpool.wait.retried")
-	keyOpenTime  = attribute.Key("otelpool.rows.open_time")
-	keyAffected  = attribute.Key("otelpool.rows_affected")
+	keyOperation  = attribute.Key("otelpool.operation")
+	keyPhase      = attribute.Key("otelpool.phase")
+	keySource     = attribute.Key("otelpool.source")
+	keyReason     = attribute.Key("otelpool.reason")
+	keyConnID     = attribute.Key("otelpool.connection.id")
+	keyReset      = attribute.Key("otelpool.reset_time")
+	keyHeld       = attribute.Key("otelpool.held")
+	keyWaitTime   = attribute.Key("otelpool.wait_time")
+	keyWaiters    = attribute.Key("otelpool.waiters")
+	keyWaited     = attribute.Key("otelpool.waited")
+	keyQueued     = attribute.Key("otelpool.wait.queued")
+	keyDialed     = attribute.Key("otelpool.wait.dialed")
+	keyResetPart  = attribute.Key("otelpool.wait.reset")
+	keyRetried    = attribute.Key("otelpool.wait.retried")
+	keyOpenTime   = attribute.Key("otelpool.rows.open_time")
+	keyAffected   = attribute.Key("otelpool.rows_affected")
+	keyVerdict    = attribute.Key("otelpool.verdict")
+	keyReport     = attribute.Key("otelpool.report")
+	keyIdle       = attribute.Key("otelpool.idle")
+	keyOldestWait = attribute.Key("otelpool.oldest_wait")
 )
 
 // The names of the events on the caller's span, and of the spans of a long acquire
 // and a long hold.
 const (
-	eventAcquired = "otelpool.connection.acquired"
-	eventReleased = "otelpool.connection.released"
-	eventRows     = "otelpool.rows.closed"
-	spanAcquire   = "acquire"
-	spanHold      = "hold"
+	eventAcquired  = "otelpool.connection.acquired"
+	eventReleased  = "otelpool.connection.released"
+	eventRows      = "otelpool.rows.closed"
+	eventLeak      = "otelpool.connection.leak"
+	eventExhausted = "otelpool.pool.exhausted"
+	spanAcquire    = "acquire"
+	spanHold       = "hold"
 )
 
 // op is one kind of driver call.
@@ -127,6 +134,8 @@ const (
 	mAcquired
 	mClosed
 	mRetries
+	mLeaks
+	mExhaustions
 	mPeak
 	numMetrics
 )
@@ -290,6 +299,25 @@ var table = [numMetrics]definition{
 		when: "When the attempt fails. The last attempt of a call, whose failure the caller sees, is not in it; nor is one " +
 			"that failed because the connection had passed its lifetime.",
 	},
+	mLeaks: {
+		name:  "otelpool.connection.leaks",
+		kind:  kindCounter,
+		unit:  "{connection}",
+		about: "Connections that were suspected of being forgotten, and those of them that were given back.",
+		attrs: []attribute.Key{keyVerdict},
+		when: "`suspected` when a connection has been held, and not used, for as long as `WithLeakThreshold` says (30 s): at that moment, up to a second later after " +
+			"rows were read. `returned` when such a connection is given back or closed. Their difference is what is forgotten now.",
+	},
+	mExhaustions: {
+		name:  "otelpool.connection.exhaustions",
+		kind:  kindCounter,
+		unit:  "{report}",
+		about: "Reports that a pool has no connection for its callers.",
+		attrs: []attribute.Key{keyVerdict},
+		when: "When one is made: a caller has waited for as long as `WithExhaustionThreshold` says (1 s), or a call of `otelpool.DB` got no connection before " +
+			"its deadline; once until that is over, and at most every 10 s. Verdicts: `idle_in_code`, `slow_statements`, `lock_wait`, `database_unreachable`, " +
+			"`self_deadlock`, `too_small`, see [reports.md](reports.md). With a plain *sql.DB waits are seen through DBStats, about a second late.",
+	},
 	mPeak: {
 		name:  "otelpool.connection.peak",
 		kind:  kindObservableGauge,
@@ -316,6 +344,7 @@ type instruments struct {
 	duration, createTime, waitTime, useTime      metric.Float64Histogram
 	returnedRows                                 metric.Int64Histogram
 	acquired, closed, retries, timeouts, cancels metric.Int64Counter
+	leaks, exhaustions                           metric.Int64Counter
 
 	statements *statements
 	none       *statement // of an operation that has no text
@@ -328,6 +357,7 @@ type instruments struct {
 	plainAdd   []metric.AddOption
 	acquiredBy [pool.NumSources][]metric.AddOption
 	closedBy   [pool.NumReasons][]metric.AddOption
+	judged     map[string][]metric.AddOption // by verdict
 
 	base    []attribute.KeyValue // of every metric of the pool
 	failing failures
@@ -379,6 +409,11 @@ func newInstruments(cfg config, system attribute.KeyValue, poolName string, obse
 		in.closedBy[r] = addOptions(with(in.base, keyReason.String(r.String())))
 	}
 
+	in.judged = map[string][]metric.AddOption{}
+	for _, v := range verdicts {
+		in.judged[v] = addOptions(with(in.base, keyVerdict.String(v)))
+	}
+
 	m := maker{meter: cfg.meterProvider.Meter(ScopeName, metric.WithInstrumentationVersion(Version), metric.WithSchemaURL(semconv.SchemaURL))}
 	noFloats, noCounts := metric.Float64Histogram(noop.Float64Histogram{}), metric.Int64Counter(noop.Int64Counter{})
 	in.duration = instrument(&m, mOperationDuration, noFloats, m.meter.Float64Histogram)
@@ -391,6 +426,8 @@ func newInstruments(cfg config, system attribute.KeyValue, poolName string, obse
 	in.retries = instrument(&m, mRetries, noCounts, m.meter.Int64Counter)
 	in.timeouts = instrument(&m, mTimeouts, noCounts, m.meter.Int64Counter)
 	in.cancels = instrument(&m, mCancels, noCounts, m.meter.Int64Counter)
+	in.leaks = instrument(&m, mLeaks, noCounts, m.meter.Int64Counter)
+	in.exhaustions = instrument(&m, mExhaustions, noCounts, m.meter.Int64Counter)
 	registration := m.observe(in, observe)
 	return in, registration, errors.Join(m.refused...)
 }
@@ -763,6 +800,30 @@ func (in *instruments) held(ctx context.Context, id uint64, h pool.Hold, thresho
 	if in.useTime.Enabled(ctx) {
 		in.useTime.Record(ctx, h.Length.Seconds(), in.plain...)
 	}
+}
+
+// verdicts are the values of otelpool.verdict.
+var verdicts = []string{
+	leakVerdict(LeakSuspected), leakVerdict(LeakReturned),
+	string(IdleInCode), string(SlowStatements), string(LockWait), string(DatabaseUnreachable), string(SelfDeadlock), string(TooSmall),
+}
+
+// leakVerdict is the kind of a report about a leak as the verdict of the metric.
+func leakVerdict(kind ReportKind) string { return strings.TrimPrefix(string(kind), "leak_") }
+
+// leaked counts a verdict on a holder, and tells it to the holder's span if that
+// still records.
+func (in *instruments) leaked(ctx context.Context, kind ReportKind, h *pool.Holding) {
+	verdict := leakVerdict(kind)
+	in.leaks.Add(ctx, 1, in.judged[verdict]...)
+	if span := trace.SpanFromContext(ctx); span.IsRecording() {
+		span.AddEvent(eventLeak, trace.WithAttributes(append(holdAttrs(h), in.poolName, keyVerdict.String(verdict))...))
+	}
+}
+
+// exhausted counts a report.
+func (in *instruments) exhausted(v Verdict) {
+	in.exhaustions.Add(context.Background(), 1, in.judged[string(v)]...)
 }
 
 // heldKeys are the attributes of a hold span that say how it was spent.

@@ -246,8 +246,9 @@ func WithLeakThreshold(d time.Duration) Option {
 
 // WithExhaustionThreshold sets how long a caller must have waited, while no
 // connection is free, for the pool to be reported as exhausted. The default is one
-// second. A call of a [DB] that got no connection before its deadline makes a report
-// however short it waited. Zero or less is off, for both.
+// second. A call of a [DB] that waited, however short, and got no connection before its
+// deadline makes a report too. Zero or less is off, for both. Both thresholds are met
+// to the moment if they are ten milliseconds or more.
 func WithExhaustionThreshold(d time.Duration) Option {
 	return optionFunc(func(c *config) { c.exhaustionThreshold = max(d, 0) })
 }

@@ -1,6 +1,10 @@
 package otelpool
 
 import (
+	"fmt"
+	"maps"
+	"slices"
+	"strings"
 	"time"
 )
 
@@ -89,12 +93,96 @@ type HolderGroup struct {
 	Longest Holder
 	// Phases is how many are in which phase.
 	Phases map[string]int
-	// Idle is how many did nothing with their connection for a second or more.
-	Idle int
+	// InCode is how many have held for a tenth of a second or more, and spent less
+	// than half of that in the database.
+	InCode int
 }
 
 // Deadlock is a holder that waits for another connection.
 type Deadlock struct {
 	Holder Holder
 	Waiter Waiter
+}
+
+// String says in one line what happened, for whoever is on call.
+func (r Report) String() string {
+	var b strings.Builder
+	fmt.Fprintf(&b, "pool %s", r.Pool)
+	switch r.Kind {
+	case LeakSuspected:
+		fmt.Fprintf(&b, ": connection %d may be forgotten: held for %s", r.Holder.ConnID, r.Holder.String())
+		r.Holder.lastStatement(&b)
+	case LeakReturned:
+		fmt.Fprintf(&b, ": connection %d, which seemed forgotten, is back after %s%s",
+			r.Holder.ConnID, brief(r.Holder.Held), where(r.Holder.Frames()))
+	case Exhausted:
+		fmt.Fprintf(&b, " is exhausted: %s; %s", r.state(), r.verdict())
+		r.holders(&b)
+	case ExhaustionOver:
+		fmt.Fprintf(&b, " has connections again, after %s; %d callers have waited", brief(r.Length), r.Waited)
+		if r.Failed > 0 {
+			fmt.Fprintf(&b, ", %d of them in vain", r.Failed)
+		}
+	case ConnectionsLost:
+		var n int64
+		var classes []string
+		for _, class := range slices.Sorted(maps.Keys(r.Lost)) {
+			n += r.Lost[class]
+			classes = append(classes, fmt.Sprintf("%d %s", r.Lost[class], class))
+		}
+		fmt.Fprintf(&b, " has lost %d connections within seconds: %s", n, strings.Join(classes, ", "))
+	}
+	return b.String()
+}
+
+// state says what the pool looked like.
+func (r *Report) state() string {
+	limit := ""
+	if r.MaxOpen > 0 {
+		limit = fmt.Sprintf("/%d", r.MaxOpen)
+	}
+	s := fmt.Sprintf("%d%s held, %d idle, %d dialing, %d waiting", r.Held, limit, r.Idle, r.Dialing, r.Waiting)
+	if r.OldestWait > 0 {
+		s += fmt.Sprintf(", the first for %s", brief(r.OldestWait))
+	}
+	return s
+}
+
+// verdict says what it looks like.
+func (r *Report) verdict() string {
+	switch r.Verdict {
+	case IdleInCode:
+		return "the connections are kept by code that does little with them"
+	case SlowStatements:
+		return "the holders wait for the database"
+	case LockWait:
+		return "statements seem to wait for locks of a transaction that does nothing"
+	case DatabaseUnreachable:
+		return "the database does not answer dials"
+	case SelfDeadlock:
+		d := r.Deadlocks[0]
+		return fmt.Sprintf("who holds connection %d, asked for%s, waits for another%s",
+			d.Holder.ConnID, where(d.Holder.Frames()), where(d.Waiter.Frames()))
+	case TooSmall:
+		return "the connections change hands, for more callers than there are connections"
+	}
+	return string(r.Verdict)
+}
+
+// holders lists up to three groups of holders.
+func (r *Report) holders(b *strings.Builder) {
+	for i, g := range r.Groups[:min(3, len(r.Groups))] {
+		fmt.Fprintf(b, "%s%d held, longest %s", []string{": ", "; ", "; "}[i], g.Count, g.Longest.String())
+		g.Longest.lastStatement(b)
+	}
+	if more := len(r.Groups) - 3; more > 0 {
+		fmt.Fprintf(b, "; and %d more places", more)
+	}
+}
+
+// lastStatement says what the holder ran last.
+func (h *Holder) lastStatement(b *strings.Builder) {
+	if h.Statement != "" {
+		fmt.Fprintf(b, ", last %s", h.Statement)
+	}
 }

@@ -60,7 +60,7 @@ func (s *stmt) begin(k *call) {
 	s.declined = call{}
 	k.returned = false
 	s.c.used(k.from)
-	s.c.rec.Begin()
+	s.c.rec.Begin(s.st.parsed.Summary)
 }
 
 func (s *stmt) ExecContext(ctx context.Context, args []driver.NamedValue) (res driver.Result, err error) {

@@ -3,9 +3,11 @@ package otelpool_test
 import (
 	"context"
 	"fmt"
+	"log/slog"
 	"maps"
 	"slices"
 	"strings"
+	"sync"
 	"testing"
 	"time"
 
@@ -25,6 +27,9 @@ type telemetry struct {
 	traces  *sdktrace.TracerProvider
 	reader  *sdkmetric.ManualReader
 	metrics *sdkmetric.MeterProvider
+
+	mu      sync.Mutex // guards reports
+	reports []otelpool.Report
 }
 
 func observe() *telemetry {
@@ -35,7 +40,27 @@ func observe() *telemetry {
 }
 
 func (s *telemetry) options(more ...otelpool.Option) []otelpool.Option {
-	return append([]otelpool.Option{otelpool.WithTracerProvider(s.traces), otelpool.WithMeterProvider(s.metrics)}, more...)
+	return append([]otelpool.Option{
+		otelpool.WithTracerProvider(s.traces),
+		otelpool.WithMeterProvider(s.metrics),
+		otelpool.WithLogger(slog.New(slog.DiscardHandler)),
+		otelpool.WithReports(s.report),
+	}, more...)
+}
+
+func (s *telemetry) report(r otelpool.Report) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.reports = append(s.reports, r)
+}
+
+// takeReports returns the reports since it was last called.
+func (s *telemetry) takeReports() []otelpool.Report {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	all := s.reports
+	s.reports = nil
+	return all
 }
 
 // caller starts the span of a caller.

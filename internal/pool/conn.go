@@ -17,7 +17,7 @@ type Conn struct {
 	opened time.Duration
 	place  int // in ledger.conns, guarded by ledger.mu
 
-	activity atomic.Uint64 // calls and rows so far; only ever compared
+	activity atomic.Uint64 // rows so far; only ever compared
 	doubted  uint64        // see doubt; 0 for no doubt
 	taken    bool          // out of the pool, and not held yet
 
@@ -33,7 +33,13 @@ type Conn struct {
 	mark   [NumPhases]time.Duration // totals.held when the hold began
 	source Source
 	holder Holder
-	last   Holding // the hold before
+	stack  Stack
+	last   Holding // the hold before, without its stack
+
+	statement string        // the last one of the holder
+	seen      uint64        // activity when it was last looked at
+	active    time.Duration // when that had changed
+	suspect   bool          // of being forgotten
 }
 
 // Holder is who acquired a connection. The ledger keeps it and does not look at
@@ -42,22 +48,23 @@ type Holder struct {
 	Trace [16]byte
 	Span  [8]byte
 	Flags byte
-	// Stack are the program counters of the acquire, as runtime.Callers gives
-	// them, with zeros after the last.
-	Stack [StackDepth]uintptr
+	// Caller is what may be told of the hold while it lasts. It is forgotten with
+	// the end of the hold.
+	Caller any
 }
-
-// StackDepth is how many program counters of an acquire are kept.
-const StackDepth = 8
 
 // Holding is a hold, in progress or over, and whose it is.
 type Holding struct {
 	ID     uint64 // of the connection
 	Holder Holder
+	Stack  Stack // only of one in progress, and of one that was suspected
 	For    time.Duration
-	// Phase is what the holder does, InPhase since how long.
-	Phase   Phase
-	InPhase time.Duration
+	// Phase is what the holder does, InPhase since how long, and Idle for how long
+	// nothing was done. Phases is how the time was spent.
+	Phase         Phase
+	InPhase, Idle time.Duration
+	Phases        [NumPhases]time.Duration
+	Statement     string // the last one
 }
 
 // Hold is one stay of a connection outside the pool.
@@ -66,6 +73,9 @@ type Hold struct {
 	Length time.Duration
 	// Phases is how Length was spent; the parts add up to it.
 	Phases [NumPhases]time.Duration
+	// Suspect is the hold as it was at its end, if it was suspected of being
+	// forgotten; else nil.
+	Suspect *Holding
 }
 
 // Death is what is known of a connection when it is closed.
@@ -94,10 +104,10 @@ func (c *Conn) Take() {
 
 // Explain notes where the one who has held the connection since then asked for it,
 // if that is known only now. It does nothing if that hold is over.
-func (c *Conn) Explain(stack *[StackDepth]uintptr, since time.Duration) {
+func (c *Conn) Explain(stack *Stack, since time.Duration) {
 	c.mu.Lock()
 	if c.state == Held && c.since == since {
-		c.holder.Stack = *stack
+		c.stack = *stack
 	}
 	c.mu.Unlock()
 }
@@ -105,9 +115,9 @@ func (c *Conn) Explain(stack *[StackDepth]uintptr, since time.Duration) {
 // Dialed returns when the dial that made the connection began and ended.
 func (c *Conn) Dialed() (begin, end time.Duration) { return c.dialed, c.opened }
 
-// Acquire notes that somebody has the connection since now. It does nothing if
-// somebody has it already.
-func (c *Conn) Acquire(now time.Duration, s Source, by *Holder) {
+// Acquire notes that somebody has the connection since now, who asked for it at
+// the place of stack; nil is not noted. It does nothing if somebody has it already.
+func (c *Conn) Acquire(now time.Duration, s Source, by *Holder, stack *Stack) {
 	c.Take()
 	c.mu.Lock()
 	defer c.mu.Unlock()
@@ -119,6 +129,13 @@ func (c *Conn) Acquire(now time.Duration, s Source, by *Holder) {
 	c.mark = c.totals.held
 	c.totals.acquired[s]++
 	c.holder = *by
+	c.statement, c.suspect = "", false
+	c.seen, c.active = c.activity.Load(), now
+	if stack != nil {
+		c.stack = *stack
+	} else if c.stack.Noted() {
+		c.stack = Stack{}
+	}
 	l := c.ledger
 	n := l.held.Add(1)
 	for {
@@ -129,11 +146,14 @@ func (c *Conn) Acquire(now time.Duration, s Source, by *Holder) {
 	}
 }
 
-// Begin notes that a driver call starts, and returns the time.
-func (c *Conn) Begin() time.Duration {
+// Begin notes that a driver call starts, of a statement if that is not empty, and
+// returns the time.
+func (c *Conn) Begin(statement string) time.Duration {
 	now := c.ledger.Now()
-	c.activity.Add(1)
 	c.mu.Lock()
+	if statement != "" {
+		c.statement = statement
+	}
 	c.calls++
 	c.enterLocked(now)
 	c.mu.Unlock()
@@ -193,6 +213,7 @@ func (c *Conn) enterLocked(now time.Duration) {
 	}
 	c.totals.held[c.phase] += now - c.entry
 	c.entry = now
+	c.seen = c.activity.Load()
 	switch {
 	case c.calls > 0:
 		c.phase = Executing
@@ -233,6 +254,15 @@ func (c *Conn) releaseLocked(now time.Duration, next State) (Hold, bool) {
 	for i := range h.Phases {
 		h.Phases[i] = c.totals.held[i] - c.mark[i]
 	}
+	if c.suspect {
+		was := c.holdingLocked(now)
+		h.Suspect = &was
+	}
+	if h.Length >= ShortHold {
+		c.ledger.sites.add(&c.stack, h.Length)
+	}
+	c.ledger.Holds.Add(h.Length)
+	c.holder.Caller = nil
 	c.last = Holding{ID: c.id, Holder: c.holder, For: h.Length}
 	c.state, c.since = next, now
 	c.calls, c.rows, c.tx = 0, 0, false

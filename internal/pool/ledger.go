@@ -34,6 +34,11 @@ type Ledger struct {
 
 	waits waits
 	doubt doubt
+	sites sites
+
+	// Holds are the lengths of the holds that are over, Waits what was noted of
+	// callers.
+	Holds, Waits Spread
 
 	// mu guards what follows. It is taken before a Conn's own lock, never after,
 	// and it is not taken on the path of an acquire, a call or a release.
@@ -154,3 +159,6 @@ func (l *Ledger) removeLocked(c *Conn) {
 	l.conns[last] = nil
 	l.conns = l.conns[:last]
 }
+
+// Empty reports whether no connection is open and none is being dialed.
+func (l *Ledger) Empty() bool { return l.size.Load() == 0 }

@@ -13,7 +13,7 @@ func open(l *Ledger) *Conn {
 }
 
 // acquire hands a connection out now.
-func acquire(c *Conn, s Source) { c.Acquire(c.ledger.Now(), s, &Holder{}) }
+func acquire(c *Conn, s Source) { c.Acquire(c.ledger.Now(), s, &Holder{}, nil) }
 
 func TestAHoldIsSplitIntoPhasesThatAddUp(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
@@ -23,17 +23,17 @@ func TestAHoldIsSplitIntoPhasesThatAddUp(t *testing.T) {
 
 		acquire(c, New)
 		time.Sleep(1 * time.Millisecond) // pinned
-		c.Begin()
+		c.Begin("")
 		time.Sleep(2 * time.Millisecond) // executing
 		c.End(TxBegan)
 		time.Sleep(4 * time.Millisecond) // tx
-		c.Begin()
+		c.Begin("")
 		time.Sleep(8 * time.Millisecond) // executing
 		c.End(RowsOpened)
 		time.Sleep(16 * time.Millisecond) // rows
 		c.RowsClosed()
 		time.Sleep(32 * time.Millisecond) // tx
-		c.Begin()
+		c.Begin("")
 		time.Sleep(64 * time.Millisecond) // executing
 		c.End(TxEnded)
 		time.Sleep(128 * time.Millisecond) // pinned
@@ -58,7 +58,7 @@ func TestTimeHeldIncludesTheHoldInProgress(t *testing.T) {
 		acquire(a, Reused)
 		time.Sleep(time.Second)
 		acquire(b, Reused)
-		b.Begin()
+		b.Begin("")
 		time.Sleep(time.Second)
 		a.Release()
 		time.Sleep(time.Second)
@@ -106,7 +106,7 @@ func TestAHoldEndsWithItsConnection(t *testing.T) {
 		l := NewLedger()
 		c := open(l)
 		acquire(c, New)
-		c.Begin()
+		c.Begin("")
 		time.Sleep(time.Second)
 		d, h, held, ok := c.Close(Bad, true)
 		if want := (Death{Age: time.Second, Uses: 1}); d != want || !ok {
@@ -187,7 +187,7 @@ func TestSnapshotListsTheConnections(t *testing.T) {
 		idle.Release()
 		time.Sleep(time.Second)
 		acquire(held, Reused)
-		held.Begin()
+		held.Begin("SELECT a")
 		time.Sleep(time.Second)
 
 		got := []ConnSnapshot{}
@@ -196,6 +196,10 @@ func TestSnapshotListsTheConnections(t *testing.T) {
 			1: {
 				ID: 1, State: Held, Phase: Executing, Source: Reused, Age: 2 * time.Second, For: time.Second, Uses: 1,
 				HeldTime: [NumPhases]time.Duration{Executing: time.Second},
+				Hold: Holding{
+					ID: 1, For: time.Second, Phase: Executing, InPhase: time.Second, Statement: "SELECT a",
+					Phases: [NumPhases]time.Duration{Executing: time.Second},
+				},
 			},
 			2: {ID: 2, State: Idle, Age: 2 * time.Second, For: 2 * time.Second, Uses: 1},
 			4: {ID: 4, State: Fresh, Age: 2 * time.Second, For: 2 * time.Second},
@@ -221,10 +225,10 @@ func TestAHoldAllocatesNothing(t *testing.T) {
 		l.Ask(&w)
 		now := l.Now()
 		l.Stop(&w, now, 0)
-		c.Acquire(now, Reused, &by)
+		c.Acquire(now, Reused, &by, nil)
 		l.Longest(longest[:])
 		l.InTheWayOf(c, now, 1, longest[:])
-		c.Begin()
+		c.Begin("")
 		c.End(RowsOpened)
 		c.Active()
 		c.RowsClosed()

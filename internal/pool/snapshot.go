@@ -44,6 +44,8 @@ type ConnSnapshot struct {
 	HeldTime [NumPhases]time.Duration
 	// Uses is how often it was acquired.
 	Uses int64
+	// Hold is the hold in progress.
+	Hold Holding
 }
 
 // Snapshot reads the pool. The connections are appended to conns if that is not
@@ -165,13 +167,36 @@ func (c *Conn) holding(now time.Duration) (Holding, bool) {
 	if c.state != Held {
 		return Holding{}, false
 	}
-	return Holding{
-		ID:      c.id,
-		Holder:  c.holder,
-		For:     max(0, now-c.since),
-		Phase:   c.phase,
-		InPhase: max(0, now-c.entry),
-	}, true
+	return c.holdingLocked(now), true
+}
+
+func (c *Conn) holdingLocked(now time.Duration) Holding {
+	h := Holding{
+		ID:        c.id,
+		Holder:    c.holder,
+		Stack:     c.stack,
+		For:       max(0, now-c.since),
+		Phase:     c.phase,
+		InPhase:   max(0, now-c.entry),
+		Statement: c.statement,
+	}
+	for i := range h.Phases {
+		h.Phases[i] = c.totals.held[i] - c.mark[i]
+	}
+	h.Phases[c.phase] += h.InPhase
+	if c.phase != Executing {
+		h.Idle = max(0, now-c.idleSinceLocked(now))
+	}
+	return h
+}
+
+// idleSinceLocked is since when nothing was done with the connection. Rows that
+// were read since somebody last looked were read until now, for all that is known.
+func (c *Conn) idleSinceLocked(now time.Duration) time.Duration {
+	if n := c.activity.Load(); n != c.seen {
+		c.seen, c.active = n, now
+	}
+	return max(c.entry, c.active)
 }
 
 // snapshot reads one connection at the time now. A connection that moved on
@@ -195,6 +220,7 @@ func (c *Conn) snapshot(now time.Duration) (ConnSnapshot, totals) {
 		for i := range s.HeldTime {
 			s.HeldTime[i] = t.held[i] - c.mark[i]
 		}
+		s.Hold = c.holdingLocked(now)
 	}
 	return s, t
 }

@@ -8,6 +8,10 @@ import (
 // Wait is one caller's wait for a connection, from the request until it has one
 // or gives up. The zero value is ready for [Ledger.Ask].
 type Wait struct {
+	// Owner is whose wait it is, Stack where he asked. Both are set before Ask.
+	Owner any
+	Stack Stack
+
 	asked      time.Duration // when the caller asked
 	since      time.Duration // when it began to wait, this time
 	waiting    bool
@@ -157,4 +161,26 @@ func (l *Ledger) snapshotWaits(s *Snapshot) {
 	if q.head != nil {
 		s.OldestWait = now - q.head.asked
 	}
+}
+
+// Waiting is a caller that waits.
+type Waiting struct {
+	Owner any
+	Stack Stack
+	For   time.Duration
+}
+
+// Waiting fills into with those who wait, the first to ask first, and returns how
+// many there are.
+func (l *Ledger) Waiting(into []Waiting) int {
+	q := &l.waits
+	q.mu.Lock()
+	defer q.mu.Unlock()
+	now := l.Now()
+	n := 0
+	for w := q.head; w != nil && n < len(into); w = w.next {
+		into[n] = Waiting{Owner: w.Owner, Stack: w.Stack, For: max(0, now-w.asked)}
+		n++
+	}
+	return n
 }

@@ -159,7 +159,7 @@ func TestThoseInTheWayAreTheHoldersNowAndThoseWhoGaveUpAConnection(t *testing.T)
 		l := NewLedger()
 		acquireAs := func(flags byte) *Conn {
 			c := open(l)
-			c.Acquire(l.Now(), New, &Holder{Flags: flags})
+			c.Acquire(l.Now(), New, &Holder{Flags: flags}, nil)
 			time.Sleep(time.Second)
 			return c
 		}
@@ -190,13 +190,13 @@ func TestASiteIsOfTheHoldThatItWasFoundIn(t *testing.T) {
 		time.Sleep(time.Second)
 		c.Release() // database/sql took it back
 		acquire(c, Reused)
-		c.Explain(&[StackDepth]uintptr{1}, first)
+		c.Explain(&Stack{1}, first)
 		var h [1]Holding
-		if l.Longest(h[:]); h[0].Holder.Stack[0] != 0 {
+		if l.Longest(h[:]); h[0].Stack[0] != 0 {
 			t.Error("the second hold has the site of the first")
 		}
-		c.Explain(&[StackDepth]uintptr{2}, l.Now())
-		if l.Longest(h[:]); h[0].Holder.Stack[0] != 2 {
+		c.Explain(&Stack{2}, l.Now())
+		if l.Longest(h[:]); h[0].Stack[0] != 2 {
 			t.Error("the second hold has no site")
 		}
 	})

@@ -1,0 +1,137 @@
+package otelpool
+
+import (
+	"runtime"
+
+	"go.opentelemetry.io/otel/trace"
+
+	"github.com/otelpool/otelpool/internal/pool"
+)
+
+const (
+	// maxDeadlocks bounds the deadlocks in a report, maxExamined how many waiting
+	// goroutines are compared with the holders.
+	maxDeadlocks = 8
+	maxExamined  = 1000
+)
+
+// findDeadlocks finds holders that wait for another connection. That a goroutine
+// which waits is one that holds is told by its stack: it has come from where the
+// connection was asked for, by the same calls, and is further down in the same
+// function. Calls of a DB are known while they wait; for others a profile of the
+// goroutines is taken, which knows neither the pool nor the caller's span.
+func (c *connector) findDeadlocks(holds []pool.Holding, plain bool) []Deadlock {
+	holders := make([]Holder, 0, len(holds))
+	paths := make([][]runtime.Frame, 0, len(holds))
+	for i := range holds {
+		if h := holderOf(&holds[i]); h.Phase != pool.Executing.String() {
+			if path := h.Frames(); len(path) > 1 {
+				holders, paths = append(holders, h), append(paths, path)
+			}
+		}
+	}
+	if len(holders) == 0 {
+		return nil
+	}
+	waiters := c.waiters(maxExamined)
+	if plain {
+		waiters = append(waiters, waitingGoroutines()...)
+	}
+	var found []Deadlock
+	taken := make([]bool, len(holders))
+	for _, w := range waiters {
+		path := w.Frames()
+		for i := range holders {
+			if !taken[i] && mayBeOne(&holders[i], &w) && cameBy(paths[i], path) {
+				taken[i] = true
+				found = append(found, Deadlock{Holder: holders[i], Waiter: w})
+				break
+			}
+		}
+		if len(found) == maxDeadlocks {
+			break
+		}
+	}
+	return found
+}
+
+// mayBeOne reports whether what is known of the two does not speak against their
+// being one: they are of one trace, and the holder has done nothing since the waiter
+// asked.
+func mayBeOne(h *Holder, w *Waiter) bool {
+	if h.Span.IsValid() && w.Span.IsValid() && h.Span.TraceID() != w.Span.TraceID() {
+		return false
+	}
+	return h.InPhase >= w.Waited
+}
+
+// cameBy reports whether a goroutine that is at one place has come by another: both
+// were called in the same way up to one function, in which it is further down now.
+func cameBy(place, now []runtime.Frame) bool {
+	for i := range place[:len(place)-1] {
+		for j := range now {
+			if place[i].Function == now[j].Function && place[i].Line < now[j].Line && sameCalls(place[i+1:], now[j+1:]) {
+				return true
+			}
+		}
+	}
+	return false
+}
+
+// sameCalls compares two paths as far as both are known.
+func sameCalls(a, b []runtime.Frame) bool {
+	n := min(len(a), len(b))
+	for i := range n {
+		if a[i].Function != b[i].Function || a[i].Line != b[i].Line {
+			return false
+		}
+	}
+	return n > 0
+}
+
+// waiters returns calls of a DB that wait, the first to ask first.
+func (c *connector) waiters(most int) []Waiter {
+	all := make([]pool.Waiting, most)
+	all = all[:c.ledger.Waiting(all)]
+	out := make([]Waiter, len(all))
+	for i := range all {
+		out[i] = Waiter{Waited: all[i].For, stack: all[i].Stack}
+		if a, ok := all[i].Owner.(*acquire); ok {
+			out[i].Span = trace.SpanContextFromContext(a.Context)
+		}
+	}
+	return out
+}
+
+// waitingGoroutines returns the goroutines of the process that wait in database/sql
+// for a connection of some pool. The program is stopped for two short moments.
+func waitingGoroutines() []Waiter {
+	records := make([]runtime.StackRecord, runtime.NumGoroutine()+64)
+	n, ok := runtime.GoroutineProfile(records)
+	if !ok {
+		return nil // many more were started meanwhile
+	}
+	waits := map[uintptr]bool{}
+	var out []Waiter
+	for i := range records[:n] {
+		pcs := records[i].Stack()
+		for depth, pc := range pcs {
+			in, known := waits[pc]
+			if !known {
+				f := runtime.FuncForPC(pc - 1)
+				in = f != nil && f.Name() == frameConn
+				waits[pc] = in
+			}
+			if in {
+				w := Waiter{}
+				copy(w.stack[:], pcs[depth:])
+				out = append(out, w)
+				break
+			}
+		}
+		if len(out) == maxExamined {
+			break
+		}
+	}
+	return out
+}

@@ -1,0 +1,343 @@
+package otelpool
+
+import (
+	"cmp"
+	"context"
+	"database/sql"
+	"slices"
+	"strings"
+	"time"
+
+	"go.opentelemetry.io/otel/attribute"
+	"go.opentelemetry.io/otel/trace"
+
+	"github.com/otelpool/otelpool/internal/pool"
+)
+
+const (
+	// reportInterval is the least time between two reports of exhaustion.
+	reportInterval = 10 * time.Second
+	// calm is how long nobody must have waited for long for an exhaustion to be over.
+	calm = time.Second
+	// short is how long a hold may be to say nothing about its holder.
+	short = 100 * time.Millisecond
+)
+
+// episode is one exhaustion, from its first sign to its end. It belongs to the
+// sweeper, but for failed.
+type episode struct {
+	on       bool
+	reported bool
+	began    time.Duration // when the first of those who wait asked
+	last     time.Duration // when it was last seen
+	told     time.Duration // the last report, of any episode
+	everTold bool
+
+	// What was counted when it began, and at the last look before.
+	from, before count
+
+	plain guess
+}
+
+// count is what is counted of those who wait. None of it goes back.
+type count struct {
+	mark   pool.Mark
+	failed int64
+	plain  int64 // DBStats.WaitCount
+}
+
+// guess is what DBStats tells of the callers of a plain *sql.DB. WaitCount grows when
+// a wait begins and WaitDuration when one ends: what began since the last end waits
+// still.
+type guess struct {
+	base    int64         // WaitCount when WaitDuration last grew
+	waited  time.Duration // WaitDuration then
+	pending int           // who waits, at least
+	since   time.Duration // since when they were seen to
+}
+
+// look reads what DBStats says at the time now.
+func (g *guess) look(s *sql.DBStats, now time.Duration) {
+	switch n := s.WaitCount - g.base; {
+	case s.WaitDuration != g.waited, s.InUse < s.MaxOpenConnections, s.MaxOpenConnections == 0:
+		*g = guess{base: s.WaitCount, waited: s.WaitDuration}
+	case n > 0:
+		if g.pending == 0 {
+			g.since = now
+		}
+		g.pending = int(n)
+	}
+}
+
+func (g *guess) waitedFor(now time.Duration) time.Duration {
+	if g.pending == 0 {
+		return 0
+	}
+	return now - g.since
+}
+
+// watchExhaustion looks whether callers wait for too long, and returns when the next
+// look is due.
+func (c *connector) watchExhaustion(now time.Duration) (due time.Duration) {
+	e := &c.sweeper.episode
+	s := c.ledger.Snapshot(nil)
+	at := count{mark: c.ledger.Mark(now), failed: c.failed.Load()}
+	if db := c.db.Load(); db != nil {
+		stats := db.Stats()
+		at.plain = stats.WaitCount
+		e.plain.look(&stats, now)
+	}
+	threshold := c.cfg.exhaustionThreshold
+	if threshold == 0 {
+		return 0
+	}
+	oldest := max(s.OldestWait, e.plain.waitedFor(now))
+	if late := time.Duration(c.lateWait.Swap(0)); at.plain-e.before.plain > 1 {
+		oldest = max(oldest, late) // it is over, but others wait as it did
+	}
+	starved := oldest >= threshold || at.failed > e.before.failed
+	if starved && !e.on {
+		e.on, e.reported = true, false
+		e.began = now - oldest
+		e.from = e.before
+		if e.plain.pending > 0 {
+			e.from.plain = e.plain.base
+		}
+	}
+	e.before = at
+	if starved {
+		e.last = now
+	}
+	if !e.on {
+		return earlier(dueAfter(s.OldestWait, threshold, now), dueAfter(e.plain.waitedFor(now), threshold, now))
+	}
+	if !e.reported {
+		if wait := e.told + reportInterval - now; e.everTold && wait > 0 {
+			due = now + wait
+		} else if starved {
+			e.told, e.everTold, e.reported = now, true, true
+			c.exhausted(now, oldest)
+		}
+	}
+	if !starved && now-e.last >= calm {
+		e.on = false
+		if e.reported {
+			c.exhaustionOver(at)
+		}
+		return due
+	}
+	return earlier(due, e.last+calm)
+}
+
+// dueAfter is when a wait reaches a threshold that it has not reached; never, if
+// there is none.
+func dueAfter(waited, threshold, now time.Duration) time.Duration {
+	if waited == 0 || waited >= threshold {
+		return 0
+	}
+	return now + threshold - waited
+}
+
+// exhausted reports the exhaustion that is on.
+func (c *connector) exhausted(now, oldest time.Duration) {
+	e := &c.sweeper.episode
+	holds := c.holds()
+	r := c.newReport(Exhausted)
+	r.Waiting = max(r.Waiting, e.plain.pending)
+	r.OldestWait = max(r.OldestWait, oldest)
+	r.Length = now - e.began
+	r.Waited, r.Failed = c.since(e, count{mark: c.ledger.Mark(now), failed: c.failed.Load(), plain: e.before.plain})
+	r.Groups = group(holds)
+	r.Deadlocks = c.findDeadlocks(holds, e.plain.pending > int(c.ledger.Snapshot(nil).Waiting))
+	r.Verdict = diagnose(&r, holds)
+	c.ins.exhausted(r.Verdict)
+	attrs := trace.WithAttributes(
+		c.ins.poolName,
+		keyVerdict.String(string(r.Verdict)),
+		keyWaiters.Int(r.Waiting),
+		keyOldestWait.Float64(r.OldestWait.Seconds()),
+	)
+	for i := range holds {
+		if span := callerOf(&holds[i]); span != nil {
+			span.AddEvent(eventExhausted, attrs, trace.WithAttributes(holdAttrs(&holds[i])...))
+		}
+	}
+	ctx := context.Background()
+	if len(r.Groups) > 0 {
+		ctx = trace.ContextWithSpanContext(ctx, r.Groups[0].Longest.Span)
+	}
+	c.report(ctx, r)
+}
+
+// exhaustionOver reports its end.
+func (c *connector) exhaustionOver(at count) {
+	e := &c.sweeper.episode
+	r := c.newReport(ExhaustionOver)
+	r.Length = e.last - e.began
+	r.Waited, r.Failed = c.since(e, at)
+	c.report(context.Background(), r)
+}
+
+// since is how many callers have waited, and failed, since the episode began. Without
+// a DB it is what DBStats counts.
+func (c *connector) since(e *episode, at count) (waited, failed int64) {
+	if c.exact.Load() {
+		waited, _ = c.ledger.WaitedSince(e.from.mark, tellWait)
+	}
+	return max(waited, at.plain-e.from.plain), at.failed - e.from.failed
+}
+
+// holds returns all holds in progress, the longest first.
+func (c *connector) holds() []pool.Holding {
+	all := make([]pool.Holding, c.ledger.Held()+8)
+	return all[:c.ledger.Longest(all)]
+}
+
+// group groups holds by the place where the connections were asked for.
+func group(holds []pool.Holding) []HolderGroup {
+	var groups []HolderGroup
+	at := map[pool.Stack]int{}
+	for i := range holds {
+		h := &holds[i]
+		g, ok := at[h.Stack]
+		if !ok {
+			g = len(groups)
+			at[h.Stack] = g
+			groups = append(groups, HolderGroup{Longest: holderOf(h), Phases: map[string]int{}})
+		}
+		groups[g].Count++
+		groups[g].Phases[h.Phase.String()]++
+		if inCode(h) {
+			groups[g].InCode++
+		}
+	}
+	slices.SortStableFunc(groups, func(a, b HolderGroup) int { return cmp.Compare(b.Count, a.Count) })
+	return groups
+}
+
+// inCode reports whether a hold was spent in the program more than in the database.
+func inCode(h *pool.Holding) bool { return h.For >= short && 2*h.Phases[pool.Executing] < h.For }
+
+// slow reports whether it was spent in the database.
+func slow(h *pool.Holding) bool { return h.For >= short && !inCode(h) }
+
+// diagnose says what an exhausted pool looks like.
+func diagnose(r *Report, holds []pool.Holding) Verdict {
+	idle, busy := 0, 0
+	for i := range holds {
+		switch h := &holds[i]; {
+		case inCode(h):
+			idle++
+		case slow(h):
+			busy++
+		}
+	}
+	switch n := len(holds); {
+	case len(r.Deadlocks) > 0:
+		return SelfDeadlock
+	case r.Dialing > n, r.Dialing > 0 && (r.MaxOpen == 0 || r.Held+r.Idle+r.Dialing < r.MaxOpen):
+		return DatabaseUnreachable // who waits below the limit waits for a dial
+	case 2*busy >= n && busy > 0 && blocked(holds):
+		return LockWait
+	case 2*idle >= n && idle > 0 && idle >= busy:
+		return IdleInCode
+	case 2*busy >= n && busy > 0:
+		return SlowStatements
+	}
+	return TooSmall
+}
+
+// blocked reports whether statements seem to wait for locks of a transaction that
+// does nothing: it has written to what they are about.
+func blocked(holds []pool.Holding) bool {
+	written := map[string]bool{}
+	for i := range holds {
+		if h := &holds[i]; h.Phase == pool.Tx && inCode(h) {
+			if verb, targets := summaryOf(h); verb != "SELECT" {
+				for _, t := range targets {
+					written[t] = true
+				}
+			}
+		}
+	}
+	waiting := 0
+	for i := range holds {
+		if h := &holds[i]; slow(h) && h.Phase == pool.Executing {
+			if _, targets := summaryOf(h); slices.ContainsFunc(targets, func(t string) bool { return written[t] }) {
+				waiting++
+			}
+		}
+	}
+	return 2*waiting >= len(holds)-1 && waiting > 0
+}
+
+// summaryOf takes the summary of a holder's last statement apart.
+func summaryOf(h *pool.Holding) (verb string, targets []string) {
+	words := strings.Fields(h.Statement)
+	if len(words) == 0 {
+		return "", nil
+	}
+	return strings.ToUpper(words[0]), words[1:]
+}
+
+// holderOf describes a hold.
+func holderOf(h *pool.Holding) Holder {
+	return Holder{
+		ConnID: h.ID, Held: h.For, Phase: h.Phase.String(), InPhase: h.InPhase, Idle: h.Idle, Statement: h.Statement,
+		Span: spanOf(&h.Holder), stack: h.Stack,
+	}
+}
+
+// holdAttrs are the attributes of an event that is about a hold.
+func holdAttrs(h *pool.Holding) []attribute.KeyValue {
+	return []attribute.KeyValue{
+		connID(h.ID),
+		keyHeld.Float64(h.For.Seconds()),
+		keyIdle.Float64(h.Idle.Seconds()),
+		keyPhase.String(h.Phase.String()),
+	}
+}
+
+// callerOf returns the span of a holder if that records, else nil.
+func callerOf(h *pool.Holding) trace.Span {
+	if span, ok := h.Holder.Caller.(trace.Span); ok && span.IsRecording() {
+		return span
+	}
+	return nil
+}
+
+// spanContext is a context with the span of a holder: that of the program itself
+// while it records, else what is known of it.
+func spanContext(h *pool.Holding) context.Context {
+	if span := callerOf(h); span != nil {
+		return trace.ContextWithSpan(context.Background(), span)
+	}
+	return trace.ContextWithSpanContext(context.Background(), spanOf(&h.Holder))
+}
+
+// starving notes that a call of a DB got no connection in time. One whose time was
+// over before it asked says nothing about the pool, nor does one that could have had
+// a connection.
+func (c *connector) starving(e *AcquireError) {
+	if e.Cause != AcquireDeadline || e.Waited < short/10 || e.Idle > 0 {
+		return
+	}
+	if c.failed.Add(1); c.cfg.exhaustionThreshold > 0 {
+		c.wake()
+	}
+}
+
+// waitedLong notes the wait of a plain acquire in the queue, which is only known when
+// it is over.
+func (c *connector) waitedLong(d time.Duration) {
+	if t := c.cfg.exhaustionThreshold; t == 0 || d < t {
+		return
+	}
+	for {
+		was := c.lateWait.Load()
+		if int64(d) <= was || c.lateWait.CompareAndSwap(was, int64(d)) {
+			break
+		}
+	}
+	c.wake()
+}
