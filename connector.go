@@ -113,9 +113,11 @@ type connector struct {
 	maxIdle maxIdle
 	dials   dials // in the background
 
-	sweeper  sweeper
-	failed   atomic.Int64 // calls of a DB whose deadline passed
-	lateWait atomic.Int64 // the longest plain wait that was too long, since the last sweep
+	sweeper sweeper
+	failed  atomic.Int64 // calls of a DB whose deadline passed
+	// The longest waits that are over since the last sweep: of calls that failed, and
+	// of plain ones that were too long.
+	failedWait, lateWait atomic.Int64
 
 	maxLifetime, maxIdleTime setTime
 

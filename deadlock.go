@@ -22,11 +22,11 @@ const (
 // goroutines is taken, which knows neither the pool nor the caller's span.
 func (c *connector) findDeadlocks(holds []pool.Holding, plain bool) []Deadlock {
 	holders := make([]Holder, 0, len(holds))
-	paths := make([][]runtime.Frame, 0, len(holds))
+	paths := make([]path, 0, len(holds))
 	for i := range holds {
 		if h := holderOf(&holds[i]); h.Phase != pool.Executing.String() {
-			if path := h.Frames(); len(path) > 1 {
-				holders, paths = append(holders, h), append(paths, path)
+			if p := pathOf(h.stack); len(p.frames) > 0 {
+				holders, paths = append(holders, h), append(paths, p)
 			}
 		}
 	}
@@ -40,9 +40,9 @@ func (c *connector) findDeadlocks(holds []pool.Holding, plain bool) []Deadlock {
 	var found []Deadlock
 	taken := make([]bool, len(holders))
 	for _, w := range waiters {
-		path := w.Frames()
+		at := pathOf(w.stack)
 		for i := range holders {
-			if !taken[i] && mayBeOne(&holders[i], &w) && cameBy(paths[i], path) {
+			if !taken[i] && mayBeOne(&holders[i], &w) && cameBy(paths[i], at) {
 				taken[i] = true
 				found = append(found, Deadlock{Holder: holders[i], Waiter: w})
 				break
@@ -65,12 +65,27 @@ func mayBeOne(h *Holder, w *Waiter) bool {
 	return h.InPhase >= w.Waited
 }
 
+// path is how a goroutine has come to a place.
+type path struct {
+	frames []runtime.Frame
+	whole  bool // from where the goroutine began
+}
+
+func pathOf(s stack) path {
+	n := 0
+	for n < len(s) && s[n] != 0 {
+		n++
+	}
+	return path{frames: callers(s), whole: n != depth && n != len(s)}
+}
+
 // cameBy reports whether a goroutine that is at one place has come by another: both
 // were called in the same way up to one function, in which it is further down now.
-func cameBy(place, now []runtime.Frame) bool {
-	for i := range place[:len(place)-1] {
-		for j := range now {
-			if place[i].Function == now[j].Function && place[i].Line < now[j].Line && sameCalls(place[i+1:], now[j+1:]) {
+func cameBy(by, now path) bool {
+	for i := range by.frames {
+		for j := range now.frames {
+			a, b := &by.frames[i], &now.frames[j]
+			if a.Function == b.Function && a.Line < b.Line && sameCalls(by.from(i+1), now.from(j+1)) {
 				return true
 			}
 		}
@@ -78,15 +93,20 @@ func cameBy(place, now []runtime.Frame) bool {
 	return false
 }
 
+func (p path) from(i int) path { return path{p.frames[i:], p.whole} }
+
 // sameCalls compares two paths as far as both are known.
-func sameCalls(a, b []runtime.Frame) bool {
-	n := min(len(a), len(b))
+func sameCalls(a, b path) bool {
+	n := min(len(a.frames), len(b.frames))
+	if whole := a.whole && b.whole; whole && len(a.frames) != len(b.frames) || !whole && n == 0 {
+		return false
+	}
 	for i := range n {
-		if a[i].Function != b[i].Function || a[i].Line != b[i].Line {
+		if a.frames[i].Function != b.frames[i].Function || a.frames[i].Line != b.frames[i].Line {
 			return false
 		}
 	}
-	return n > 0
+	return true
 }
 
 // waiters returns calls of a DB that wait, the first to ask first.

@@ -6,6 +6,7 @@ import (
 	"database/sql"
 	"slices"
 	"strings"
+	"sync/atomic"
 	"time"
 
 	"go.opentelemetry.io/otel/attribute"
@@ -54,13 +55,21 @@ type guess struct {
 	waited  time.Duration // WaitDuration then
 	pending int           // who waits, at least
 	since   time.Duration // since when they were seen to
+
+	// stuck is a pool that is full, and in which nobody has got a connection since
+	// the last look: who gave up may not have been the only one.
+	stuck    bool
+	acquired [pool.NumSources]int64
 }
 
 // look reads what DBStats says at the time now.
-func (g *guess) look(s *sql.DBStats, now time.Duration) {
+func (g *guess) look(s *sql.DBStats, acquired [pool.NumSources]int64, now time.Duration) {
+	full := s.MaxOpenConnections > 0 && s.InUse >= s.MaxOpenConnections
+	g.stuck = full && acquired == g.acquired
+	g.acquired = acquired
 	switch n := s.WaitCount - g.base; {
-	case s.WaitDuration != g.waited, s.InUse < s.MaxOpenConnections, s.MaxOpenConnections == 0:
-		*g = guess{base: s.WaitCount, waited: s.WaitDuration}
+	case !full, s.WaitDuration != g.waited:
+		g.base, g.waited, g.pending = s.WaitCount, s.WaitDuration, 0
 	case n > 0:
 		if g.pending == 0 {
 			g.since = now
@@ -85,20 +94,21 @@ func (c *connector) watchExhaustion(now time.Duration) (due time.Duration) {
 	if db := c.db.Load(); db != nil {
 		stats := db.Stats()
 		at.plain = stats.WaitCount
-		e.plain.look(&stats, now)
+		e.plain.look(&stats, s.Acquired, now)
 	}
 	threshold := c.cfg.exhaustionThreshold
 	if threshold == 0 {
 		return 0
 	}
 	oldest := max(s.OldestWait, e.plain.waitedFor(now))
+	longest := max(oldest, time.Duration(c.failedWait.Swap(0)))
 	if late := time.Duration(c.lateWait.Swap(0)); at.plain-e.before.plain > 1 {
-		oldest = max(oldest, late) // it is over, but others wait as it did
+		longest = max(longest, late) // it is over, but others wait as it did
 	}
-	starved := oldest >= threshold || at.failed > e.before.failed
+	starved := longest >= threshold || at.failed > e.before.failed || e.on && e.plain.stuck
 	if starved && !e.on {
 		e.on, e.reported = true, false
-		e.began = now - oldest
+		e.began = now - longest
 		e.from = e.before
 		if e.plain.pending > 0 {
 			e.from.plain = e.plain.base
@@ -288,7 +298,7 @@ func holderOf(h *pool.Holding) Holder {
 	}
 }
 
-// holdAttrs are the attributes of an event that is about a hold.
+// holdAttrs are the attributes of an event that is about a hold in progress.
 func holdAttrs(h *pool.Holding) []attribute.KeyValue {
 	return []attribute.KeyValue{
 		connID(h.ID),
@@ -322,8 +332,19 @@ func (c *connector) starving(e *AcquireError) {
 	if e.Cause != AcquireDeadline || e.Waited < short/10 || e.Idle > 0 {
 		return
 	}
+	atLeast(&c.failedWait, e.Waited)
 	if c.failed.Add(1); c.cfg.exhaustionThreshold > 0 {
 		c.wake()
+	}
+}
+
+// atLeast raises a to d.
+func atLeast(a *atomic.Int64, d time.Duration) {
+	for {
+		was := a.Load()
+		if int64(d) <= was || a.CompareAndSwap(was, int64(d)) {
+			return
+		}
 	}
 }
 
@@ -333,11 +354,6 @@ func (c *connector) waitedLong(d time.Duration) {
 	if t := c.cfg.exhaustionThreshold; t == 0 || d < t {
 		return
 	}
-	for {
-		was := c.lateWait.Load()
-		if int64(d) <= was || c.lateWait.CompareAndSwap(was, int64(d)) {
-			break
-		}
-	}
+	atLeast(&c.lateWait, d)
 	c.wake()
 }

@@ -817,7 +817,11 @@ func (in *instruments) leaked(ctx context.Context, kind ReportKind, h *pool.Hold
 	verdict := leakVerdict(kind)
 	in.leaks.Add(ctx, 1, in.judged[verdict]...)
 	if span := trace.SpanFromContext(ctx); span.IsRecording() {
-		span.AddEvent(eventLeak, trace.WithAttributes(append(holdAttrs(h), in.poolName, keyVerdict.String(verdict))...))
+		attrs := append(holdAttrs(h), in.poolName, keyVerdict.String(verdict))
+		if kind == LeakReturned { // what is done with it now is to give it back
+			attrs = []attribute.KeyValue{connID(h.ID), keyHeld.Float64(h.For.Seconds()), in.poolName, keyVerdict.String(verdict)}
+		}
+		span.AddEvent(eventLeak, trace.WithAttributes(attrs...))
 	}
 }
 

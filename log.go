@@ -33,8 +33,11 @@ func (c *connector) log(ctx context.Context, r *Report) {
 		slog.String(string(semconv.DBSystemNameKey), r.System),
 	)
 	switch r.Kind {
-	case LeakSuspected, LeakReturned:
+	case LeakSuspected:
 		attrs = append(attrs, r.Holder.logAttrs()...)
+	case LeakReturned:
+		attrs = append(attrs, slog.Uint64(string(keyConnID), r.Holder.ConnID), seconds(string(keyHeld), r.Holder.Held))
+		attrs = append(attrs, r.Holder.siteAttrs()...)
 	case Exhausted:
 		attrs = append(attrs, r.poolAttrs()...)
 		attrs = append(attrs, slog.String(string(keyVerdict), string(r.Verdict)))
@@ -69,14 +72,21 @@ func (h *Holder) logAttrs() []slog.Attr {
 	if h.Statement != "" {
 		attrs = append(attrs, slog.String(string(semconv.DBQuerySummaryKey), h.Statement))
 	}
-	if frames := h.Frames(); len(frames) > 0 {
-		attrs = append(attrs,
-			slog.String(string(semconv.CodeFunctionNameKey), frames[0].Function),
-			slog.String(string(semconv.CodeFilePathKey), frames[0].File),
-			slog.Int(string(semconv.CodeLineNumberKey), frames[0].Line),
-		)
+	return append(attrs, h.siteAttrs()...)
+}
+
+// siteAttrs are the attributes of the place where the connection was asked for, none
+// if that is not known.
+func (h *Holder) siteAttrs() []slog.Attr {
+	frames := h.Frames()
+	if len(frames) == 0 {
+		return nil
 	}
-	return attrs
+	return []slog.Attr{
+		slog.String(string(semconv.CodeFunctionNameKey), frames[0].Function),
+		slog.String(string(semconv.CodeFilePathKey), frames[0].File),
+		slog.Int(string(semconv.CodeLineNumberKey), frames[0].Line),
+	}
 }
 
 // poolAttrs are the attributes of the pool's state.

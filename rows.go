@@ -47,10 +47,11 @@ func (c *conn) wrapRows(k *call, in driver.Rows, err error) (driver.Rows, error)
 
 func (r *rows) Columns() []string { return r.in.Columns() }
 
-// Next costs one atomic add. No clock is read for a row.
+// Next costs two atomic adds. No clock is read for a row.
 func (r *rows) Next(dest []driver.Value) error {
-	r.c.rec.Active()
+	r.c.rec.Reads()
 	err := r.in.Next(dest)
+	r.c.rec.HasRead()
 	if err != nil {
 		return r.failed(err)
 	}
@@ -105,7 +106,8 @@ func (r *rows) NextResultSet() error {
 	if !ok {
 		return io.EOF
 	}
-	r.c.rec.Active()
+	r.c.rec.Reads()
+	defer r.c.rec.HasRead()
 	return in.NextResultSet()
 }
 

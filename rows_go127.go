@@ -12,8 +12,9 @@ type scanRows struct{ *rows }
 var _ driver.RowsColumnScanner = scanRows{}
 
 func (r scanRows) NextRow() error {
-	r.c.rec.Active()
+	r.c.rec.Reads()
 	err := r.in.(driver.RowsColumnScanner).NextRow()
+	r.c.rec.HasRead()
 	if err != nil {
 		return r.failed(err)
 	}

@@ -184,7 +184,7 @@ func (in *instruments) spanName(k *call) (name string) {
 		name = k.op.String()
 	}
 	if in.hooks.SpanName != nil && k.op.hasText() {
-		defer absent("SpanName")
+		defer absent("Hooks.SpanName")
 		if own := in.hooks.SpanName(k.from, k.told()); own != "" {
 			name = own
 		}
@@ -193,14 +193,14 @@ func (in *instruments) spanName(k *call) (name string) {
 }
 
 func (in *instruments) moreAttributes(k *call) []attribute.KeyValue {
-	defer absent("Attributes")
+	defer absent("Hooks.Attributes")
 	return in.hooks.Attributes(k.from, k.told())
 }
 
 // keep asks the hook for its decision. One that panics keeps the span.
 func (in *instruments) keep(k *call, o Outcome) (yes bool) {
 	yes = true
-	defer absent("Keep")
+	defer absent("Hooks.Keep")
 	yes = in.hooks.Keep(k.from, k.told(), o)
 	return yes
 }
@@ -209,7 +209,7 @@ func (in *instruments) keep(k *call, o Outcome) (yes bool) {
 // panicked with may hold data.
 func absent(hook string) {
 	if p := recover(); p != nil {
-		report(fmt.Errorf("otelpool: Hooks.%s panicked with a %T", hook, p))
+		report(fmt.Errorf("otelpool: %s panicked with a %T", hook, p))
 	}
 }
 

@@ -17,9 +17,9 @@ type Conn struct {
 	opened time.Duration
 	place  int // in ledger.conns, guarded by ledger.mu
 
-	activity atomic.Uint64 // rows so far; only ever compared
-	doubted  uint64        // see doubt; 0 for no doubt
-	taken    bool          // out of the pool, and not held yet
+	reading atomic.Uint64 // twice the rows so far, odd while one is being read
+	doubted uint64        // see doubt; 0 for no doubt
+	taken   bool          // out of the pool, and not held yet
 
 	mu     sync.Mutex // guards what follows
 	state  State
@@ -37,7 +37,7 @@ type Conn struct {
 	last   Holding // the hold before, without its stack
 
 	statement string        // the last one of the holder
-	seen      uint64        // activity when it was last looked at
+	seen      uint64        // reading when it was last looked at
 	active    time.Duration // when that had changed
 	suspect   bool          // of being forgotten
 }
@@ -130,7 +130,7 @@ func (c *Conn) Acquire(now time.Duration, s Source, by *Holder, stack *Stack) {
 	c.totals.acquired[s]++
 	c.holder = *by
 	c.statement, c.suspect = "", false
-	c.seen, c.active = c.activity.Load(), now
+	c.seen, c.active = c.reading.Load(), now
 	if stack != nil {
 		c.stack = *stack
 	} else if c.stack.Noted() {
@@ -181,14 +181,20 @@ func (c *Conn) RowsClosed() time.Duration {
 	if c.rows > 0 {
 		c.rows--
 	}
+	if c.reading.Load()&1 == 1 {
+		c.reading.Add(1) // the driver panicked
+	}
 	c.enterLocked(now)
 	c.mu.Unlock()
 	return now
 }
 
-// Active notes that the holder does something that is not worth a clock read,
-// such as reading a row.
-func (c *Conn) Active() { c.activity.Add(1) }
+// Reads notes that the driver begins to read a row, or to go on to the next result
+// set. That is not worth a clock read.
+func (c *Conn) Reads() { c.reading.Add(1) }
+
+// HasRead notes that it is done.
+func (c *Conn) HasRead() { c.reading.Add(1) }
 
 func (c *Conn) applyLocked(e Effect) {
 	if c.state != Held {
@@ -213,7 +219,7 @@ func (c *Conn) enterLocked(now time.Duration) {
 	}
 	c.totals.held[c.phase] += now - c.entry
 	c.entry = now
-	c.seen = c.activity.Load()
+	c.seen = c.reading.Load()
 	switch {
 	case c.calls > 0:
 		c.phase = Executing

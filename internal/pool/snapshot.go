@@ -193,7 +193,7 @@ func (c *Conn) holdingLocked(now time.Duration) Holding {
 // idleSinceLocked is since when nothing was done with the connection. Rows that
 // were read since somebody last looked were read until now, for all that is known.
 func (c *Conn) idleSinceLocked(now time.Duration) time.Duration {
-	if n := c.activity.Load(); n != c.seen {
+	if n := c.reading.Load(); n != c.seen || n&1 == 1 {
 		c.seen, c.active = n, now
 	}
 	return max(c.entry, c.active)

@@ -1,0 +1,456 @@
+package otelpool_test
+
+import (
+	"context"
+	"database/sql"
+	"fmt"
+	"regexp"
+	"runtime"
+	"slices"
+	"strings"
+	"testing"
+	"testing/synctest"
+	"time"
+
+	"go.opentelemetry.io/otel/attribute"
+	sdktrace "go.opentelemetry.io/otel/sdk/trace"
+
+	"github.com/otelpool/otelpool"
+	"github.com/otelpool/otelpool/internal/fakedb"
+)
+
+// exhausted runs a test in virtual time on a DB of one connection, and returns what
+// was reported when, without the lines of the places.
+func exhausted(t *testing.T, cfg fakedb.Config, test func(*testing.T, *otelpool.DB, *fakedb.DB), opts ...otelpool.Option) (all []string) {
+	t.Helper()
+	for _, f := range reportsFrom(t, cfg, func(t *testing.T, db *sql.DB, fake *fakedb.DB) {
+		exact, err := otelpool.NewDB(db)
+		noError(t, err)
+		test(t, exact, fake)
+	}, opts...) {
+		all = append(all, fmt.Sprintf("%v %s", f.at, places.ReplaceAllString(f.text, "")))
+	}
+	return all
+}
+
+var places = regexp.MustCompile(` (at|from) [a-z_]+\.go:\d+`)
+
+func wantLines(t *testing.T, got []string, want ...string) {
+	t.Helper()
+	if !slices.Equal(got, want) {
+		t.Errorf("got\n  %s\nwant\n  %s", strings.Join(got, "\n  "), strings.Join(want, "\n  "))
+	}
+}
+
+// ask pings in the background, with a deadline if d is not zero.
+func ask(t *testing.T, db pooled, d time.Duration) {
+	t.Helper()
+	ctx, cancel := t.Context(), func() {}
+	if d > 0 {
+		ctx, cancel = context.WithTimeout(ctx, d)
+	}
+	go func() {
+		defer cancel()
+		_ = db.PingContext(ctx)
+	}()
+}
+
+func TestAPoolIsExhaustedOnceSomebodyHasWaitedForTheThreshold(t *testing.T) {
+	for threshold, want := range map[time.Duration][]string{
+		time.Second: {
+			"1.3s pool shop is exhausted: 1/1 held, 0 idle, 0 dialing, 2 waiting, the first for 1s; " +
+				"the connections are kept by code that does little with them: 1 held, longest 1.3s (idle for 1.3s)",
+			"11s pool shop has connections again, after 9.7s; 3 callers have waited",
+		},
+		200 * ms: {
+			"500ms pool shop is exhausted: 1/1 held, 0 idle, 0 dialing, 2 waiting, the first for 200ms; " +
+				"the connections are kept by code that does little with them: 1 held, longest 500ms (idle for 500ms)",
+			"11s pool shop has connections again, after 9.7s; 3 callers have waited",
+		},
+		9 * time.Second: {
+			"9.3s pool shop is exhausted: 1/1 held, 0 idle, 0 dialing, 2 waiting, the first for 9s; " +
+				"the connections are kept by code that does little with them: 1 held, longest 9.3s (idle for 9.3s)",
+			"11s pool shop has connections again, after 9.7s; 3 callers have waited",
+		},
+	} {
+		t.Run(threshold.String(), func(t *testing.T) {
+			wantLines(t, exhausted(t, full, func(t *testing.T, db *otelpool.DB, _ *fakedb.DB) {
+				hold(t, db, t.Context(), 10100*ms)
+				wait(300 * ms)
+				ask(t, db, 0)
+				wait(100 * ms)
+				ask(t, db, 0)
+				wait(9550 * ms)
+				ask(t, db, 0)
+				wait(time.Minute)
+			}, otelpool.WithExhaustionThreshold(threshold)), want...)
+		})
+	}
+}
+
+func TestACallThatGetsNothingInTimeIsAnExhaustion(t *testing.T) {
+	wantLines(t, exhausted(t, full, func(t *testing.T, db *otelpool.DB, _ *fakedb.DB) {
+		hold(t, db, t.Context(), 4100*ms)
+		wait(300 * ms)
+		for range 5 {
+			ask(t, db, 500*ms)
+			wait(200 * ms)
+		}
+		wait(time.Minute)
+	}),
+		"800ms pool shop is exhausted: 1/1 held, 0 idle, 0 dialing, 2 waiting, the first for 300ms; "+
+			"the connections are kept by code that does little with them: 1 held, longest 800ms (idle for 800ms)",
+		"5s pool shop has connections again, after 3.7s; 5 callers have waited, 5 of them in vain",
+	)
+}
+
+func TestACallThatCouldHaveHadAConnectionIsNoExhaustion(t *testing.T) {
+	wantLines(t, exhausted(t, full, func(t *testing.T, db *otelpool.DB, fake *fakedb.DB) {
+		noError(t, db.Ping())
+		over, cancel := context.WithTimeout(t.Context(), 0)
+		defer cancel()
+		_ = db.PingContext(over)
+		hold(t, db, t.Context(), 20*time.Second)
+		_ = db.PingContext(over) // its time was over before it asked
+		ctx, cancel := context.WithCancel(t.Context())
+		time.AfterFunc(500*ms, cancel)
+		_ = db.PingContext(ctx) // it went away
+		wait(time.Minute)
+	}))
+}
+
+func TestAnExhaustionIsReportedOnceHoweverLongItLasts(t *testing.T) {
+	got := exhausted(t, full, func(t *testing.T, db *otelpool.DB, _ *fakedb.DB) {
+		hold(t, db, t.Context(), 10*time.Minute+500*ms)
+		for range 599 {
+			ask(t, db, 5*time.Second)
+			wait(time.Second)
+		}
+		wait(time.Minute)
+	}, otelpool.WithLeakThreshold(0))
+	wantLines(t, got,
+		"1s pool shop is exhausted: 1/1 held, 0 idle, 0 dialing, 1 waiting, the first for 1s; "+
+			"the connections are kept by code that does little with them: 1 held, longest 1s (idle for 1s)",
+		"10m1s pool shop has connections again, after 10m0s; 599 callers have waited, 596 of them in vain")
+}
+
+func TestExhaustionsAreReportedTenSecondsApart(t *testing.T) {
+	got := exhausted(t, full, func(t *testing.T, db *otelpool.DB, _ *fakedb.DB) {
+		for range 10 { // dry from 0s to 2.5s, from 5s to 7.5s, ...
+			hold(t, db, t.Context(), 2500*ms)
+			ask(t, db, 0)
+			wait(5 * time.Second)
+		}
+	})
+	for i, line := range got {
+		got[i] = strings.Join(strings.Fields(line)[:6], " ")
+	}
+	wantLines(t, got,
+		"1s pool shop is exhausted: 1/1", "3s pool shop has connections again,",
+		"11s pool shop is exhausted: 1/1", "13s pool shop has connections again,",
+		"21s pool shop is exhausted: 1/1", "23s pool shop has connections again,",
+		"31s pool shop is exhausted: 1/1", "33s pool shop has connections again,",
+		"41s pool shop is exhausted: 1/1", "43s pool shop has connections again,",
+	)
+}
+
+func TestAnExhaustionThatIsTooSoonIsReportedWhenItLasts(t *testing.T) {
+	got := exhausted(t, full, func(t *testing.T, db *otelpool.DB, _ *fakedb.DB) {
+		hold(t, db, t.Context(), 2500*ms)
+		ask(t, db, 0)
+		wait(5 * time.Second)
+		hold(t, db, t.Context(), 20500*ms) // from 5s
+		ask(t, db, 0)
+		wait(time.Minute)
+	})
+	for i, line := range got {
+		got[i], _, _ = strings.Cut(line, "; ")
+	}
+	wantLines(t, got,
+		"1s pool shop is exhausted: 1/1 held, 0 idle, 0 dialing, 1 waiting, the first for 1s",
+		"3s pool shop has connections again, after 2s",
+		"11s pool shop is exhausted: 1/1 held, 0 idle, 0 dialing, 1 waiting, the first for 6s",
+		"26s pool shop has connections again, after 20s")
+}
+
+func TestNoExhaustionIsReportedWithAThresholdOfZero(t *testing.T) {
+	wantLines(t, exhausted(t, full, func(t *testing.T, db *otelpool.DB, _ *fakedb.DB) {
+		hold(t, db, t.Context(), 20*time.Second)
+		ask(t, db, 0)
+		ask(t, db, time.Second)
+		wait(time.Minute)
+	}, otelpool.WithExhaustionThreshold(0)))
+}
+
+// Of a plain *sql.DB the pool sees a second later that somebody waits.
+func TestAPlainPoolIsExhaustedTheThresholdAfterItIsSeen(t *testing.T) {
+	var got []string
+	for _, f := range reportsFrom(t, full, func(t *testing.T, db *sql.DB, _ *fakedb.DB) {
+		plain(t, db, 10100*ms)
+		wait(300 * ms)
+		ask(t, db, 0)
+		ask(t, db, 5*time.Second)
+		wait(time.Minute)
+	}) {
+		got = append(got, fmt.Sprintf("%v %s", f.at, places.ReplaceAllString(f.text, "")))
+	}
+	wantLines(t, got,
+		"2s pool shop is exhausted: 1/1 held, 0 idle, 0 dialing, 2 waiting, the first for 1s; "+
+			"the connections are kept by code that does little with them: 1 held, longest 2s (idle for 2s)",
+		"11s pool shop has connections again, after 9s; 2 callers have waited")
+}
+
+// dry are the ways to run a pool of three dry, and what they look like.
+var dry = map[otelpool.Verdict]func(t *testing.T, db *otelpool.DB, fake *fakedb.DB){
+	otelpool.IdleInCode: func(t *testing.T, db *otelpool.DB, _ *fakedb.DB) {
+		hold(t, db, t.Context(), time.Minute)
+		hold(t, db, t.Context(), time.Minute)
+		tx, err := db.Begin()
+		noError(t, err)
+		time.AfterFunc(time.Minute, func() { _ = tx.Rollback() })
+	},
+	otelpool.SlowStatements: func(t *testing.T, db *otelpool.DB, fake *fakedb.DB) {
+		fake.On(fakedb.Exec, fakedb.Sleep(time.Minute))
+		hold(t, db, t.Context(), time.Minute)
+		go func() { _, _ = db.Exec("UPDATE t SET a = 1") }()
+		go func() { _, _ = db.Exec("UPDATE u SET a = 1") }()
+		synctest.Wait()
+	},
+	otelpool.LockWait: func(t *testing.T, db *otelpool.DB, fake *fakedb.DB) {
+		tx, err := db.Begin()
+		noError(t, err)
+		_, err = tx.Exec("UPDATE t SET a = 1")
+		noError(t, err)
+		time.AfterFunc(time.Minute, func() { _ = tx.Rollback() })
+		fake.On(fakedb.Exec, fakedb.Sleep(time.Minute))
+		go func() { _, _ = db.Exec("DELETE FROM t WHERE a = 1") }()
+		go func() { _, _ = db.Exec("UPDATE t SET a = 1") }()
+		synctest.Wait()
+	},
+	otelpool.DatabaseUnreachable: func(t *testing.T, db *otelpool.DB, fake *fakedb.DB) {
+		fake.On(fakedb.Connect, fakedb.Sleep(time.Minute))
+		for range 3 {
+			ask(t, db, 0)
+		}
+		synctest.Wait()
+	},
+	otelpool.TooSmall: func(t *testing.T, db *otelpool.DB, fake *fakedb.DB) {
+		fake.On(fakedb.Exec, fakedb.Sleep(60*ms))
+		for range 1000 {
+			go func() { _, _ = db.Exec("x") }()
+		}
+		synctest.Wait()
+	},
+	otelpool.SelfDeadlock: func(t *testing.T, db *otelpool.DB, _ *fakedb.DB) {
+		for range 3 {
+			go func() {
+				tx, err := db.BeginTx(t.Context(), nil)
+				if err != nil {
+					return
+				}
+				defer tx.Rollback()
+				time.Sleep(ms) // until all have one
+				ctx, cancel := context.WithTimeout(t.Context(), time.Minute)
+				defer cancel()
+				_ = db.PingContext(ctx)
+			}()
+		}
+		synctest.Wait()
+	},
+}
+
+func TestAnExhaustionIsJudgedByWhatTheHoldersDo(t *testing.T) {
+	for want, do := range dry {
+		t.Run(string(want), func(t *testing.T) {
+			timed(t, full, func(t *testing.T, db *otelpool.DB, fake *fakedb.DB, seen *telemetry) {
+				db.SetMaxOpenConns(3)
+				do(t, db, fake)
+				ask(t, db, time.Minute)
+				wait(2 * time.Second)
+				reports := seen.takeReports()
+				if len(reports) != 1 || reports[0].Verdict != want || reports[0].Kind != otelpool.Exhausted {
+					t.Errorf("got %v, want %s", reports, want)
+				}
+				seen.wantSums(t, "otelpool.connection.exhaustions", map[string]int64{string(want): 1}, verdict)
+				wait(5 * time.Minute)
+			})
+		})
+	}
+}
+
+func TestHoldersAreGroupedByThePlaceWhereTheyAsked(t *testing.T) {
+	timed(t, full, func(t *testing.T, db *otelpool.DB, _ *fakedb.DB, seen *telemetry) {
+		db.SetMaxOpenConns(8)
+		_, _, line, _ := runtime.Caller(0)
+		for range 5 {
+			hold(t, db, t.Context(), time.Minute)
+			wait(10 * ms)
+		}
+		for range 3 {
+			tx, err := db.Begin()
+			noError(t, err)
+			_, err = tx.Exec("UPDATE t SET a = 1")
+			noError(t, err)
+			time.AfterFunc(time.Minute, func() { _ = tx.Rollback() })
+		}
+		ask(t, db, 0)
+		wait(1500 * ms)
+		var got []string
+		for _, g := range seen.takeReports()[0].Groups {
+			f := g.Longest.Frames()
+			for i := range f {
+				if !strings.HasSuffix(f[i].Function, ".hold") {
+					f = f[i:]
+					break
+				}
+			}
+			got = append(got, fmt.Sprintf("%d %v %d %v %s %d", g.Count, g.Phases, g.InCode, g.Longest.Held, g.Longest.Statement, f[0].Line-line))
+		}
+		wantLines(t, got,
+			"5 map[pinned:5] 5 1.05s  2",
+			"3 map[tx:3] 3 1s UPDATE t 6")
+		wait(2 * time.Minute)
+	})
+}
+
+func TestASelfDeadlockIsNamedWithBothPlaces(t *testing.T) {
+	nested := map[string]func(*testing.T, *sql.DB, pooled) (first, second int){
+		"a query in a transaction": func(t *testing.T, _ *sql.DB, db pooled) (int, int) {
+			_, _, line, _ := runtime.Caller(0)
+			tx, err := db.BeginTx(t.Context(), nil)
+			noError(t, err)
+			defer tx.Rollback()
+			ctx, cancel := context.WithTimeout(t.Context(), 5*time.Second)
+			defer cancel()
+			_, _ = db.QueryContext(ctx, "x")
+			return line + 1, line + 6
+		},
+		"a query for each row": func(t *testing.T, _ *sql.DB, db pooled) (int, int) {
+			_, _, line, _ := runtime.Caller(0)
+			rows, err := db.QueryContext(t.Context(), "x")
+			noError(t, err)
+			defer rows.Close()
+			ctx, cancel := context.WithTimeout(t.Context(), 5*time.Second)
+			defer cancel()
+			_, _ = db.ExecContext(ctx, "x")
+			return line + 1, line + 6
+		},
+		"a statement beside a connection": func(t *testing.T, _ *sql.DB, db pooled) (int, int) {
+			_, _, line, _ := runtime.Caller(0)
+			c, err := db.Conn(t.Context())
+			noError(t, err)
+			defer c.Close()
+			ctx, cancel := context.WithTimeout(t.Context(), 5*time.Second)
+			defer cancel()
+			_ = func() error { return db.PingContext(ctx) }()
+			return line + 1, line + 6
+		},
+	}
+	for name, do := range nested {
+		for _, kind := range []string{"plain", "DB"} {
+			t.Run(name+", "+kind, func(t *testing.T) {
+				timed(t, full, func(t *testing.T, db *otelpool.DB, _ *fakedb.DB, seen *telemetry) {
+					var on pooled = db
+					if kind == "plain" {
+						on = db.DB
+					}
+					first, second := do(t, db.DB, on)
+					wait(time.Second)
+					r := seen.takeReports()[0]
+					if r.Verdict != otelpool.SelfDeadlock || len(r.Deadlocks) != 1 {
+						t.Fatalf("got %v", r)
+					}
+					d := r.Deadlocks[0]
+					at := func(frames []runtime.Frame) int {
+						for _, f := range frames {
+							if strings.Contains(f.Function, "TestASelfDeadlock") && !strings.HasSuffix(f.Function, ".1") {
+								return f.Line
+							}
+						}
+						return 0
+					}
+					if got := [2]int{at(d.Holder.Frames()), at(d.Waiter.Frames())}; got != [2]int{first, second} {
+						t.Errorf("got lines %v, want %d and %d: %v", got, first, second, r)
+					}
+				})
+			})
+		}
+	}
+}
+
+// Two requests that run the same code are not one goroutine.
+func TestWhoWaitsWhereAnotherHoldsIsNoDeadlock(t *testing.T) {
+	handler := func(t *testing.T, db *otelpool.DB, ctx context.Context) {
+		_ = db.PingContext(ctx)
+		tx, err := db.BeginTx(ctx, nil)
+		if err != nil {
+			return
+		}
+		defer tx.Rollback()
+		time.Sleep(10 * time.Second)
+	}
+	timed(t, full, func(t *testing.T, db *otelpool.DB, _ *fakedb.DB, seen *telemetry) {
+		for range 3 {
+			ctx, cancel := context.WithTimeout(t.Context(), 15*time.Second)
+			defer cancel()
+			go handler(t, db, ctx)
+			wait(time.Second)
+		}
+		wait(time.Minute)
+		for _, r := range seen.takeReports() {
+			if len(r.Deadlocks) != 0 {
+				t.Errorf("got %v", r)
+			}
+		}
+	})
+}
+
+func TestAnExhaustionIsAnEventOnTheHoldersOpenSpans(t *testing.T) {
+	timed(t, full, func(t *testing.T, db *otelpool.DB, _ *fakedb.DB, seen *telemetry) {
+		ctx, span := seen.caller()
+		hold(t, db, ctx, 5*time.Second)
+		ask(t, db, 0)
+		wait(10 * time.Second)
+		span.End()
+		var got []string
+		caller := span.(sdktrace.ReadOnlySpan)
+		for _, e := range caller.Events() {
+			if e.Name == "otelpool.pool.exhausted" {
+				got = append(got, fmt.Sprint(e.Time.Sub(caller.StartTime()), " ", attributeValues(attribute.NewSet(e.Attributes...), []attribute.Key{
+					verdict, "otelpool.waiters", "otelpool.oldest_wait", "otelpool.connection.id", "otelpool.held", "otelpool.idle", phase, poolName,
+				})))
+			}
+		}
+		wantLines(t, got, "1s idle_in_code 1 1 1 1 1 pinned shop")
+	})
+}
+
+func TestTenThousandWhoWaitStopNeitherTheReportNorTheSnapshot(t *testing.T) {
+	for _, kind := range []string{"plain", "DB"} {
+		t.Run(kind, func(t *testing.T) {
+			timed(t, full, func(t *testing.T, db *otelpool.DB, _ *fakedb.DB, seen *telemetry) {
+				var on pooled = db
+				if kind == "plain" {
+					on = db.DB
+				}
+				hold(t, db, t.Context(), time.Minute)
+				ctx, cancel := context.WithCancel(t.Context())
+				for range 10_000 {
+					go func() { _ = on.PingContext(ctx) }()
+				}
+				wait(3 * time.Second)
+				reports := seen.takeReports()
+				if len(reports) != 1 || reports[0].Waiting != 10_000 || reports[0].Verdict != otelpool.IdleInCode {
+					t.Errorf("got %v", reports)
+				}
+				s, err := otelpool.Inspect(db.DB)
+				noError(t, err)
+				if want := map[string]int{"plain": 0, "DB": 10_000}[kind]; s.Waiting != want || len(s.Waiters) != min(want, 100) {
+					t.Errorf("got %d who wait and %d of them, want %d and at most 100", s.Waiting, len(s.Waiters), want)
+				}
+				cancel()
+				wait(time.Minute)
+			})
+		})
+	}
+}

@@ -1,0 +1,348 @@
+package otelpool_test
+
+import (
+	"context"
+	"database/sql"
+	"database/sql/driver"
+	"fmt"
+	"maps"
+	"slices"
+	"testing"
+	"testing/synctest"
+	"time"
+
+	"go.opentelemetry.io/otel/attribute"
+	sdktrace "go.opentelemetry.io/otel/sdk/trace"
+
+	"github.com/otelpool/otelpool"
+	"github.com/otelpool/otelpool/internal/fakedb"
+)
+
+const verdict = attribute.Key("otelpool.verdict")
+
+// found is a report as far as a test compares it, with its time since the start.
+type found struct {
+	at   time.Duration
+	kind otelpool.ReportKind
+	text string
+}
+
+// reportsFrom runs a test in virtual time on a pool of one connection, and returns
+// what was reported when.
+func reportsFrom(t *testing.T, cfg fakedb.Config, test func(*testing.T, *sql.DB, *fakedb.DB), opts ...otelpool.Option) (all []found) {
+	t.Helper()
+	bubble(t, cfg, func(t *testing.T, db *sql.DB, fake *fakedb.DB, seen *telemetry) {
+		start := time.Now()
+		db.SetMaxOpenConns(1)
+		test(t, db, fake)
+		synctest.Wait()
+		for _, r := range seen.takeReports() {
+			all = append(all, found{r.Time.Sub(start), r.Kind, r.String()})
+		}
+	}, opts...)
+	return all
+}
+
+// wait lets a time pass in a bubble.
+func wait(d time.Duration) { time.Sleep(d); synctest.Wait() }
+
+// idlers are the ways to hold a connection and do nothing with it.
+var idlers = map[string]func(t *testing.T, db *sql.DB) (giveBack func() error){
+	"pinned": func(t *testing.T, db *sql.DB) func() error {
+		c, err := db.Conn(t.Context())
+		noError(t, err)
+		return c.Close
+	},
+	"pinned, after statements": func(t *testing.T, db *sql.DB) func() error {
+		c, err := db.Conn(t.Context())
+		noError(t, err)
+		_, err = c.ExecContext(t.Context(), "x")
+		noError(t, err)
+		return c.Close
+	},
+	"in a transaction": func(t *testing.T, db *sql.DB) func() error {
+		tx, err := db.Begin()
+		noError(t, err)
+		return tx.Rollback
+	},
+	"in a transaction, after a result set": func(t *testing.T, db *sql.DB) func() error {
+		tx, err := db.Begin()
+		noError(t, err)
+		readAll(t, tx, 0)
+		return tx.Rollback
+	},
+	"with rows open": func(t *testing.T, db *sql.DB) func() error {
+		rows, err := db.Query("rows")
+		noError(t, err)
+		return rows.Close
+	},
+}
+
+// many is a driver whose query "rows" has ten rows.
+func many() fakedb.Config {
+	cfg := full
+	cfg.Answers = map[string]fakedb.Answer{"rows": {Sets: []fakedb.Set{{Columns: []fakedb.Column{{Name: "n"}}}}}}
+	for i := range 10 {
+		set := &cfg.Answers["rows"].Sets[0]
+		set.Rows = append(set.Rows, []driver.Value{int64(i)})
+	}
+	return cfg
+}
+
+type querier interface {
+	QueryContext(ctx context.Context, query string, args ...any) (*sql.Rows, error)
+}
+
+// readAll reads ten rows, one each time d has passed.
+func readAll(t *testing.T, q querier, d time.Duration) {
+	t.Helper()
+	rows, err := q.QueryContext(t.Context(), "rows")
+	noError(t, err)
+	for rows.Next() {
+		time.Sleep(d)
+	}
+	noError(t, rows.Err())
+}
+
+func TestAHolderThatDoesNothingIsSuspectedAtTheThresholdAndToldWhenItIsBack(t *testing.T) {
+	for name, hold := range idlers {
+		for _, threshold := range []time.Duration{30 * time.Second, 1500 * ms, 100 * ms} {
+			t.Run(fmt.Sprint(name, ", ", threshold), func(t *testing.T) {
+				var opts []otelpool.Option
+				if threshold != 30*time.Second { // which is the default
+					opts = append(opts, otelpool.WithLeakThreshold(threshold))
+				}
+				bubble(t, many(), func(t *testing.T, db *sql.DB, _ *fakedb.DB, seen *telemetry) {
+					wait(700 * ms)
+					giveBack := hold(t, db)
+					began := time.Now()
+					wait(threshold - 1)
+					if got := seen.takeReports(); len(got) != 0 {
+						t.Fatalf("before the threshold: %v", got)
+					}
+					wait(1)
+					wantLeak(t, seen, otelpool.LeakSuspected, threshold, threshold, began)
+					wait(time.Hour - threshold)
+					if got := seen.takeReports(); len(got) != 0 {
+						t.Fatalf("again: %v", got)
+					}
+					noError(t, giveBack())
+					synctest.Wait()
+					wantLeak(t, seen, otelpool.LeakReturned, time.Hour, time.Hour, began)
+					seen.wantSums(t, "otelpool.connection.leaks", map[string]int64{"suspected": 1, "returned": 1}, verdict)
+				}, opts...)
+			})
+		}
+	}
+}
+
+// wantLeak fails unless there is one report since the last, of this kind, of a hold
+// of this length, now.
+func wantLeak(t *testing.T, seen *telemetry, kind otelpool.ReportKind, held, idle time.Duration, began time.Time) {
+	t.Helper()
+	got := seen.takeReports()
+	if len(got) != 1 {
+		t.Fatalf("got %d reports, want one: %v", len(got), got)
+	}
+	r := got[0]
+	if r.Kind != kind || r.Time.Sub(began) != held || r.Holder.Held != held || r.Pool != "shop" || r.Holder.ConnID != 1 {
+		t.Errorf("got %s of connection %d of %s after %v, held for %v; want %s of 1 of shop after and for %v",
+			r.Kind, r.Holder.ConnID, r.Pool, r.Time.Sub(began), r.Holder.Held, kind, held)
+	}
+	if kind == otelpool.LeakSuspected && r.Holder.Idle != idle {
+		t.Errorf("idle for %v, want %v", r.Holder.Idle, idle)
+	}
+}
+
+func TestWhoWorksIsNeverSuspected(t *testing.T) {
+	work := map[string]func(t *testing.T, db *sql.DB, fake *fakedb.DB){
+		"a slow statement": func(t *testing.T, db *sql.DB, fake *fakedb.DB) {
+			fake.On(fakedb.Exec, fakedb.Sleep(time.Hour))
+			_, err := db.Exec("x")
+			noError(t, err)
+		},
+		"a slow query": func(t *testing.T, db *sql.DB, fake *fakedb.DB) {
+			fake.On(fakedb.Query, fakedb.Sleep(time.Hour))
+			readAll(t, db, 0)
+		},
+		"a slow commit": func(t *testing.T, db *sql.DB, fake *fakedb.DB) {
+			fake.On(fakedb.Commit, fakedb.Sleep(time.Hour))
+			tx, err := db.Begin()
+			noError(t, err)
+			noError(t, tx.Commit())
+		},
+		"a slow transaction of many statements": func(t *testing.T, db *sql.DB, _ *fakedb.DB) {
+			tx, err := db.Begin()
+			noError(t, err)
+			for range 100 {
+				wait(30*time.Second - 1)
+				_, err = tx.Exec("x")
+				noError(t, err)
+			}
+			noError(t, tx.Commit())
+		},
+		"a batch on a connection of its own": func(t *testing.T, db *sql.DB, fake *fakedb.DB) {
+			fake.On(fakedb.Exec, fakedb.Sleep(20*time.Second))
+			c, err := db.Conn(t.Context())
+			noError(t, err)
+			for range 10 {
+				wait(20 * time.Second)
+				_, err = c.ExecContext(t.Context(), "x")
+				noError(t, err)
+			}
+			noError(t, c.Close())
+		},
+		"a long result set that is being read": func(t *testing.T, db *sql.DB, _ *fakedb.DB) {
+			readAll(t, db, 29*time.Second)
+		},
+		"a slow row": func(t *testing.T, db *sql.DB, fake *fakedb.DB) {
+			fake.On(fakedb.Next, fakedb.Sleep(time.Hour))
+			rows, err := db.Query("rows")
+			noError(t, err)
+			if !rows.Next() {
+				t.Fatal(rows.Err())
+			}
+			noError(t, rows.Close())
+		},
+		"a slow result set in a transaction, then statements": func(t *testing.T, db *sql.DB, _ *fakedb.DB) {
+			tx, err := db.Begin()
+			noError(t, err)
+			readAll(t, tx, 29*time.Second)
+			wait(29 * time.Second)
+			noError(t, tx.Commit())
+		},
+		"many short holds of one connection": func(t *testing.T, db *sql.DB, _ *fakedb.DB) {
+			for range 100 {
+				wait(10 * time.Second)
+				_, err := db.Exec("x")
+				noError(t, err)
+			}
+		},
+		"nobody": func(t *testing.T, db *sql.DB, _ *fakedb.DB) {
+			_, err := db.Exec("x")
+			noError(t, err)
+			wait(24 * time.Hour)
+		},
+		"a slow database, for everybody": func(t *testing.T, db *sql.DB, fake *fakedb.DB) {
+			db.SetMaxOpenConns(0)
+			fake.On(fakedb.Exec, fakedb.Sleep(time.Hour))
+			for range 20 {
+				go func() { _, _ = db.Exec("x") }()
+			}
+			wait(2 * time.Hour)
+		},
+		"a slow dial": func(t *testing.T, db *sql.DB, fake *fakedb.DB) {
+			fake.On(fakedb.Connect, fakedb.Sleep(time.Hour))
+			noError(t, db.Ping())
+		},
+		"a hold until just before the threshold": func(t *testing.T, db *sql.DB, _ *fakedb.DB) {
+			tx, err := db.Begin()
+			noError(t, err)
+			wait(30*time.Second - 1)
+			noError(t, tx.Rollback())
+			wait(time.Minute)
+		},
+	}
+	for name, do := range work {
+		t.Run(name, func(t *testing.T) {
+			got := reportsFrom(t, many(), func(t *testing.T, db *sql.DB, fake *fakedb.DB) {
+				began := time.Now()
+				do(t, db, fake)
+				if took := time.Since(began); took < 30*time.Second {
+					t.Errorf("that took %v", took)
+				}
+			}, otelpool.WithExhaustionThreshold(0))
+			if len(got) != 0 {
+				t.Errorf("got %v", got)
+			}
+		})
+	}
+}
+
+// A row in the driver's Next is one that is being read: the count moves before it.
+func TestWhoStopsReadingIsSuspectedAtTheThresholdAfterTheNextLook(t *testing.T) {
+	got := reportsFrom(t, many(), func(t *testing.T, db *sql.DB, _ *fakedb.DB) {
+		rows, err := db.Query("rows")
+		noError(t, err)
+		defer rows.Close()
+		wait(5300 * ms)
+		rows.Next() // seen at 6s
+		wait(35 * time.Second)
+	})
+	if len(got) != 2 || got[0].at != 36*time.Second || got[0].kind != otelpool.LeakSuspected {
+		t.Errorf("got %v, want a suspicion at 36s, and its end", got)
+	}
+}
+
+func TestNobodyIsSuspectedWithAThresholdOfZero(t *testing.T) {
+	got := reportsFrom(t, full, func(t *testing.T, db *sql.DB, _ *fakedb.DB) {
+		c, err := db.Conn(t.Context())
+		noError(t, err)
+		wait(time.Hour)
+		noError(t, c.Close())
+	}, otelpool.WithLeakThreshold(0))
+	if len(got) != 0 {
+		t.Errorf("got %v", got)
+	}
+}
+
+func TestEachHolderIsSuspectedOnItsOwn(t *testing.T) {
+	bubble(t, full, func(t *testing.T, db *sql.DB, _ *fakedb.DB, seen *telemetry) {
+		start := time.Now()
+		var held []*sql.Conn
+		for range 3 {
+			c, err := db.Conn(t.Context())
+			noError(t, err)
+			held = append(held, c)
+			wait(5 * time.Second)
+		}
+		wait(time.Minute)
+		at := map[uint64]time.Duration{}
+		for _, r := range seen.takeReports() {
+			at[r.Holder.ConnID] = r.Time.Sub(start)
+		}
+		if want := map[uint64]time.Duration{1: 30 * time.Second, 2: 35 * time.Second, 3: 40 * time.Second}; !maps.Equal(at, want) {
+			t.Errorf("suspected at %v, want %v", at, want)
+		}
+		for _, c := range held {
+			noError(t, c.Close())
+		}
+	})
+}
+
+func TestALeakIsAnEventOnTheHoldersOpenSpan(t *testing.T) {
+	bubble(t, full, func(t *testing.T, db *sql.DB, _ *fakedb.DB, seen *telemetry) {
+		ctx, span := seen.caller()
+		c, err := db.Conn(ctx)
+		noError(t, err)
+		wait(45 * time.Second)
+		noError(t, c.Close())
+		span.End()
+		var got []string
+		caller := span.(sdktrace.ReadOnlySpan)
+		for _, e := range caller.Events() {
+			if e.Name == "otelpool.connection.leak" {
+				set := attribute.NewSet(e.Attributes...)
+				got = append(got, fmt.Sprint(e.Time.Sub(caller.StartTime()), " ",
+					attributeValues(set, []attribute.Key{verdict, "otelpool.connection.id", "otelpool.held", "otelpool.idle", phase, poolName})))
+			}
+		}
+		want := []string{"30s suspected 1 30 30 pinned shop", "45s returned 1 45   shop"}
+		if !slices.Equal(got, want) {
+			t.Errorf("got  %q\nwant %q", got, want)
+		}
+	})
+}
+
+func TestASuspectWhoseConnectionIsClosedIsToldAsBack(t *testing.T) {
+	got := reportsFrom(t, full, func(t *testing.T, db *sql.DB, _ *fakedb.DB) {
+		c, err := db.Conn(t.Context())
+		noError(t, err)
+		wait(40 * time.Second)
+		_ = c.Raw(func(any) error { return driver.ErrBadConn })
+		wait(time.Minute) // there is no connection any more
+	})
+	if len(got) != 2 || got[1].kind != otelpool.LeakReturned || got[1].at != 40*time.Second {
+		t.Errorf("got %v, want a suspicion and its end at 40s", got)
+	}
+}

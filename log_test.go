@@ -1,0 +1,243 @@
+package otelpool_test
+
+import (
+	"context"
+	"database/sql"
+	"fmt"
+	"log/slog"
+	"os"
+	"regexp"
+	"slices"
+	"strings"
+	"sync"
+	"testing"
+	"time"
+
+	"go.opentelemetry.io/otel/trace"
+
+	"github.com/otelpool/otelpool"
+	"github.com/otelpool/otelpool/internal/fakedb"
+)
+
+// notebook is a handler that writes down what it gets, and the span of the context
+// as a bridge sees it.
+type notebook struct {
+	mu      sync.Mutex // guards records
+	records []slog.Record
+	spans   []trace.SpanContext
+}
+
+func (n *notebook) Enabled(context.Context, slog.Level) bool { return true }
+func (n *notebook) WithAttrs([]slog.Attr) slog.Handler       { return n }
+func (n *notebook) WithGroup(string) slog.Handler            { return n }
+
+func (n *notebook) Handle(ctx context.Context, r slog.Record) error {
+	n.mu.Lock()
+	defer n.mu.Unlock()
+	n.records = append(n.records, r)
+	n.spans = append(n.spans, trace.SpanContextFromContext(ctx))
+	return nil
+}
+
+// lines spells the records, without what varies from run to run.
+func (n *notebook) lines() (all []string) {
+	n.mu.Lock()
+	defer n.mu.Unlock()
+	for _, r := range n.records {
+		line := fmt.Sprintf("%s %s", r.Level, r.Message)
+		for a := range r.Attrs {
+			line += "\n" + a.Key + "=" + a.Value.String()
+		}
+		all = append(all, varying.ReplaceAllString(line, "$1..."))
+	}
+	return all
+}
+
+var varying = regexp.MustCompile(`(_id=|file\.path=|line\.number=|\.go:|function\.name=.*/)[^ ,\n]*`)
+
+func logged(t *testing.T, test func(*testing.T, *otelpool.DB, *telemetry)) *notebook {
+	t.Helper()
+	n := &notebook{}
+	timed(t, full, func(t *testing.T, db *otelpool.DB, _ *fakedb.DB, seen *telemetry) {
+		test(t, db, seen)
+	}, otelpool.WithLogger(slog.New(n)))
+	return n
+}
+
+func TestALeakIsLoggedWithItsHolderAndInTheContextOfItsSpan(t *testing.T) {
+	var holder trace.SpanContext
+	n := logged(t, func(t *testing.T, db *otelpool.DB, seen *telemetry) {
+		ctx, span := seen.caller()
+		defer span.End()
+		holder = span.SpanContext()
+		tx, err := db.BeginTx(ctx, nil)
+		noError(t, err)
+		_, err = tx.ExecContext(ctx, "UPDATE orders SET price = 17")
+		noError(t, err)
+		wait(45 * time.Second)
+		noError(t, tx.Rollback())
+		wait(0)
+	})
+	wantLines(t, n.lines(),
+		`WARN pool shop: connection 1 may be forgotten: held for 30s (transaction idle for 30s) at log_test.go:... from log_test.go:... from db_test.go:..., last UPDATE orders
+otelpool.report=leak_suspected
+db.client.connection.pool.name=shop
+db.system.name=other_sql
+otelpool.connection.id=1
+otelpool.held=30
+otelpool.idle=30
+otelpool.phase=tx
+db.query.summary=UPDATE orders
+code.function.name=github.com/otelpool/...
+code.file.path=...
+code.line.number=...
+trace_id=...
+span_id=...`,
+		`INFO pool shop: connection 1, which seemed forgotten, is back after 45s at log_test.go:... from log_test.go:... from db_test.go:...
+otelpool.report=leak_returned
+db.client.connection.pool.name=shop
+db.system.name=other_sql
+otelpool.connection.id=1
+otelpool.held=45
+code.function.name=github.com/otelpool/...
+code.file.path=...
+code.line.number=...
+trace_id=...
+span_id=...`)
+	for i, got := range n.spans {
+		if got.SpanID() != holder.SpanID() || got.TraceID() != holder.TraceID() {
+			t.Errorf("record %d is of span %v, want that of the holder, %v", i, got, holder)
+		}
+	}
+}
+
+func TestAnExhaustionIsLoggedWithThePoolAndItsLongestHolder(t *testing.T) {
+	n := logged(t, func(t *testing.T, db *otelpool.DB, _ *telemetry) {
+		hold(t, db, t.Context(), 4500*ms)
+		ask(t, db, 0)
+		wait(10 * time.Second)
+	})
+	wantLines(t, n.lines(),
+		`WARN pool shop is exhausted: 1/1 held, 0 idle, 0 dialing, 1 waiting, the first for 1s; the connections are kept by code that does little with them: `+
+			`1 held, longest 1s (idle for 1s) at db_test.go:... from log_test.go:... from log_test.go:...
+otelpool.report=exhausted
+db.client.connection.pool.name=shop
+db.system.name=other_sql
+otelpool.pool.max=1
+otelpool.pool.held=1
+otelpool.pool.idle=0
+otelpool.pool.dialing=0
+otelpool.pool.waiting=1
+otelpool.oldest_wait=1
+otelpool.verdict=idle_in_code
+otelpool.exhaustion.length=1
+otelpool.exhaustion.waited=1
+otelpool.exhaustion.failed=0
+otelpool.connection.id=1
+otelpool.held=1
+otelpool.idle=1
+otelpool.phase=pinned
+code.function.name=github.com/otelpool/...
+code.file.path=...
+code.line.number=...`,
+		`INFO pool shop has connections again, after 4s; 1 callers have waited
+otelpool.report=exhaustion_over
+db.client.connection.pool.name=shop
+db.system.name=other_sql
+otelpool.pool.max=1
+otelpool.pool.held=0
+otelpool.pool.idle=1
+otelpool.pool.dialing=0
+otelpool.pool.waiting=0
+otelpool.oldest_wait=0
+otelpool.exhaustion.length=4
+otelpool.exhaustion.waited=1
+otelpool.exhaustion.failed=0`)
+}
+
+// The page that lists the attributes of log records must have each of them.
+func TestTheReportsPageHasEveryAttribute(t *testing.T) {
+	page, err := os.ReadFile("docs/reports.md")
+	noError(t, err)
+	n := logged(t, func(t *testing.T, db *otelpool.DB, seen *telemetry) {
+		ctx, span := seen.caller()
+		defer span.End()
+		tx, err := db.BeginTx(ctx, nil)
+		noError(t, err)
+		_, err = tx.ExecContext(ctx, "UPDATE orders SET price = 17")
+		noError(t, err)
+		ask(t, db, 0)
+		wait(45 * time.Second)
+		noError(t, tx.Rollback())
+		wait(5 * time.Second)
+	})
+	seen := map[string]bool{}
+	for _, r := range n.records {
+		for a := range r.Attrs {
+			if !seen[a.Key] && !strings.Contains(string(page), "`"+a.Key+"`") {
+				t.Errorf("docs/reports.md does not have %s", a.Key)
+			}
+			seen[a.Key] = true
+		}
+	}
+	if len(seen) < 20 {
+		t.Errorf("only %d attributes were logged", len(seen))
+	}
+}
+
+func TestTheDefaultLoggerIsThatOfTheMoment(t *testing.T) {
+	n := &notebook{}
+	before := slog.Default()
+	defer slog.SetDefault(before)
+	got := reportsFrom(t, full, func(t *testing.T, db *sql.DB, _ *fakedb.DB) {
+		slog.SetDefault(slog.New(n))
+		plain(t, db, time.Minute)
+		wait(30 * time.Second)
+	}, otelpool.WithLogger(nil))
+	if lines := n.lines(); len(lines) != 1 || len(got) != 1 {
+		t.Errorf("logged %q, reported %v", lines, got)
+	}
+}
+
+// Whatever a report runs into, the pool goes on, and so do later reports.
+func TestALoggerOrHookThatPanicsIsReportedAndDoneWithout(t *testing.T) {
+	var calls []otelpool.ReportKind
+	errs := handled(func() {
+		bubble(t, full, func(t *testing.T, db *sql.DB, _ *fakedb.DB, _ *telemetry) {
+			plain(t, db, 40*time.Second)
+			wait(time.Minute)
+		}, otelpool.WithLogger(slog.New(panicking{})), otelpool.WithReports(func(r otelpool.Report) {
+			calls = append(calls, r.Kind)
+			panic("secret")
+		}))
+	})
+	var got []string
+	for _, err := range errs {
+		got = append(got, err.Error())
+	}
+	logger, hook := "otelpool: WithLogger panicked with a string", "otelpool: WithReports panicked with a string"
+	wantLines(t, got, logger, hook, logger, hook)
+	if want := []otelpool.ReportKind{otelpool.LeakSuspected, otelpool.LeakReturned}; !slices.Equal(calls, want) {
+		t.Errorf("got %v, want %v", calls, want)
+	}
+}
+
+type panicking struct{ slog.Handler }
+
+func (panicking) Enabled(context.Context, slog.Level) bool { panic("secret") }
+
+func TestAHookThatBlocksDoesNotHoldUpThePool(t *testing.T) {
+	release := make(chan struct{})
+	bubble(t, full, func(t *testing.T, db *sql.DB, _ *fakedb.DB, seen *telemetry) {
+		release = make(chan struct{})
+		db.SetMaxOpenConns(2)
+		plain(t, db, 40*time.Second)
+		wait(time.Hour) // the hook has not returned
+		for range 100 {
+			_, err := db.Exec("x")
+			noError(t, err)
+		}
+		seen.wantSums(t, "otelpool.connection.leaks", map[string]int64{"suspected": 1, "returned": 1}, verdict)
+		close(release)
+	}, otelpool.WithReports(func(otelpool.Report) { <-release }))
+}
