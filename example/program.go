@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"log/slog"
 	"net"
 	"net/http"
 	"slices"
@@ -27,7 +28,7 @@ const (
 // program is everything that runs: telemetry, server, pool, service.
 type program struct {
 	base    string // URL of the service
-	exports []string
+	told    *telemetry
 	service *service
 	stage   *stage
 	ends    []end // in the order of the starts
@@ -56,7 +57,7 @@ func setUp(ctx context.Context, set settings, complaints io.Writer, more ...sdkm
 	if err != nil {
 		return nil, err
 	}
-	p.exports = told.exports
+	p.told = told
 	p.finally("telemetry", told.shutdown)
 
 	var db database
@@ -70,8 +71,16 @@ func setUp(ctx context.Context, set settings, complaints io.Writer, more ...sdkm
 	}
 	p.finally("database", func(context.Context) error { return db.Close() })
 
+	reports := make(chan otelpool.Report, 16)
 	opened, err := otelpool.Open("mysql", db.DSN(),
 		otelpool.WithPoolName(poolName),
+		otelpool.WithLogger(slog.New(slog.DiscardHandler)), // the scenes print what is of interest
+		otelpool.WithReports(func(r otelpool.Report) {
+			select {
+			case reports <- r:
+			default: // nobody is interested
+			}
+		}),
 		otelpool.WithMeterProvider(told.metrics),
 		otelpool.WithTracerProvider(told.spans))
 	if err != nil {
@@ -119,6 +128,7 @@ func setUp(ctx context.Context, set settings, complaints io.Writer, more ...sdkm
 		database: db,
 		load:     load,
 		refused:  refused,
+		reports:  reports,
 		watch:    newWatcher(told.reader),
 		tell:     func(string, ...any) {},
 	}
@@ -172,8 +182,8 @@ func (p *program) tearDown(complaints io.Writer) {
 // introduce prints what runs and where.
 func (p *program) introduce(out io.Writer) {
 	exports := "nothing; set OTEL_EXPORTER_OTLP_ENDPOINT to export traces and metrics"
-	if p.exports != nil {
-		exports = strings.Join(p.exports, " and ")
+	if p.told.exports != nil {
+		exports = strings.Join(p.told.exports, " and ")
 	}
 	fmt.Fprintf(out, "A notification service whose connection pool is watched by otelpool.\n\n")
 	for _, line := range [][2]string{

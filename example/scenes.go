@@ -39,6 +39,7 @@ type stage struct {
 	database database
 	load     *load
 	refused  <-chan *otelpool.AcquireError // holds the first since it was last received from
+	reports  <-chan otelpool.Report        // holds the first ones since it was last emptied
 	watch    *watcher
 	tell     func(format string, args ...any) // what happens, with the time
 }
@@ -62,6 +63,49 @@ func (on *stage) tellConnections(what string) {
 		return
 	}
 	on.tell("%s (held %d of %d, idle %d, waiting %d)", what, now.used, now.limit, now.idle, now.waiting)
+}
+
+// forgetReports receives the reports so far. If the pool is exhausted, it waits for the
+// end of that.
+func (on *stage) forgetReports(ctx context.Context) error {
+	dry := false
+	for len(on.reports) > 0 {
+		switch r := <-on.reports; r.Kind {
+		case otelpool.Exhausted:
+			dry = true
+		case otelpool.ExhaustionOver:
+			dry = false
+		}
+	}
+	if !dry {
+		return nil
+	}
+	_, err := on.awaitReport(ctx, otelpool.ExhaustionOver)
+	return err
+}
+
+// awaitReport receives reports until there is one of a kind.
+func (on *stage) awaitReport(ctx context.Context, kind otelpool.ReportKind) (r otelpool.Report, err error) {
+	err = on.within(ctx, "the pool reports: "+string(kind), func(ctx context.Context) error {
+		for r.Kind != kind {
+			select {
+			case r = <-on.reports:
+			case <-ctx.Done():
+				return ctx.Err()
+			}
+		}
+		return nil
+	})
+	return r, err
+}
+
+// tellReport tells a report, with all those who hold the connections.
+func (on *stage) tellReport(r otelpool.Report) {
+	lines := []string{fmt.Sprintf("the pool reports: %v", r)}
+	for _, g := range r.Groups {
+		lines = append(lines, fmt.Sprintf("  %2d held, the longest for %v", g.Count, g.Longest))
+	}
+	on.tell("%s", strings.Join(lines, "\n"))
 }
 
 // tellHolders tells what the holders of connections are doing, longest hold
@@ -110,9 +154,10 @@ var scenes = []scene{
 		name:  "dry",
 		title: "streams hold every connection",
 		about: "Ten clients join streams whose handlers keep a connection until the client leaves: by an " +
-			"open result set, an open transaction, or a connection of their own. All other requests wait, " +
-			"get none in time, and fail with 503. Then the ten clients leave.",
-		look: "held reaches the limit and stays there while statements are as fast as before: it is not the " +
+			"open result set, an open transaction, or a connection of their own. Then all other requests wait, " +
+			"get none in time, and fail with 503, until the ten clients leave.",
+		look: "the pool's own report names the lines of stream.go that asked for every one of the connections, while they are " +
+			"still held. held reaches the limit and stays there while statements are as fast as before: it is not the " +
 			"database. All clients wait at once, and those that time out have waited in vain for as long as a " +
 			"request may take; the error of the first says for whom. Ten holds last seconds, and their time is " +
 			"in rows, tx and pinned, not in executing. Closed as bad: connections whose client left in the middle of a result set, or ran out of time in the " +
@@ -166,15 +211,20 @@ func playHealthy(ctx context.Context, on *stage) error {
 
 func playDry(ctx context.Context, on *stage) error {
 	stop := on.load.start(ctx)
-	defer stop()
+	defer func() { stop() }()
 	on.tell("the clients work")
 	if err := pause(ctx, on.pace.lead); err != nil {
+		return err
+	}
+	stop()
+	// On a slow machine the clients alone may have been too many.
+	if err := on.forgetReports(ctx); err != nil {
 		return err
 	}
 	streams := on.load.streams(ctx)
 	defer streams.leave()
 	ways := []string{holdRows, holdTx, holdConn}
-	on.tell("%d streams join, and each keeps a connection", on.limit)
+	on.tell("%d streams join while the clients pause, and each keeps a connection", on.limit)
 	for i := range on.limit {
 		streams.join(ways[i%len(ways)])
 		if err := pause(ctx, on.pace.lead/time.Duration(on.limit)); err != nil {
@@ -184,7 +234,8 @@ func playDry(ctx context.Context, on *stage) error {
 	if err := on.within(ctx, "every stream open", func(ctx context.Context) error { return streams.opened(ctx, on.limit) }); err != nil {
 		return err
 	}
-	on.tellConnections("every stream is open: the pool is dry")
+	on.tellConnections("every stream is open: the pool is dry, and the clients come back")
+	stop = on.load.start(ctx)
 	select {
 	case <-on.refused: //nolint:errcheck // of a request before the pool was dry
 	default:
@@ -202,6 +253,11 @@ func playDry(ctx context.Context, on *stage) error {
 		return err
 	}
 	on.tell("a request has waited in vain, and its error says for whom:\n%v", none)
+	report, err := on.awaitReport(ctx, otelpool.Exhausted)
+	if err != nil {
+		return err
+	}
+	on.tellReport(report)
 	if err := pause(ctx, on.pace.hold); err != nil {
 		return err
 	}

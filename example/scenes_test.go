@@ -7,6 +7,7 @@ import (
 	"io"
 	"maps"
 	"math"
+	"regexp"
 	"runtime"
 	"slices"
 	"strings"
@@ -14,8 +15,11 @@ import (
 	"testing"
 	"time"
 
+	"go.opentelemetry.io/otel/attribute"
 	sdkmetric "go.opentelemetry.io/otel/sdk/metric"
 	"go.opentelemetry.io/otel/sdk/metric/metricdata"
+	sdktrace "go.opentelemetry.io/otel/sdk/trace"
+	"go.opentelemetry.io/otel/sdk/trace/tracetest"
 
 	"github.com/otelpool/otelpool"
 )
@@ -119,6 +123,55 @@ func TestInTheHealthySceneEveryRequestHoldsOneConnectionOnce(t *testing.T) {
 	}
 }
 
+// wantDryReport fails unless the report that was told before the streams' clients left
+// says of every connection that a line of the streams' handler asked for it.
+func wantDryReport(t *testing.T, story []string) {
+	t.Helper()
+	for _, told := range story {
+		if told == "the streams' clients leave" {
+			break
+		}
+		lines := strings.Split(told, "\n")
+		if !strings.HasPrefix(lines[0], "the pool reports: pool notifications is exhausted: 10/10 held, ") {
+			continue
+		}
+		held := 0
+		for _, line := range lines[1:] {
+			var n int
+			if _, err := fmt.Sscanf(line, "  %d held,", &n); err != nil || !regexp.MustCompile(`\) at (store\.go:\d+ from )?stream\.go:\d+`).MatchString(line) {
+				t.Errorf("not a place in stream.go: %s", line)
+			}
+			held += n
+		}
+		if held != poolLimit {
+			t.Errorf("the report tells of %d holders: %s", held, told)
+		}
+		return
+	}
+	t.Errorf("no report before the streams' clients leave:\n%s", strings.Join(story, "\n"))
+}
+
+// wantDryEvents fails unless the span of each stream has the event of the report, from
+// before its end.
+func wantDryEvents(t *testing.T, spans []sdktrace.ReadOnlySpan) {
+	t.Helper()
+	found := 0
+	for _, span := range spans {
+		if span.Name() != "GET /users/{id}/stream" {
+			continue
+		}
+		for _, e := range span.Events() {
+			if e.Name == "otelpool.pool.exhausted" && e.Time.Before(span.EndTime()) &&
+				slices.Contains(e.Attributes, attribute.String("otelpool.verdict", "idle_in_code")) {
+				found++
+			}
+		}
+	}
+	if found != poolLimit {
+		t.Errorf("%d streams' spans have the event, want %d", found, poolLimit)
+	}
+}
+
 func TestInTheDrySceneStreamsHoldEveryConnection(t *testing.T) {
 	p := testPace
 	p.request = 100 * time.Millisecond
@@ -126,7 +179,11 @@ func TestInTheDrySceneStreamsHoldEveryConnection(t *testing.T) {
 	refused := refusals(made.service)
 	var story []string
 	made.stage.tell = func(format string, args ...any) { story = append(story, fmt.Sprintf(format, args...)) }
+	spans := tracetest.NewSpanRecorder()
+	made.told.spans.RegisterSpanProcessor(spans)
 	f, counted := performed(t, "dry", made.stage)
+	wantDryReport(t, story)
+	wantDryEvents(t, spans.Ended())
 	if f.limit != poolLimit || f.mostUsed != f.limit || f.peak != f.limit {
 		t.Errorf("limit %d, most held %d, peak %d", f.limit, f.mostUsed, f.peak)
 	}

@@ -45,7 +45,7 @@ func TestTheStandardVariablesExportMetricsAndTraces(t *testing.T) {
 	t.Setenv("OTEL_EXPORTER_OTLP_PROTOCOL", "http/protobuf")
 
 	p := begin(t, testPace)
-	if exports := strings.Join(p.exports, ","); exports != "metrics,traces" {
+	if exports := strings.Join(p.told.exports, ","); exports != "metrics,traces" {
 		t.Errorf("exports %s", exports)
 	}
 	if status, _ := exchange(t, "GET", p.base+"/users/1/notifications", ""); status != http.StatusOK {
