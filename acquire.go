@@ -407,26 +407,34 @@ func (h Holder) Frames() []runtime.Frame { return callers(h.stack) }
 
 // callers returns the frames of a stack: the first outside database/sql and
 // otelpool, and those that called it.
-func callers(s stack) []runtime.Frame {
+func callers(s stack) []runtime.Frame { return pathOf(s).frames }
+
+// path is how a goroutine has come to a place: the callers, the nearest first.
+type path struct {
+	frames []runtime.Frame
+	whole  bool // from where the goroutine began
+}
+
+func pathOf(s stack) (p path) {
 	n := 0
 	for n < len(s) && s[n] != 0 {
 		n++
 	}
 	if n == 0 {
-		return nil
+		return path{}
 	}
-	var out []runtime.Frame
 	frames := runtime.CallersFrames(s[:n])
 	for {
 		f, more := frames.Next()
-		if len(out) > 0 && strings.HasPrefix(f.Function, "runtime.") {
-			return out // where every goroutine begins
+		if strings.HasPrefix(f.Function, "runtime.") {
+			p.whole = true // where every goroutine begins
+			return p
 		}
-		if len(out) > 0 || !ours(f.Function) {
-			out = append(out, f)
+		if len(p.frames) > 0 || !ours(f.Function) {
+			p.frames = append(p.frames, f)
 		}
 		if !more {
-			return out
+			return p
 		}
 	}
 }

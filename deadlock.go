@@ -1,19 +1,13 @@
 package otelpool
 
 import (
-	"runtime"
-
 	"go.opentelemetry.io/otel/trace"
 
 	"github.com/otelpool/otelpool/internal/pool"
 )
 
-const (
-	// maxDeadlocks bounds the deadlocks in a report, maxExamined how many waiting
-	// goroutines are compared with the holders.
-	maxDeadlocks = 8
-	maxExamined  = 1000
-)
+// maxDeadlocks bounds the deadlocks in a report.
+const maxDeadlocks = 8
 
 // findDeadlocks finds holders that wait for another connection. That a goroutine
 // which waits is one that holds is told by its stack: it has come from where the
@@ -65,20 +59,6 @@ func mayBeOne(h *Holder, w *Waiter) bool {
 	return h.InPhase >= w.Waited
 }
 
-// path is how a goroutine has come to a place.
-type path struct {
-	frames []runtime.Frame
-	whole  bool // from where the goroutine began
-}
-
-func pathOf(s stack) path {
-	n := 0
-	for n < len(s) && s[n] != 0 {
-		n++
-	}
-	return path{frames: callers(s), whole: n != depth && n != len(s)}
-}
-
 // cameBy reports whether a goroutine that is at one place has come by another: both
 // were called in the same way up to one function, in which it is further down now.
 func cameBy(by, now path) bool {
@@ -124,34 +104,10 @@ func (c *connector) waiters(most int) []Waiter {
 }
 
 // waitingGoroutines returns the goroutines of the process that wait in database/sql
-// for a connection of some pool. The program is stopped for two short moments.
-func waitingGoroutines() []Waiter {
-	records := make([]runtime.StackRecord, runtime.NumGoroutine()+64)
-	n, ok := runtime.GoroutineProfile(records)
-	if !ok {
-		return nil // many more were started meanwhile
-	}
-	waits := map[uintptr]bool{}
-	var out []Waiter
-	for i := range records[:n] {
-		pcs := records[i].Stack()
-		for depth, pc := range pcs {
-			in, known := waits[pc]
-			if !known {
-				f := runtime.FuncForPC(pc - 1)
-				in = f != nil && f.Name() == frameConn
-				waits[pc] = in
-			}
-			if in {
-				w := Waiter{}
-				copy(w.stack[:], pcs[depth:])
-				out = append(out, w)
-				break
-			}
-		}
-		if len(out) == maxExamined {
-			break
-		}
+// for a connection of some pool.
+func waitingGoroutines() (out []Waiter) {
+	for _, s := range goroutinesIn(frameConn) {
+		out = append(out, Waiter{stack: s})
 	}
 	return out
 }

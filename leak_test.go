@@ -204,6 +204,27 @@ func TestWhoWorksIsNeverSuspected(t *testing.T) {
 			}
 			noError(t, rows.Close())
 		},
+		"a slow row for one whose place is not known": func(t *testing.T, db *sql.DB, fake *fakedb.DB) {
+			db.SetMaxOpenConns(0)
+			fake.On(fakedb.Next, fakedb.Sleep(time.Hour))
+			rows, err := db.Query("rows")
+			noError(t, err)
+			if !rows.Next() {
+				t.Fatal(rows.Err())
+			}
+			noError(t, rows.Close())
+		},
+		"a slow row after fast ones, and after slow ones": func(t *testing.T, db *sql.DB, fake *fakedb.DB) {
+			rows, err := db.Query("rows")
+			noError(t, err)
+			for _, d := range []time.Duration{0, 0, time.Hour, 0, 10 * time.Second, time.Hour, 29 * time.Second} {
+				fake.On(fakedb.Next, fakedb.Sleep(d))
+				if !rows.Next() {
+					t.Fatal(rows.Err())
+				}
+			}
+			noError(t, rows.Close())
+		},
 		"a slow result set in a transaction, then statements": func(t *testing.T, db *sql.DB, _ *fakedb.DB) {
 			tx, err := db.Begin()
 			noError(t, err)
@@ -271,6 +292,28 @@ func TestWhoStopsReadingIsSuspectedAtTheThresholdAfterTheNextLook(t *testing.T) 
 	})
 	if len(got) != 2 || got[0].at != 36*time.Second || got[0].kind != otelpool.LeakSuspected {
 		t.Errorf("got %v, want a suspicion at 36s, and its end", got)
+	}
+}
+
+func TestWhoDoesNotReadIsSuspectedWhileAnotherReads(t *testing.T) {
+	got := reportsFrom(t, many(), func(t *testing.T, db *sql.DB, fake *fakedb.DB) {
+		db.SetMaxOpenConns(2) // both of the upper half: their places are noted
+		fake.On(fakedb.Next, fakedb.Sleep(time.Hour))
+		go func() {
+			rows, err := db.Query("rows")
+			noError(t, err)
+			rows.Next()
+			noError(t, rows.Close())
+		}()
+		synctest.Wait()
+		rows, err := db.Query("rows")
+		noError(t, err)
+		wait(30 * time.Second)
+		noError(t, rows.Close())
+		wait(time.Hour)
+	})
+	if len(got) != 2 || got[0].at != 30*time.Second || got[0].kind != otelpool.LeakSuspected || got[1].kind != otelpool.LeakReturned {
+		t.Errorf("got %v, want one suspicion at 30s, and its end", got)
 	}
 }
 

@@ -12,9 +12,9 @@ type scanRows struct{ *rows }
 var _ driver.RowsColumnScanner = scanRows{}
 
 func (r scanRows) NextRow() error {
-	r.c.rec.Reads()
+	watched := r.c.rec.Reads()
 	err := r.in.(driver.RowsColumnScanner).NextRow()
-	r.c.rec.HasRead()
+	r.c.rec.HasRead(watched)
 	if err != nil {
 		return r.failed(err)
 	}

@@ -107,13 +107,18 @@ func (s *sweeper) idle(l *pool.Ledger) bool {
 // sweep looks once, and returns how long it may take until the next time.
 func (c *connector) sweep() time.Duration {
 	s := &c.sweeper
-	suspects, due, unnoted := c.ledger.Sweep(c.cfg.leakThreshold, noticeable)
+	found := c.ledger.Sweep(c.cfg.leakThreshold, noticeable)
+	due := found.Next
 	now := c.ledger.Now()
-	if unnoted && c.cfg.callers {
+	if found.Unnoted && c.cfg.callers {
 		s.watchful.Store(int64(now + watchfulFor))
 	}
-	for i := range suspects {
-		c.suspected(&suspects[i])
+	if len(found.Unsure) > 0 {
+		found.Suspects = append(found.Suspects, c.notReading(found.Unsure)...)
+		due = now // there may be other times now
+	}
+	for i := range found.Suspects {
+		c.suspected(&found.Suspects[i])
 	}
 	for _, h := range s.takeReturned() {
 		c.leak(LeakReturned, &h)

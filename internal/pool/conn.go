@@ -17,7 +17,8 @@ type Conn struct {
 	opened time.Duration
 	place  int // in ledger.conns, guarded by ledger.mu
 
-	reading atomic.Uint64 // twice the rows so far, odd while one is being read
+	reading atomic.Uint64 // twice the rows so far; odd while one is being read that is watched
+	watched atomic.Bool   // both ends of a read are noted
 	doubted uint64        // see doubt; 0 for no doubt
 	taken   bool          // out of the pool, and not held yet
 
@@ -39,6 +40,7 @@ type Conn struct {
 	statement string        // the last one of the holder
 	seen      uint64        // reading when it was last looked at
 	active    time.Duration // when that had changed
+	unsure    bool          // a read may go on that began before it was watched
 	suspect   bool          // of being forgotten
 }
 
@@ -184,17 +186,30 @@ func (c *Conn) RowsClosed() time.Duration {
 	if c.reading.Load()&1 == 1 {
 		c.reading.Add(1) // the driver panicked
 	}
+	c.watched.Store(false)
 	c.enterLocked(now)
 	c.mu.Unlock()
 	return now
 }
 
 // Reads notes that the driver begins to read a row, or to go on to the next result
-// set. That is not worth a clock read.
-func (c *Conn) Reads() { c.reading.Add(1) }
+// set. That is not worth a clock read, and its end is worth noting only in a result set
+// that has been open for a while: HasRead gets what Reads has returned.
+func (c *Conn) Reads() (watched bool) {
+	if !c.watched.Load() {
+		c.reading.Add(2)
+		return false
+	}
+	c.reading.Add(1)
+	return true
+}
 
-// HasRead notes that it is done.
-func (c *Conn) HasRead() { c.reading.Add(1) }
+// HasRead notes that the read is done.
+func (c *Conn) HasRead(watched bool) {
+	if watched {
+		c.reading.Add(1)
+	}
+}
 
 func (c *Conn) applyLocked(e Effect) {
 	if c.state != Held {

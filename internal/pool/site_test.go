@@ -79,35 +79,69 @@ func TestWhoReadsIsNotIdle(t *testing.T) {
 		acquire(c, New)
 		c.Begin("")
 		c.End(RowsOpened)
-		idle := func() time.Duration {
-			var h [1]Holding
-			l.Longest(h[:])
-			return h[0].Idle
-		}
 		want := func(d time.Duration) {
 			t.Helper()
-			if got := idle(); got != d {
-				t.Errorf("idle for %v, want %v", got, d)
+			if h, _ := c.Hold(); h.Idle != d {
+				t.Errorf("idle for %v, want %v", h.Idle, d)
 			}
 		}
 		time.Sleep(time.Second)
 		want(time.Second)
-		c.Reads()
+		c.HasRead(c.Reads())
+		time.Sleep(time.Second)
+		want(0) // has read since the last look
+		time.Sleep(time.Second)
+		want(time.Second)
+		l.Sweep(time.Hour, time.Hour) // watched from here on
+		watched := c.Reads()
 		time.Sleep(time.Second)
 		want(0) // reads
 		time.Sleep(time.Second)
 		want(0) // reads still
-		c.HasRead()
+		c.HasRead(watched)
 		want(0)
 		time.Sleep(time.Second)
 		want(time.Second)
 		c.Reads()
-		c.HasRead()
-		time.Sleep(time.Second)
-		want(0) // has read since the last look
-		c.Reads()
 		c.RowsClosed() // the driver panicked
 		time.Sleep(time.Second)
 		want(time.Second)
+	})
+}
+
+func TestAReadThatBeganUnwatchedMayGoOn(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		l := NewLedger()
+		c := open(l)
+		acquire(c, New)
+		c.Begin("")
+		c.End(RowsOpened)
+		c.Reads()
+		want := func(unsure, suspects int, next time.Duration) {
+			t.Helper()
+			s := l.Sweep(10*time.Second, time.Hour)
+			if len(s.Unsure) != unsure || len(s.Suspects) != suspects || s.Next != next {
+				t.Errorf("at %v: got %d unsure, %d suspects, next at %v; want %d, %d, %v",
+					l.Now(), len(s.Unsure), len(s.Suspects), s.Next, unsure, suspects, next)
+			}
+		}
+		time.Sleep(time.Second)
+		want(0, 0, 11*time.Second) // a read was seen
+		time.Sleep(10 * time.Second)
+		want(1, 0, 0)
+		c.Reading()
+		want(0, 0, 21*time.Second)
+		time.Sleep(10 * time.Second)
+		want(1, 0, 0)
+		if _, ok := c.Suspect(10 * time.Second); !ok {
+			t.Error("not suspected")
+		}
+		want(0, 0, 0)
+		if _, ok := c.Suspect(10 * time.Second); ok {
+			t.Error("suspected twice")
+		}
+		c.HasRead(c.Reads())
+		time.Sleep(time.Hour)
+		want(0, 0, 0) // of one hold only once
 	})
 }

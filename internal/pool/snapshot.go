@@ -194,7 +194,7 @@ func (c *Conn) holdingLocked(now time.Duration) Holding {
 // were read since somebody last looked were read until now, for all that is known.
 func (c *Conn) idleSinceLocked(now time.Duration) time.Duration {
 	if n := c.reading.Load(); n != c.seen || n&1 == 1 {
-		c.seen, c.active = n, now
+		c.seen, c.active, c.unsure = n, now, false
 	}
 	return max(c.entry, c.active)
 }
