@@ -213,8 +213,10 @@ func TestInTheDrySceneStreamsHoldEveryConnection(t *testing.T) {
 		t.Errorf("%d requests got no connection; %d waits in vain, %d timed out, %d canceled, %d requests failed",
 			none, f.failedWaits.count, f.timeouts, f.cancels, counted.failed())
 	}
-	if got, want := f.waits.count, sum(f.acquired); got != uint64(want) {
-		t.Errorf("%d waits for %d acquires", got, want)
+	// A call that is repeated because its connection turned out to be bad acquires
+	// again, and has waited once.
+	if got, acquired, again := int64(f.waits.count), sum(f.acquired), sum(f.retries); got > acquired || got < acquired-again {
+		t.Errorf("%d waits for %d acquires, %d of them perhaps again", got, acquired, again)
 	}
 	if f.mostWaiting < 1 || f.mostWaiting > clients {
 		t.Errorf("%d callers waited", f.mostWaiting)
