@@ -3,6 +3,7 @@ module github.com/otelpool/otelpool
 go 1.26.0
 
 require (
+	github.com/google/pprof v0.0.0-20260802141513-ef3492d7dac3
 	go.opentelemetry.io/otel v1.47.0
 	go.opentelemetry.io/otel/metric v1.47.0
 	go.opentelemetry.io/otel/sdk v1.47.0

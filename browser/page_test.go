@@ -1,0 +1,193 @@
+package browser_test
+
+import (
+	"context"
+	"fmt"
+	"strings"
+	"testing"
+
+	"github.com/chromedp/cdproto/emulation"
+	"github.com/chromedp/chromedp"
+)
+
+// What a person reads in the page, as expressions.
+const (
+	verdict = `document.querySelector(".pool .verdict")?.textContent`
+	conns   = `[...document.querySelectorAll(".holders tbody tr")].map((r) => r.querySelector("[data-label=conn]").textContent).join(" ")`
+	numbers = `[...document.querySelectorAll(".numbers dd")].slice(0, 4).map((d) => d.textContent).join(" ")`
+	sorted  = `[...document.querySelectorAll(".holders th:not([aria-sort=none])")].map((h) => h.textContent + " " + h.ariaSort).join(" ")`
+)
+
+// TestThePageDuringAnIncident is the incident as whoever is on call sees it, at a
+// desk and on a phone.
+func TestThePageDuringAnIncident(t *testing.T) {
+	for _, screen := range []struct {
+		name          string
+		width, height int64
+	}{{"desk", 1280, 900}, {"phone", 390, 844}} {
+		t.Run(screen.name, func(t *testing.T) {
+			origin, address := site(t)
+			b := newTab(t, origin)
+			s := newShop(t, "orders", 4)
+			if err := s.db.Ping(); err != nil {
+				t.Fatal(err)
+			}
+			b.screen(screen.width, screen.height, "light")
+			b.do(chromedp.Navigate(address))
+			b.until(verdict, "ok")
+			b.until(numbers, "0 / 4 1 0 0")
+			b.until(conns, "")
+			b.picture(screen.name+"-1-calm", screen.width, screen.height)
+
+			// It sees the pool run dry, without being loaded again.
+			b.js(`window.notLoadedAgain = true`)
+			var streams []request
+			for i := range 4 {
+				streams = append(streams, s.serve(s.stream))
+				s.holds(i+1, 0)
+			}
+			b.until(conns, "1 2 3 4")
+			b.until(verdict, "saturated")
+			for range 6 {
+				s.serve(s.checkout)
+			}
+			s.holds(4, 6)
+			b.until(verdict, "exhausted")
+			b.until(numbers, "4 / 4 0 0 6")
+			row := `[...document.querySelector(".holders tbody tr").cells]`
+			b.until(row+`.slice(2, 5).map((c) => (c.querySelector("summary") ?? c).innerText.replace(/\s+/g, " ")).join(", ")`,
+				"pinned, browser_test.(*shop).stream browser/shop_test.go:73, SELECT events")
+			b.until(`document.querySelectorAll(".reports li.exhausted").length`, "1")
+			b.until(`document.querySelector(".groups td").textContent`, "4")
+
+			// It is sorted at once, and stays so, with the focus where it was.
+			b.click(`a[data-sort=conn]`)
+			if got := b.js(sorted + `+": "+` + conns); got != "conn descending: 4 3 2 1" {
+				t.Errorf("sorted by connection: %s", got)
+			}
+			b.click(`a[data-sort=conn]`)
+			if got := b.js(sorted + `+": "+` + conns); got != "conn ascending: 1 2 3 4" {
+				t.Errorf("sorted by connection, and turned round: %s", got)
+			}
+			b.click(`a[data-sort=held]`)
+			b.click(`a[data-sort=held]`)
+			b.click(`.holders details summary`)
+			b.js(`document.querySelector("a[data-sort=held]").focus()`)
+			b.js(`document.querySelector(".holders").scrollIntoView()`)
+			b.refreshed()
+			state := sorted + ` + ": " + ` + conns + ` + ", " + document.activeElement.dataset.sort + ", " + ` +
+				`document.querySelectorAll(".holders details[open]").length + ", " + ` +
+				`Math.round(document.querySelector(".holders").getBoundingClientRect().top) + ", " + location.search`
+			if got, want := b.js(state), "held ascending: 4 3 2 1, held, 1, 0, ?sort=held&order=asc"; got != want {
+				t.Errorf("after a refresh: %s, want %s", got, want)
+			}
+			b.picture(screen.name+"-2-exhausted", screen.width, screen.height)
+
+			// It sees a holder leave, and a caller get the connection.
+			streams[1].leave()
+			s.holds(3, 0)
+			b.until(conns, "4 3 1")
+			b.until(numbers, "3 / 4 1 0 0")
+			if got := b.js(`window.notLoadedAgain`); got != "true" {
+				t.Error("the page was loaded again")
+			}
+
+			// A trace id leads to the trace of the request that holds the connection.
+			b.click(`tr[data-key=c3] a.id`)
+			b.until(`document.querySelector("#id")?.textContent`, streams[2].trace)
+			b.do(chromedp.NavigateBack())
+			b.until(conns, "4 3 1")
+
+			// Paused, it stays as it is.
+			b.click(`#pause`)
+			b.until(`document.querySelector("#state").textContent`, "paused")
+			streams[0].leave()
+			s.holds(2, 0)
+			if got := b.js(conns); got != "4 3 1" {
+				t.Errorf("paused, it shows %s", got)
+			}
+			b.click(`#pause`)
+			b.until(conns, "4 3")
+		})
+	}
+}
+
+// TestThePageWithoutJavaScript finds the same in a page that runs no script.
+func TestThePageWithoutJavaScript(t *testing.T) {
+	origin, address := site(t)
+	b := newTab(t, origin)
+	s := newShop(t, "orders", 4)
+	var streams []request
+	for i := range 4 {
+		streams = append(streams, s.serve(s.stream))
+		s.holds(i+1, 0)
+	}
+	s.serve(s.checkout)
+	s.holds(4, 1)
+	if _, err := chromedp.Call(b.ctx, emulation.SetScriptExecutionDisabled, emulation.SetScriptExecutionDisabledParams{Value: true}); err != nil {
+		t.Fatal(err)
+	}
+	b.do(chromedp.Navigate(address))
+	if got := b.js(conns + ` + ", " + document.querySelector("#pause").hidden`); got != "1 2 3 4, true" {
+		t.Errorf("the holders, and whether there is no button: %s", got)
+	}
+	b.click(`a[data-sort=conn]`)
+	b.until(sorted+` + ": " + `+conns, "conn descending: 4 3 2 1")
+	b.picture("noscript", 390, 844)
+	b.click(`tr[data-key=c2] a.id`)
+	b.until(`document.querySelector("#id")?.textContent`, streams[1].trace)
+}
+
+// TestThePageHasRoomForLittleAndForMuch goes through what is hard to lay out.
+func TestThePageHasRoomForLittleAndForMuch(t *testing.T) {
+	origin, address := site(t)
+	b := newTab(t, origin)
+	show := func(name, want string) {
+		b.do(chromedp.Navigate(address))
+		if got := b.js(`document.querySelectorAll(".overview tbody tr").length + " pools, " + document.querySelectorAll(".pool").length + " of them whole"`); got != want {
+			t.Errorf("%s: %s, want %s", name, got, want)
+		}
+		b.picture(name+"-desk", 1280, 900)
+		b.picture(name+"-phone", 390, 844)
+		b.picture(name+"-small", 320, 640)
+	}
+	t.Run("no pool", func(*testing.T) { show("none", "0 pools, 0 of them whole") })
+	t.Run("thirty pools", func(t *testing.T) {
+		for i := range 30 {
+			s := newShop(t, fmt.Sprintf("shard-%02d", i), 3)
+			for held := range i % 4 {
+				s.serve(s.stream)
+				s.holds(held+1, 0)
+			}
+		}
+		show("thirty", "30 pools, 4 of them whole")
+	})
+	t.Run("long names", func(t *testing.T) {
+		s := newShop(t, strings.Repeat("a_pool_with_a_long_name_", 5), 10)
+		for held := range 10 {
+			s.serve(repositoryOfEverythingThatWasEverBoughtInAnyOfOurShops[map[string]int]{s}.findAllByCustomerAndPeriodOrderedByDate)
+			s.holds(held+1, 0)
+		}
+		for range 40 {
+			s.serve(repositoryOfEverythingThatWasEverBoughtInAnyOfOurShops[map[string]int]{s}.findAllByCustomerAndPeriodOrderedByDate)
+		}
+		s.holds(10, 40)
+		show("long", "0 pools, 1 of them whole")
+	})
+}
+
+type repositoryOfEverythingThatWasEverBoughtInAnyOfOurShops[T any] struct{ *shop }
+
+func (r repositoryOfEverythingThatWasEverBoughtInAnyOfOurShops[T]) findAllByCustomerAndPeriodOrderedByDate(ctx context.Context) error {
+	tx, err := r.db.BeginTx(ctx, nil)
+	if err != nil {
+		return err
+	}
+	defer tx.Rollback()
+	const statement = "UPDATE a_table_with_a_name_that_does_not_seem_to_end SET n = 1"
+	if _, err := tx.ExecContext(ctx, statement); err != nil {
+		return err
+	}
+	<-ctx.Done()
+	return nil
+}

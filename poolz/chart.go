@@ -1,0 +1,225 @@
+package poolz
+
+import (
+	"fmt"
+	"strings"
+	"time"
+)
+
+// A drawing is made of attributes and classes only: the page's policy allows no
+// style in it. Its coordinates are stretched to the size that the style sheet says,
+// so it has no text.
+
+// segment is a part of a bar. X and Width are in the bar's own units.
+type segment struct {
+	Class, Name string
+	Count       string
+	X, Width    float64
+}
+
+// bar is a row of segments. Units is how long it is.
+type bar struct {
+	Units    float64
+	Segments []segment
+}
+
+// Label is the bar in words.
+func (b bar) Label() string {
+	return strings.Join(each(b.Segments, func(s segment) string { return s.Name + " " + s.Count }), ", ")
+}
+
+// queueRoom is how many times the length of the pool the queue before it may take in
+// a bar. The number beside it is not cut.
+const queueRoom = 3
+
+// Bar is the pool now: each connection of its limit takes the same room, and so does
+// each caller that waits, behind a gap.
+func (p *poolView) Bar() bar {
+	pinned := 0
+	for _, g := range p.Groups {
+		pinned += g.Idle
+	}
+	working := p.Held - pinned
+	used := p.Held + p.Idle + p.Dialing
+	room := max(p.Limits.MaxOpen, used, 1)
+	free := room - used
+	var b bar
+	add := func(class, name string, n, drawn int) {
+		if n > 0 {
+			b.Segments = append(b.Segments, segment{class, name, fmt.Sprint(n), b.Units, float64(drawn)})
+			b.Units += float64(drawn)
+		}
+	}
+	add("working", "held, in use", working, working)
+	add("pinned", "held, idle 1 s or more", pinned, pinned)
+	add("idle", "idle", p.Idle, p.Idle)
+	add("dialing", "dialing", p.Dialing, p.Dialing)
+	if p.Limits.MaxOpen > 0 {
+		add("free", "not open", free, free)
+	}
+	b.Units = float64(room)
+	if p.Waiting != nil && *p.Waiting > 0 {
+		b.Units += float64(room) / 50
+		add("waiting", "waiting", *p.Waiting, min(*p.Waiting, queueRoom*room))
+	}
+	return b
+}
+
+// PhaseBar is what the time that connections were held went into, since the pool was
+// made.
+func (p *poolView) PhaseBar() bar {
+	var all seconds
+	for _, d := range p.HeldTime {
+		all += d
+	}
+	var b bar
+	for _, phase := range []string{"executing", "rows", "tx", "pinned"} {
+		if d := p.HeldTime[phase]; d > 0 {
+			share := 1000 * time.Duration(d).Seconds() / time.Duration(all).Seconds()
+			b.Segments = append(b.Segments, segment{"phase-" + phase, phase, fmt.Sprintf("%s (%s)", percent(d, all), d), b.Units, share})
+			b.Units += share
+		}
+	}
+	return b
+}
+
+// curve is a filled line of a chart.
+type curve struct {
+	Class, Path string
+}
+
+// chart is the last minutes of a pool.
+type chart struct {
+	Name   string
+	Label  string // what it shows, in words
+	Top    string // the value at its upper edge
+	Curves []curve
+	Limit  string // the height of the limit, "" if it is not in it
+}
+
+// The space of a chart: a second is one unit wide.
+const (
+	chartSpan   = 5 * time.Minute
+	chartWide   = float64(chartSpan / time.Second)
+	chartHigh   = 100.0
+	chartBreath = 2500 * time.Millisecond // a longer gap between two samples is one of the chart
+)
+
+// Charts are the history of the pool, if it has any.
+func (p *poolView) Charts() []chart {
+	h := p.History
+	if len(h) < 2 {
+		return nil
+	}
+	held := each(h, func(s sample) float64 { return float64(s.Held) })
+	open := each(h, func(s sample) float64 { return float64(s.Held + s.Idle) })
+	all := each(h, func(s sample) float64 { return float64(s.Held + s.Idle + s.Dialing) })
+	limit := float64(p.Limits.MaxOpen)
+	most := greatest(all)
+	if limit <= 4*most {
+		most = max(most, limit)
+	}
+	top := ceiling(most)
+	conns := chart{
+		Name: "connections",
+		Top:  fmt.Sprintf("%g", top),
+		Label: fmt.Sprintf("held: %g now, %g at most; open or dialing: %g at most",
+			held[len(held)-1], greatest(held), greatest(all)),
+		Curves: []curve{
+			{"dialing", p.area(all, top)},
+			{"idle", p.area(open, top)},
+			{"working", p.area(held, top)},
+		},
+	}
+	if limit > 0 && limit <= top {
+		conns.Limit = number(chartHigh * (1 - limit/top))
+	}
+	out := []chart{conns}
+	if p.Exact {
+		waiting := each(h, func(s sample) float64 {
+			if s.Waiting == nil {
+				return 0
+			}
+			return float64(*s.Waiting)
+		})
+		top := ceiling(greatest(waiting))
+		out = append(out, chart{
+			Name: "waiting", Top: fmt.Sprintf("%g", top),
+			Label:  fmt.Sprintf("waiting: %g now, %g at most", waiting[len(waiting)-1], greatest(waiting)),
+			Curves: []curve{{"waiting", p.area(waiting, top)}},
+		})
+	}
+	rate := make([]float64, len(h))
+	for i := 1; i < len(h); i++ {
+		if d := h[i].Time.Sub(h[i-1].Time); d > 0 && d < chartBreath {
+			rate[i] = float64(h[i].Acquired-h[i-1].Acquired) / d.Seconds()
+		}
+	}
+	top = ceiling(greatest(rate))
+	return append(out, chart{
+		Name: "acquires per second", Top: fmt.Sprintf("%g", top),
+		Label:  fmt.Sprintf("acquires per second: %.0f now, %.0f at most", rate[len(rate)-1], greatest(rate)),
+		Curves: []curve{{"rate", p.area(rate, top)}},
+	})
+}
+
+// area is the path of what lies below values, one for each sample of the history. A
+// value holds until the next sample; where there is none, nothing is drawn.
+func (p *poolView) area(values []float64, top float64) string {
+	var b strings.Builder
+	start := p.Time.Add(-chartSpan)
+	drawing := false
+	end := 0.0
+	for i, s := range p.History {
+		x := s.Time.Sub(start).Seconds()
+		if x < 0 || x > chartWide {
+			continue
+		}
+		until, whole := min(x+1, chartWide), false
+		if i+1 < len(p.History) {
+			if d := p.History[i+1].Time.Sub(s.Time); d < chartBreath {
+				until, whole = min(x+d.Seconds(), chartWide), true
+			}
+		}
+		y := chartHigh * (1 - values[i]/top)
+		if !drawing {
+			fmt.Fprintf(&b, "M%s %gV%sH%s", number(x), chartHigh, number(y), number(until))
+		} else {
+			fmt.Fprintf(&b, "V%sH%s", number(y), number(until))
+		}
+		drawing, end = whole, until
+		if !whole {
+			fmt.Fprintf(&b, "V%gZ", chartHigh)
+		}
+	}
+	if drawing {
+		fmt.Fprintf(&b, "H%sV%gZ", number(end), chartHigh)
+	}
+	return b.String()
+}
+
+// number is a coordinate, to a tenth.
+func number(f float64) string { return strings.TrimSuffix(fmt.Sprintf("%.1f", f), ".0") }
+
+func greatest(values []float64) float64 {
+	most := 0.0
+	for _, v := range values {
+		most = max(most, v)
+	}
+	return most
+}
+
+// ceiling is the next round number: 1, 2, 5 and their tens, or a multiple of ten of
+// them.
+func ceiling(v float64) float64 {
+	if v <= 1 {
+		return 1
+	}
+	for ten := 1.0; ; ten *= 10 {
+		for _, n := range []float64{1, 1.5, 2, 3, 4, 5, 6, 8} {
+			if n*ten >= v && n*ten == float64(int64(n*ten)) {
+				return n * ten
+			}
+		}
+	}
+}

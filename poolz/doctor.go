@@ -1,0 +1,225 @@
+package poolz
+
+import (
+	"fmt"
+	"math"
+	"time"
+
+	"github.com/otelpool/otelpool"
+)
+
+// finding is something to change about a pool, whether or not it is in trouble now.
+type finding struct {
+	// ID is what was found, of a list that is in docs/poolz.md.
+	ID string `json:"id"`
+	// What says it with its numbers, Advice what to do.
+	What   string `json:"what"`
+	Advice string `json:"advice"`
+}
+
+const (
+	// headroom is how much larger than the mean number of busy connections a pool
+	// should be: above about three quarters of its limit, waits grow without bound.
+	headroom = 1.3
+	// churnShare is from which share of acquires a connection that is opened anew is
+	// churn, and churnLeast from how many.
+	churnShare = 0.1
+	churnLeast = 10
+	// sizeWindow is how much history there must be to speak of a mean.
+	sizeWindow = 30 * time.Second
+	// crowd is from how many holders at one place on the place is worth a word.
+	crowd = 3
+)
+
+// diagnose returns the findings about a pool.
+func diagnose(s *otelpool.Snapshot) []finding {
+	out := []finding{}
+	for _, check := range []func(*otelpool.Snapshot) (finding, bool){
+		serverFull, oneSite, tooSmall, noLimit, idleChurn, outlivesServer,
+	} {
+		if f, found := check(s); found {
+			out = append(out, f)
+		}
+	}
+	return out
+}
+
+// serverFull is a server that has refused connections because it, or its limit for
+// the user, is full.
+func serverFull(s *otelpool.Snapshot) (finding, bool) {
+	n := 0
+	for i := range s.Deaths {
+		if s.Deaths[i].Class == otelpool.ClassTooManyConnections {
+			n++
+		}
+	}
+	for i := range s.Reports {
+		n += int(s.Reports[i].Lost[otelpool.ClassTooManyConnections])
+	}
+	return finding{
+		ID:   "server_full",
+		What: "The server has refused connections because it has too many.",
+		Advice: "Keep the sum of the limits of all processes, with those of a rolling deployment, below the limit of the " +
+			"server, and leave room for an administrator.",
+	}, n > 0
+}
+
+// oneSite is a pool most of whose limit is in the hands of one place of the program.
+func oneSite(s *otelpool.Snapshot) (finding, bool) {
+	var at frame
+	n := 0
+	for i := range s.Conns {
+		c := &s.Conns[i]
+		if c.State != "held" {
+			continue
+		}
+		if c.Holder == nil {
+			return finding{}, false
+		}
+		f := place(framesOf(c.Holder.Frames()))
+		if f == (frame{}) || n > 0 && f != at {
+			return finding{}, false
+		}
+		at = f
+		n++
+	}
+	return finding{
+		ID:   "one_site",
+		What: fmt.Sprintf("All %d holders asked for their connection at %s, in %s.", n, at.Where(), at.Name()),
+		Advice: "If it keeps the connection for longer than it uses it, give it back first: close the rows, end the " +
+			"transaction, and only then wait, stream or call somebody.",
+	}, n >= crowd && 2*n >= s.MaxOpen
+}
+
+// tooSmall is a pool whose mean number of busy connections, by Little's law that of
+// callers served at once, is too near to its limit.
+func tooSmall(s *otelpool.Snapshot) (finding, bool) {
+	z := sizeOf(s.History)
+	if z == nil || s.MaxOpen <= 0 || z.Enough <= s.MaxOpen {
+		return finding{}, false
+	}
+	f := finding{
+		ID: "too_small",
+		What: fmt.Sprintf("%.1f of %d connections were held on average in the last %s, and %d at most.",
+			z.Mean, s.MaxOpen, z.Window, z.Peak),
+		Advice: fmt.Sprintf("Callers who waited are not in the mean, so this work needs %d connections or more, if the "+
+			"server can take them.", z.Enough),
+	}
+	if working, known := workingShare(s.HeldTime); known && working < 0.5 {
+		f.Advice = fmt.Sprintf("Only %.0f %% of the time that connections were held went into statements and results: shorten the "+
+			"holds first. As it is, this work needs %d connections or more.", math.Floor(100*working), z.Enough)
+	}
+	return f, true
+}
+
+// workingShare is the share of held time in which the database worked, or rows were
+// read.
+func workingShare(held map[string]time.Duration) (share float64, known bool) {
+	var all time.Duration
+	for _, d := range held {
+		all += d
+	}
+	if all <= 0 {
+		return 0, false
+	}
+	return (held["executing"] + held["rows"]).Seconds() / all.Seconds(), true
+}
+
+// size is what the history says about how large the pool should be.
+type size struct {
+	Window seconds `json:"window"`
+	// Mean is how many connections were held on average, by the integral of holds;
+	// Peak the most at any second.
+	Mean float64 `json:"mean_held"`
+	Peak int     `json:"peak_held"`
+	// Enough is the limit that leaves headroom over the mean, and takes the peak.
+	Enough int `json:"enough"`
+}
+
+// sizeOf is nil if there is not enough history.
+func sizeOf(h []otelpool.Sample) *size {
+	if len(h) < 2 {
+		return nil
+	}
+	first, last := h[0], h[len(h)-1]
+	window := last.Time.Sub(first.Time)
+	if window < sizeWindow {
+		return nil
+	}
+	z := size{
+		Window: seconds(window),
+		Mean:   math.Round(100*(last.HeldTime-first.HeldTime).Seconds()/window.Seconds()) / 100,
+	}
+	for i := range h {
+		z.Peak = max(z.Peak, h[i].Held)
+	}
+	z.Enough = max(int(math.Ceil(headroom*z.Mean)), z.Peak)
+	return &z
+}
+
+// noLimit is a pool without a limit.
+func noLimit(s *otelpool.Snapshot) (finding, bool) {
+	return finding{
+		ID:     "no_limit",
+		What:   "There is no limit of open connections: a burst of callers is a burst of connections at the server.",
+		Advice: "Set one with SetMaxOpenConns.",
+	}, s.MaxOpen <= 0
+}
+
+// idleChurn is a pool that closes connections because it keeps few idle, and opens
+// them again.
+func idleChurn(s *otelpool.Snapshot) (finding, bool) {
+	closed := s.Closed["idle_count"]
+	f := finding{
+		ID:     "idle_churn",
+		Advice: "Set SetMaxIdleConns to the same as SetMaxOpenConns, and let SetConnMaxIdleTime close what is not used.",
+	}
+	if closed < churnLeast {
+		return f, false
+	}
+	if s.MaxIdle < 0 {
+		var acquired int64
+		for _, n := range s.Acquired {
+			acquired += n
+		}
+		f.What = fmt.Sprintf("%s closed because as many as allowed were idle already, in %s.",
+			are(int(closed), "connection was", "connections were"), are(int(acquired), "acquire", "acquires"))
+		return f, float64(closed) >= churnShare*float64(acquired)
+	}
+	if len(s.History) < 2 {
+		return f, false
+	}
+	first, last := s.History[0], s.History[len(s.History)-1]
+	opened, acquired := last.Opened-first.Opened, last.Acquired-first.Acquired
+	f.What = fmt.Sprintf("%s may stay idle, and %s opened for %s in the last %s.",
+		are(s.MaxIdle, "connection", "connections"), are(int(opened), "was", "were"), are(int(acquired), "acquire", "acquires"),
+		seconds(last.Time.Sub(first.Time)))
+	farBelow := s.MaxOpen <= 0 || 2*s.MaxIdle <= s.MaxOpen
+	return f, farBelow && opened >= churnLeast && float64(opened) >= churnShare*float64(acquired)
+}
+
+// outlivesServer is a pool that keeps idle connections for longer than the server
+// does, so that callers get dead ones. A limit that is not known may be the one that
+// prevents it.
+func outlivesServer(s *otelpool.Snapshot) (finding, bool) {
+	patience := s.Server.IdleTimeout
+	if patience <= 0 || s.MaxIdle == 0 || s.MaxLifetime < 0 || s.MaxIdleTime < 0 {
+		return finding{}, false
+	}
+	const never = time.Duration(math.MaxInt64)
+	keeps := never
+	for _, d := range []time.Duration{s.MaxLifetime, s.MaxIdleTime} {
+		if d > 0 {
+			keeps = min(keeps, d)
+		}
+	}
+	f := finding{
+		ID:     "outlives_server",
+		What:   fmt.Sprintf("The server closes connections that are idle for %s, the pool keeps them for %s.", seconds(patience), seconds(keeps)),
+		Advice: fmt.Sprintf("Set SetConnMaxIdleTime to less than %s.", seconds(patience)),
+	}
+	if keeps == never {
+		f.What = fmt.Sprintf("The server closes connections that are idle for %s, the pool keeps them for ever.", seconds(patience))
+	}
+	return f, keeps >= patience
+}

@@ -1,0 +1,585 @@
+package poolz
+
+import (
+	"cmp"
+	"fmt"
+	"math"
+	"path"
+	"path/filepath"
+	"runtime"
+	"slices"
+	"strconv"
+	"strings"
+	"time"
+
+	"go.opentelemetry.io/otel/trace"
+
+	"github.com/otelpool/otelpool"
+)
+
+// schema is the version of the JSON document. It changes when a field is renamed or
+// removed, or means something else; not when one is added.
+const schema = 1
+
+// document is all that is told, and what ?format=json is. The page and the text are
+// made from it. Durations are seconds; what is not known is null; a list is never
+// null.
+type document struct {
+	Schema int        `json:"schema"`
+	Time   time.Time  `json:"time"`
+	Pools  []*poolDoc `json:"pools"`
+}
+
+type poolDoc struct {
+	Name     string    `json:"name"`
+	System   string    `json:"system"`
+	Time     time.Time `json:"time"`
+	Exact    bool      `json:"exact"`
+	Verdict  verdict   `json:"verdict"`
+	Sentence string    `json:"sentence"`
+	Findings []finding `json:"findings"`
+
+	Limits limits     `json:"limits"`
+	Target endpoint   `json:"target"`
+	Server *serverDoc `json:"server"`
+
+	Open       int      `json:"open"`
+	Held       int      `json:"held"`
+	Idle       int      `json:"idle"`
+	Dialing    int      `json:"dialing"`
+	Waiting    *int     `json:"waiting"`
+	OldestWait *seconds `json:"oldest_wait"`
+
+	Opened   int64              `json:"opened"`
+	Closed   map[string]int64   `json:"closed"`
+	Acquired map[string]int64   `json:"acquired"`
+	Retries  map[string]int64   `json:"retries"`
+	HeldTime map[string]seconds `json:"held_time"`
+	Waits    distribution       `json:"waits"`
+	Holds    distribution       `json:"holds"`
+	Size     *size              `json:"size"`
+
+	Groups  []group     `json:"groups"`
+	Conns   []connDoc   `json:"conns"`
+	Queues  []queue     `json:"waiter_groups"`
+	Waiters []waiter    `json:"waiters"`
+	Sites   []siteDoc   `json:"sites"`
+	History []sample    `json:"history"`
+	Deaths  []deathDoc  `json:"deaths"`
+	Reports []reportDoc `json:"reports"`
+}
+
+// limits are as they were set: a zero is what it is for database/sql.
+type limits struct {
+	MaxOpen     int      `json:"max_open"`
+	MaxIdle     *int     `json:"max_idle"`
+	MaxLifetime *seconds `json:"max_lifetime"`
+	MaxIdleTime *seconds `json:"max_idle_time"`
+}
+
+type endpoint struct {
+	Address   string `json:"address"`
+	Port      int    `json:"port"`
+	Namespace string `json:"namespace"`
+}
+
+type serverDoc struct {
+	System      string   `json:"system"`
+	Version     string   `json:"version"`
+	Address     string   `json:"address"`
+	Port        int      `json:"port"`
+	IdleTimeout *seconds `json:"idle_timeout"`
+}
+
+type distribution struct {
+	Count int64   `json:"count"`
+	P50   seconds `json:"p50"`
+	P90   seconds `json:"p90"`
+	P95   seconds `json:"p95"`
+	P99   seconds `json:"p99"`
+	Most  seconds `json:"most"`
+}
+
+// idleLong is from when on a holder that does nothing counts as one that does.
+const idleLong = seconds(time.Second)
+
+// group is several holders that asked for their connections at one place. Idle is
+// how many did nothing with theirs for a second or more.
+type group struct {
+	Count   int            `json:"count"`
+	Idle    int            `json:"idle"`
+	Longest seconds        `json:"longest"`
+	Phases  map[string]int `json:"phases"`
+	Frames  []frame        `json:"frames"`
+}
+
+type connDoc struct {
+	ID    uint64  `json:"id"`
+	State string  `json:"state"`
+	For   seconds `json:"for"`
+	Age   seconds `json:"age"`
+	Uses  int64   `json:"uses"`
+
+	Phase    string             `json:"phase"`
+	Source   string             `json:"source"`
+	HeldTime map[string]seconds `json:"held_time"`
+	Holder   *holder            `json:"holder"`
+}
+
+type holder struct {
+	ConnID    uint64  `json:"conn_id"`
+	Held      seconds `json:"held"`
+	Phase     string  `json:"phase"`
+	InPhase   seconds `json:"in_phase"`
+	Idle      seconds `json:"idle"`
+	Statement string  `json:"statement"`
+	span
+	Frames []frame `json:"frames"`
+}
+
+// queue is several waiters that ask at one place.
+type queue struct {
+	Count  int      `json:"count"`
+	Oldest *seconds `json:"oldest"`
+	Frames []frame  `json:"frames"`
+}
+
+type waiter struct {
+	Waited *seconds `json:"waited"`
+	span
+	Frames []frame `json:"frames"`
+}
+
+// siteDoc is a place where connections were held. Kind is "site", "short" for all
+// holds of less than a millisecond, or "unknown" for those whose callers were not
+// noted.
+type siteDoc struct {
+	Kind   string  `json:"kind"`
+	Holds  int64   `json:"holds"`
+	Held   seconds `json:"held"`
+	Frames []frame `json:"frames"`
+}
+
+type sample struct {
+	Time       time.Time `json:"time"`
+	Held       int       `json:"held"`
+	Idle       int       `json:"idle"`
+	Dialing    int       `json:"dialing"`
+	Waiting    *int      `json:"waiting"`
+	OldestWait *seconds  `json:"oldest_wait"`
+	Acquired   int64     `json:"acquired"`
+	Opened     int64     `json:"opened"`
+	HeldTime   seconds   `json:"held_time"`
+}
+
+type deathDoc struct {
+	Time      time.Time  `json:"time"`
+	ConnID    uint64     `json:"conn_id"`
+	Reason    string     `json:"reason"`
+	Class     string     `json:"class"`
+	Age       seconds    `json:"age"`
+	Idle      seconds    `json:"idle"`
+	Uses      int64      `json:"uses"`
+	ErrorType string     `json:"error_type"`
+	Code      string     `json:"code"`
+	Server    *serverDoc `json:"server"`
+	Advice    string     `json:"advice"`
+	Sentence  string     `json:"sentence"`
+}
+
+type reportDoc struct {
+	Kind       string           `json:"kind"`
+	Time       time.Time        `json:"time"`
+	Sentence   string           `json:"sentence"`
+	MaxOpen    int              `json:"max_open"`
+	Held       int              `json:"held"`
+	Idle       int              `json:"idle"`
+	Dialing    int              `json:"dialing"`
+	Waiting    int              `json:"waiting"`
+	OldestWait seconds          `json:"oldest_wait"`
+	Holder     *holder          `json:"holder"`
+	Verdict    string           `json:"verdict"`
+	Groups     []reportGroup    `json:"groups"`
+	Deadlocks  []deadlock       `json:"deadlocks"`
+	Length     seconds          `json:"length"`
+	Waited     int64            `json:"waited"`
+	Failed     int64            `json:"failed"`
+	Lost       map[string]int64 `json:"lost"`
+}
+
+// reportGroup is a group as the report saw it. InCode is how many had spent less than
+// half of their hold in the database.
+type reportGroup struct {
+	Count   int            `json:"count"`
+	InCode  int            `json:"in_code"`
+	Longest seconds        `json:"longest"`
+	Phases  map[string]int `json:"phases"`
+	Frames  []frame        `json:"frames"`
+}
+
+type deadlock struct {
+	Holder holder `json:"holder"`
+	Waiter waiter `json:"waiter"`
+}
+
+// span is where a connection was asked for, in a trace; null without one.
+type span struct {
+	TraceID *string `json:"trace_id"`
+	SpanID  *string `json:"span_id"`
+}
+
+type frame struct {
+	Function string `json:"function"`
+	File     string `json:"file"`
+	Line     int    `json:"line"`
+}
+
+// seconds is a duration, told to the microsecond.
+type seconds time.Duration
+
+// MarshalJSON makes it a number.
+func (s seconds) MarshalJSON() ([]byte, error) {
+	return strconv.AppendFloat(nil, math.Round(time.Duration(s).Seconds()*1e6)/1e6, 'f', -1, 64), nil
+}
+
+// String is what a person reads: three figures at most.
+func (s seconds) String() string {
+	d := time.Duration(s)
+	switch {
+	case d <= 0:
+		return "0s"
+	case d < time.Millisecond:
+		return fmt.Sprintf("%dµs", max(1, d.Microseconds()))
+	case d < 10*time.Millisecond:
+		return fmt.Sprintf("%.1fms", float64(d.Truncate(100*time.Microsecond).Microseconds())/1e3)
+	case d < time.Second:
+		return fmt.Sprintf("%dms", d.Milliseconds())
+	case d < time.Minute:
+		return fmt.Sprintf("%.1fs", d.Truncate(100*time.Millisecond).Seconds())
+	case d < time.Hour:
+		return fmt.Sprintf("%dm%02ds", d/time.Minute, d%time.Minute/time.Second)
+	case d < 48*time.Hour:
+		return fmt.Sprintf("%dh%02dm", d/time.Hour, d%time.Hour/time.Minute)
+	}
+	return fmt.Sprintf("%dd%02dh", d/(24*time.Hour), d%(24*time.Hour)/time.Hour)
+}
+
+// newDocument tells the pools named name, or all of them if it is empty, the worst
+// first.
+func newDocument(now time.Time, all []otelpool.Snapshot, name string) *document {
+	d := &document{Schema: schema, Time: now.UTC(), Pools: []*poolDoc{}}
+	for i := range all {
+		if name == "" || all[i].Pool == name {
+			d.Pools = append(d.Pools, newPoolDoc(&all[i]))
+		}
+	}
+	slices.SortStableFunc(d.Pools, func(a, b *poolDoc) int {
+		return cmp.Or(cmp.Compare(b.Verdict.rank(), a.Verdict.rank()), cmp.Compare(a.Name, b.Name))
+	})
+	return d
+}
+
+func newPoolDoc(s *otelpool.Snapshot) *poolDoc {
+	p := &poolDoc{
+		Name: s.Pool, System: s.System, Time: s.Time.UTC(), Exact: s.Exact,
+		Limits: limits{
+			MaxOpen: s.MaxOpen, MaxIdle: known(s.MaxIdle),
+			MaxLifetime: limitOf(s.MaxLifetime), MaxIdleTime: limitOf(s.MaxIdleTime),
+		},
+		Target: endpoint{s.Target.Address, s.Target.Port, s.Target.Namespace},
+		Server: serverOf(s.Server),
+		Open:   s.Open, Held: s.Held, Idle: s.Idle, Dialing: s.Dialing,
+		Opened: s.Opened, Closed: counts(s.Closed), Acquired: counts(s.Acquired), Retries: counts(s.Retries),
+		HeldTime: durations(s.HeldTime),
+		Waits:    distributionOf(s.Waits), Holds: distributionOf(s.Holds),
+		Size: sizeOf(s.History),
+	}
+	if s.Exact {
+		p.Waiting = &s.Waiting
+		if s.Waiting > 0 {
+			p.OldestWait = some(s.OldestWait)
+		}
+	}
+	p.Conns = each(s.Conns, connOf)
+	p.Waiters = each(s.Waiters, waiterOf)
+	p.Sites = each(s.Sites, siteOf)
+	p.History = each(s.History, func(h otelpool.Sample) sample { return sampleOf(h, s.Exact) })
+	p.Deaths = each(s.Deaths, deathOf)
+	p.Reports = each(s.Reports, reportOf)
+	p.Groups = groupsOf(p.Conns)
+	p.Queues = queuesOf(p.Waiters)
+	p.Verdict = judge(s)
+	p.Sentence = sentence(s, p)
+	p.Findings = diagnose(s)
+	return p
+}
+
+func connOf(c otelpool.Conn) connDoc {
+	d := connDoc{
+		ID: c.ID, State: c.State, For: seconds(c.For), Age: seconds(c.Age), Uses: c.Uses,
+		Phase: c.Phase, Source: c.Source, HeldTime: durations(c.HeldTime),
+	}
+	if c.Holder != nil {
+		h := holderOf(*c.Holder)
+		d.Holder = &h
+	}
+	return d
+}
+
+func holderOf(h otelpool.Holder) holder {
+	return holder{
+		ConnID: h.ConnID, Held: seconds(h.Held), Phase: h.Phase, InPhase: seconds(h.InPhase), Idle: seconds(h.Idle),
+		Statement: h.Statement, span: spanOf(h.Span), Frames: framesOf(h.Frames()),
+	}
+}
+
+func waiterOf(w otelpool.Waiter) waiter {
+	d := waiter{span: spanOf(w.Span), Frames: framesOf(w.Frames())}
+	if w.Waited > 0 {
+		d.Waited = some(w.Waited)
+	}
+	return d
+}
+
+func siteOf(s otelpool.Site) siteDoc {
+	d := siteDoc{Kind: "site", Holds: s.Holds, Held: seconds(s.Held), Frames: framesOf(s.Frames())}
+	switch {
+	case s.Short:
+		d.Kind = "short"
+	case len(d.Frames) == 0:
+		d.Kind = "unknown"
+	}
+	return d
+}
+
+func sampleOf(h otelpool.Sample, exact bool) sample {
+	s := sample{
+		Time: h.Time.UTC(), Held: h.Held, Idle: h.Idle, Dialing: h.Dialing,
+		Acquired: h.Acquired, Opened: h.Opened, HeldTime: seconds(h.HeldTime),
+	}
+	if exact {
+		s.Waiting = &h.Waiting
+		if h.Waiting > 0 {
+			s.OldestWait = some(h.OldestWait)
+		}
+	}
+	return s
+}
+
+func deathOf(d otelpool.Death) deathDoc {
+	out := deathDoc{
+		Time: d.Time.UTC(), ConnID: d.ConnID, Reason: d.Reason, Class: string(d.Class),
+		Age: seconds(d.Age), Idle: seconds(d.Idle), Uses: d.Uses, ErrorType: d.ErrorType, Code: d.Code,
+		Server: serverOf(d.Server), Advice: d.Advice,
+	}
+	if out.Sentence = told(d); out.Sentence == "" {
+		out.Sentence = deathSentence(&out)
+	}
+	return out
+}
+
+func reportOf(r otelpool.Report) reportDoc {
+	out := reportDoc{
+		Kind: string(r.Kind), Time: r.Time.UTC(), MaxOpen: r.MaxOpen, Held: r.Held, Idle: r.Idle, Dialing: r.Dialing,
+		Waiting: r.Waiting, OldestWait: seconds(r.OldestWait), Verdict: string(r.Verdict),
+		Sentence: r.String(),
+		Groups: each(r.Groups, func(g otelpool.HolderGroup) reportGroup {
+			phases := make(map[string]int, len(g.Phases))
+			for p, n := range g.Phases {
+				phases[p] = n
+			}
+			return reportGroup{
+				Count: g.Count, InCode: g.InCode, Longest: seconds(g.Longest.Held), Phases: phases,
+				Frames: framesOf(g.Longest.Frames()),
+			}
+		}),
+		Deadlocks: each(r.Deadlocks, func(d otelpool.Deadlock) deadlock {
+			return deadlock{Holder: holderOf(d.Holder), Waiter: waiterOf(d.Waiter)}
+		}),
+		Length: seconds(r.Length), Waited: r.Waited, Failed: r.Failed, Lost: map[string]int64{},
+	}
+	if r.Holder != nil {
+		h := holderOf(*r.Holder)
+		out.Holder = &h
+	}
+	for class, n := range r.Lost {
+		out.Lost[string(class)] = n
+	}
+	return out
+}
+
+// groupsOf puts the holders together that asked at one place, called from the same
+// places: the largest
+// group first, and those of one size by their longest hold.
+func groupsOf(conns []connDoc) []group {
+	out := []group{}
+	at := map[string]int{}
+	for _, c := range conns {
+		if c.State != "held" {
+			continue
+		}
+		var frames []frame
+		var idle seconds
+		if c.Holder != nil {
+			frames, idle = c.Holder.Frames, c.Holder.Idle
+		}
+		i, ok := at[stackOf(frames)]
+		if !ok {
+			i = len(out)
+			at[stackOf(frames)] = i
+			out = append(out, group{Phases: map[string]int{}, Frames: notNil(frames)})
+		}
+		g := &out[i]
+		g.Count++
+		g.Phases[c.Phase]++
+		g.Longest = max(g.Longest, c.For)
+		if idle >= idleLong {
+			g.Idle++
+		}
+	}
+	slices.SortStableFunc(out, func(a, b group) int {
+		return cmp.Or(cmp.Compare(b.Count, a.Count), cmp.Compare(b.Longest, a.Longest))
+	})
+	return out
+}
+
+func queuesOf(waiters []waiter) []queue {
+	out := []queue{}
+	at := map[string]int{}
+	for _, w := range waiters {
+		i, ok := at[stackOf(w.Frames)]
+		if !ok {
+			i = len(out)
+			at[stackOf(w.Frames)] = i
+			// The first to ask is the first in the list.
+			out = append(out, queue{Oldest: w.Waited, Frames: w.Frames})
+		}
+		out[i].Count++
+	}
+	slices.SortStableFunc(out, func(a, b queue) int { return cmp.Compare(b.Count, a.Count) })
+	return out
+}
+
+// stackOf tells stacks apart: a function that everybody asks through is not the place
+// that one is looking for.
+func stackOf(frames []frame) string { return fmt.Sprint(frames) }
+
+// place is the frame that stands for a stack.
+func place(frames []frame) frame {
+	if len(frames) == 0 {
+		return frame{}
+	}
+	return frames[0]
+}
+
+func framesOf(frames []runtime.Frame) []frame {
+	return each(frames, func(f runtime.Frame) frame { return frame{f.Function, f.File, f.Line} })
+}
+
+// Where is the file and line, as one looks for them: with the folder, which tells
+// two files of one name apart.
+func (f frame) Where() string {
+	if f.File == "" {
+		return ""
+	}
+	file := filepath.ToSlash(f.File)
+	return fmt.Sprintf("%s:%d", path.Join(path.Base(path.Dir(file)), path.Base(file)), f.Line)
+}
+
+// Brief is the file and line alone.
+func (f frame) Brief() string {
+	if f.File == "" {
+		return ""
+	}
+	return fmt.Sprintf("%s:%d", path.Base(filepath.ToSlash(f.File)), f.Line)
+}
+
+// Name is the function without the path of its package.
+func (f frame) Name() string { return f.Function[strings.LastIndexByte(f.Function, '/')+1:] }
+
+func spanOf(s trace.SpanContext) span {
+	var out span
+	if s.HasTraceID() {
+		id := s.TraceID().String()
+		out.TraceID = &id
+	}
+	if s.HasSpanID() {
+		id := s.SpanID().String()
+		out.SpanID = &id
+	}
+	return out
+}
+
+func serverOf(s otelpool.Server) *serverDoc {
+	if s == (otelpool.Server{}) {
+		return nil
+	}
+	d := &serverDoc{System: s.System, Version: s.Version, Address: s.Address, Port: s.Port}
+	if s.IdleTimeout > 0 {
+		d.IdleTimeout = some(s.IdleTimeout)
+	}
+	return d
+}
+
+func distributionOf(d otelpool.Distribution) distribution {
+	return distribution{d.Count, seconds(d.P50), seconds(d.P90), seconds(d.P95), seconds(d.P99), seconds(d.Most)}
+}
+
+// told is what a value says of itself, if it does.
+func told(v any) string {
+	if s, ok := v.(fmt.Stringer); ok {
+		return s.String()
+	}
+	return ""
+}
+
+func some(d time.Duration) *seconds {
+	s := seconds(d)
+	return &s
+}
+
+// limitOf is nil for a limit that is not known.
+func limitOf(d time.Duration) *seconds {
+	if d < 0 {
+		return nil
+	}
+	return some(d)
+}
+
+func known(n int) *int {
+	if n < 0 {
+		return nil
+	}
+	return &n
+}
+
+func durations(m map[string]time.Duration) map[string]seconds {
+	out := make(map[string]seconds, len(m))
+	for k, d := range m {
+		out[k] = seconds(d)
+	}
+	return out
+}
+
+// counts makes a count that has no entries an empty one.
+func counts(m map[string]int64) map[string]int64 {
+	if m == nil {
+		return map[string]int64{}
+	}
+	return m
+}
+
+func notNil(frames []frame) []frame {
+	if frames == nil {
+		return []frame{}
+	}
+	return frames
+}
+
+func each[A, B any](list []A, f func(A) B) []B {
+	out := make([]B, len(list))
+	for i, a := range list {
+		out[i] = f(a)
+	}
+	return out
+}

@@ -1,0 +1,223 @@
+package poolz
+
+import (
+	"bytes"
+	"cmp"
+	"fmt"
+	"maps"
+	"slices"
+	"strings"
+	"time"
+	"unicode"
+	"unicode/utf8"
+)
+
+// width is how wide the text is, in columns, and how many rows its lists have.
+const (
+	width    = 100
+	textRows = 20
+)
+
+// writeText writes what is worth reading in a terminal. No line is longer than
+// width, whatever the names.
+func writeText(w *bytes.Buffer, d *document) {
+	if len(d.Pools) == 0 {
+		w.WriteString("No pool is open.\n")
+		return
+	}
+	for i, p := range d.Pools {
+		if i > 0 {
+			w.WriteString("\n")
+		}
+		textPool(w, p)
+	}
+}
+
+func textPool(w *bytes.Buffer, p *poolDoc) {
+	line(w, "", fmt.Sprintf("%s: %s (%s)", p.Name, strings.ToUpper(string(p.Verdict)), p.About()))
+	wrap(w, "", p.Sentence)
+	waiting := "unknown"
+	if p.Waiting != nil {
+		waiting = fmt.Sprint(*p.Waiting)
+	}
+	limit := "none"
+	if p.Limits.MaxOpen > 0 {
+		limit = fmt.Sprint(p.Limits.MaxOpen)
+	}
+	fmt.Fprintf(w, "limit %s  open %d  held %d  idle %d  dialing %d  waiting %s\n", limit, p.Open, p.Held, p.Idle, p.Dialing, waiting)
+
+	for _, f := range p.Findings {
+		wrap(w, "  ! ", f.What+" "+f.Advice)
+	}
+	if p.Waits.Count+p.Holds.Count > 0 {
+		t := newTable("5 minutes", ">count", ">p50", ">p90", ">p95", ">p99", ">most")
+		for _, row := range []struct {
+			name string
+			of   distribution
+		}{{"waits", p.Waits}, {"holds", p.Holds}} {
+			t.row(row.name, row.of.Count, row.of.P50, row.of.P90, row.of.P95, row.of.P99, row.of.Most)
+		}
+		t.write(w)
+	}
+	if len(p.Groups) > 0 {
+		t := newTable(">holders", ">idle", ">longest", "asked at")
+		for _, g := range p.Groups {
+			t.row(g.Count, g.Idle, g.Longest, textSite(g.Frames))
+		}
+		t.write(w)
+	}
+	if held := slices.DeleteFunc(slices.Clone(p.Conns), func(c connDoc) bool { return c.State != "held" }); len(held) > 0 {
+		t := newTable(">conn", ">held", ">idle", "phase", "statement", "trace", "asked at")
+		for _, c := range held {
+			h := cmp.Or(c.Holder, &holder{})
+			t.row(c.ID, c.For, h.Idle, c.Phase, cut(h.Statement, 20), textTrace(h.span), textSite(h.Frames))
+		}
+		t.write(w)
+	}
+	if len(p.Waiters) > 0 {
+		t := newTable(">waits", "trace", "asks at")
+		for _, a := range p.Waiters {
+			waited := "unknown"
+			if a.Waited != nil {
+				waited = a.Waited.String()
+			}
+			t.row(waited, textTrace(a.span), textSite(a.Frames))
+		}
+		t.write(w)
+	}
+	if len(p.Closed) > 0 {
+		var parts []string
+		for _, reason := range slices.Sorted(maps.Keys(p.Closed)) {
+			parts = append(parts, fmt.Sprintf("%s %d", reason, p.Closed[reason]))
+		}
+		fmt.Fprintln(w)
+		wrap(w, "", fmt.Sprintf("opened %d; closed: %s", p.Opened, strings.Join(parts, ", ")))
+	}
+	for _, x := range p.Deaths[:min(len(p.Deaths), textRows)] {
+		text := x.Sentence
+		if x.Advice != "" && !strings.Contains(text, x.Advice) {
+			text += ". " + x.Advice
+		}
+		wrap(w, fmt.Sprintf("%8s ago  ", seconds(p.Time.Sub(x.Time).Round(time.Second))), text)
+	}
+	if len(p.Reports) > 0 {
+		w.WriteString("\nreports\n")
+	}
+	for _, r := range p.Reports[:min(len(p.Reports), textRows)] {
+		wrap(w, fmt.Sprintf("%8s ago  ", seconds(p.Time.Sub(r.Time).Round(time.Second))), r.Sentence)
+	}
+}
+
+func textSite(frames []frame) string {
+	if len(frames) == 0 {
+		return "not noted"
+	}
+	s := frames[0].Where()
+	if len(frames) > 1 {
+		s += " from " + frames[1].Where()
+	}
+	return s
+}
+
+func textTrace(s span) string {
+	if s.TraceID == nil {
+		return "-"
+	}
+	return *s.TraceID
+}
+
+// table aligns its columns. A name with > in front is that of numbers, which are
+// aligned to the right. The last column is cut where the line ends.
+type table struct {
+	right []bool
+	rows  [][]string
+}
+
+func newTable(names ...string) *table {
+	t := &table{}
+	for i, n := range names {
+		t.right = append(t.right, strings.HasPrefix(n, ">"))
+		names[i] = strings.TrimPrefix(n, ">")
+	}
+	t.rows = [][]string{names}
+	return t
+}
+
+func (t *table) row(cells ...any) {
+	t.rows = append(t.rows, each(cells, func(c any) string { return fmt.Sprint(c) }))
+}
+
+func (t *table) write(w *bytes.Buffer) {
+	more := len(t.rows) - 1 - textRows
+	rows := t.rows[:min(len(t.rows), 1+textRows)]
+	wide := make([]int, len(t.right))
+	for _, r := range rows {
+		for i, c := range r {
+			wide[i] = max(wide[i], utf8.RuneCountInString(c))
+		}
+	}
+	w.WriteString("\n")
+	for _, r := range rows {
+		var b strings.Builder
+		for i, c := range r {
+			pad := strings.Repeat(" ", wide[i]-utf8.RuneCountInString(c))
+			if i > 0 {
+				b.WriteString("  ")
+			}
+			if t.right[i] {
+				b.WriteString(pad + c)
+			} else {
+				b.WriteString(c + pad)
+			}
+		}
+		line(w, "", b.String())
+	}
+	if more > 0 {
+		fmt.Fprintf(w, "and %d more, see ?format=json\n", more)
+	}
+}
+
+// line writes one line, cut at the width.
+func line(w *bytes.Buffer, indent, s string) {
+	w.WriteString(indent)
+	w.WriteString(cut(strings.TrimRight(s, " "), width-utf8.RuneCountInString(indent)))
+	w.WriteString("\n")
+}
+
+// cut shortens s to n columns. What is no letter, sign or space is told as one: a
+// terminal takes orders.
+func cut(s string, n int) string {
+	s = printable(s)
+	if utf8.RuneCountInString(s) <= n {
+		return s
+	}
+	return string([]rune(s)[:n-1]) + "…"
+}
+
+// wrap writes s in lines that begin below each other, after a first one that begins
+// with head.
+func wrap(w *bytes.Buffer, head, s string) {
+	indent := strings.Repeat(" ", utf8.RuneCountInString(head))
+	room := width - utf8.RuneCountInString(head)
+	b := ""
+	for _, word := range strings.Fields(s) {
+		if b != "" && utf8.RuneCountInString(b)+1+utf8.RuneCountInString(word) > room {
+			line(w, head, b)
+			head, b = indent, ""
+		}
+		if b != "" {
+			b += " "
+		}
+		b += word
+	}
+	line(w, head, b)
+}
+
+func printable(s string) string {
+	return strings.Map(func(r rune) rune {
+		if unicode.IsPrint(r) {
+			return r
+		}
+		return '\ufffd'
+	}, s)
+}

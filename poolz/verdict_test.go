@@ -1,0 +1,159 @@
+package poolz
+
+import (
+	"testing"
+	"time"
+
+	"github.com/otelpool/otelpool"
+)
+
+func TestTheVerdict(t *testing.T) {
+	type snapshot = otelpool.Snapshot
+	held := func(n int) (out []otelpool.Conn) {
+		for i := range n {
+			out = append(out, otelpool.Conn{ID: uint64(i + 1), State: "held"})
+		}
+		return out
+	}
+	reports := func(kinds ...otelpool.ReportKind) (out []otelpool.Report) {
+		for _, k := range kinds {
+			out = append(out, otelpool.Report{Kind: k, Holder: &otelpool.Holder{}})
+		}
+		return out
+	}
+	for _, c := range []struct {
+		name string
+		of   snapshot
+		want verdict
+		says string
+	}{
+		{"nobody has asked yet", snapshot{MaxOpen: 3}, ok, "No connection is open."},
+		{"there is room", snapshot{MaxOpen: 3, Open: 2, Held: 2, Conns: held(2)}, ok, "2 of 3 connections are held."},
+		{"there is no limit", snapshot{Open: 1, Held: 1, Conns: held(1)}, ok, "1 connection is held; there is no limit."},
+		{"the first is dialed", snapshot{MaxOpen: 3, Dialing: 1}, dialing, "No connection is open, and 1 is being dialed."},
+		{
+			"all are dialed",
+			snapshot{MaxOpen: 3, Dialing: 3, Exact: true, Waiting: 9, OldestWait: time.Minute},
+			dialing,
+			"No connection is open, and 3 are being dialed. 9 callers wait, the first for 1m00s.",
+		},
+		{
+			"another one is dialed",
+			snapshot{MaxOpen: 3, Open: 1, Held: 1, Dialing: 1, Conns: held(1)},
+			ok,
+			"1 of 3 connections are held. 1 is being dialed.",
+		},
+		{"all are held", snapshot{MaxOpen: 3, Open: 3, Held: 3, Conns: held(3)}, saturated, "All 3 connections are held."},
+		{"the only one is held", snapshot{MaxOpen: 1, Open: 1, Held: 1, Conns: held(1)}, saturated, "The only connection is held."},
+		{
+			"the last one is being dialed",
+			snapshot{MaxOpen: 3, Open: 2, Held: 2, Dialing: 1, Conns: held(2)},
+			saturated,
+			"2 of 3 connections are held. 1 is being dialed.",
+		},
+		{"the last one is on its way to who waited", snapshot{
+			MaxOpen: 3, Open: 3, Held: 2, Idle: 1, Conns: append(held(2), otelpool.Conn{ID: 3, State: "fresh"}),
+		}, saturated, "2 of 3 connections are held."},
+		{
+			"somebody waits, not for long",
+			snapshot{MaxOpen: 1, Open: 1, Held: 1, Conns: held(1), Exact: true, Waiting: 1, OldestWait: 999 * time.Millisecond},
+			saturated, "The only connection is held. 1 caller waits, the first for 999ms.",
+		},
+		{
+			"somebody waits for long",
+			snapshot{MaxOpen: 1, Open: 1, Held: 1, Conns: held(1), Exact: true, Waiting: 1, OldestWait: time.Second},
+			exhausted, "The only connection is held. 1 caller waits, the first for 1.0s.",
+		},
+		{
+			"somebody waits for long for a dial",
+			snapshot{MaxOpen: 3, Open: 1, Held: 1, Dialing: 1, Conns: held(1), Exact: true, Waiting: 1, OldestWait: time.Second},
+			ok, "1 of 3 connections are held. 1 is being dialed. 1 caller waits, the first for 1.0s.",
+		},
+		{
+			"it was reported",
+			snapshot{MaxOpen: 1, Open: 1, Held: 1, Conns: held(1), Reports: reports(otelpool.LeakSuspected, otelpool.Exhausted)},
+			exhausted, "The only connection is held.",
+		},
+		{
+			"it was reported, and is over",
+			snapshot{MaxOpen: 1, Open: 1, Held: 1, Conns: held(1), Reports: reports(otelpool.ExhaustionOver, otelpool.Exhausted)},
+			saturated, "The only connection is held.",
+		},
+		{
+			"it was reported, and there is room",
+			snapshot{MaxOpen: 2, Open: 1, Held: 1, Conns: held(1), Reports: reports(otelpool.Exhausted)},
+			ok, "1 of 2 connections are held.",
+		},
+		{
+			"one place has all holders", dry(), exhausted,
+			"All 10 connections are held. 40 callers wait, the first for 12.3s. All 10 holders asked at shop_test.go:25 from " +
+				"shop_test.go:20, and all of them have done nothing for a second or more.",
+		},
+		{
+			"one place has most holders",
+			snapshot{MaxOpen: 3, Open: 3, Held: 3, Conns: []otelpool.Conn{
+				holding(1, time.Minute, time.Minute, "tx", "", listOrders()),
+				holding(2, time.Minute, time.Minute, "tx", "", checkout()),
+				holding(3, time.Second, 0, "tx", "", checkout()),
+			}},
+			saturated,
+			"All 3 connections are held. 2 of the 3 holders asked at shop_test.go:30, and 1 of them has done nothing for a second or more.",
+		},
+		{
+			"there is one holder", plain(), exhausted,
+			"The only connection is held. The holder asked at shop_test.go:35, and has done nothing for a second or more.",
+		},
+	} {
+		t.Run(c.name, func(t *testing.T) {
+			p := newPoolDoc(&c.of)
+			if p.Verdict != c.want || p.Sentence != c.says {
+				t.Errorf("%s: %s\nwant %s: %s", p.Verdict, p.Sentence, c.want, c.says)
+			}
+		})
+	}
+}
+
+func TestTheWorstPoolIsTheFirst(t *testing.T) {
+	full := calm()
+	full.Pool, full.MaxOpen = "full", 2
+	var got []string
+	for _, p := range newDocument(start, []otelpool.Snapshot{calm(), full, dead(), dry(), plain()}, "").Pools {
+		got = append(got, p.Name+" "+string(p.Verdict))
+	}
+	want := "[audit exhausted orders exhausted full saturated billing dialing catalog ok]"
+	if s := "[" + join(got) + "]"; s != want {
+		t.Errorf("%s, want %s", s, want)
+	}
+}
+
+func TestSecondsAreShortAndNeverTooLong(t *testing.T) {
+	for d, want := range map[time.Duration]string{
+		-1:                                 "0s",
+		0:                                  "0s",
+		1:                                  "1µs",
+		999*time.Microsecond + 999:         "999µs",
+		time.Millisecond:                   "1.0ms",
+		9999 * time.Microsecond:            "9.9ms",
+		10 * time.Millisecond:              "10ms",
+		999999 * time.Microsecond:          "999ms",
+		time.Second:                        "1.0s",
+		59999 * time.Millisecond:           "59.9s",
+		time.Minute:                        "1m00s",
+		59*time.Minute + 59*time.Second:    "59m59s",
+		time.Hour + 5*time.Minute:          "1h05m",
+		47*time.Hour + 59*time.Minute:      "47h59m",
+		49 * time.Hour:                     "2d01h",
+		1000*24*time.Hour + 23*time.Minute: "1000d00h",
+	} {
+		if got := seconds(d).String(); got != want {
+			t.Errorf("%d: %s, want %s", d, got, want)
+		}
+	}
+	for d, want := range map[time.Duration]string{
+		0: "0", 1: "0", time.Microsecond: "0.000001", 1500 * time.Millisecond: "1.5", 400 * 24 * time.Hour: "34560000",
+	} {
+		if got, err := seconds(d).MarshalJSON(); err != nil || string(got) != want {
+			t.Errorf("%d: %s, want %s", d, got, want)
+		}
+	}
+}
