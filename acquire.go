@@ -58,10 +58,6 @@ func (a *acquire) Value(key any) any {
 // stack is where a connection was asked for.
 type stack = pool.Stack
 
-// depth is how many callers of a DB are noted. A plain acquire notes more, since the
-// first of them are of database/sql.
-const depth = 8
-
 // ask starts the clock of a call of d. It must be called by the method itself:
 // whoever called that is who asks.
 //
@@ -73,7 +69,7 @@ func (d *DB) ask(ctx context.Context) *acquire {
 	a := &acquire{Context: ctx, pool: d.pool}
 	a.waiter.Owner = a
 	if d.pool.cfg.callers && d.pool.halfHeld() {
-		runtime.Callers(3, a.waiter.Stack[:depth])
+		runtime.Callers(3, a.waiter.Stack[:])
 	}
 	d.pool.ledger.Ask(&a.waiter)
 	return a
@@ -150,8 +146,9 @@ func (a *acquire) startSpan() bool {
 // called by the method itself, as ask.
 func (a *acquire) keep(err error) error {
 	if err == nil && a.conn != nil && a.pool.cfg.callers && !a.waiter.Stack.Noted() {
-		runtime.Callers(3, a.waiter.Stack[:depth])
-		a.conn.Explain(&a.waiter.Stack, a.end)
+		runtime.Callers(3, a.waiter.Stack[:])
+		at := a.waiter.Stack.Long()
+		a.conn.Explain(&at, a.end)
 	}
 	return a.done(err)
 }
@@ -206,7 +203,7 @@ func (a *acquire) failed(cause AcquireCause, err error) error {
 	e := c.explain(cause, a.wait.total, err)
 	a.failure = e
 	c.ledger.Waits.Add(e.Waited)
-	c.starving(e)
+	c.notServed(e, a.wait.dialed)
 	ctx := a.Context
 	if c.cfg.acquireSpanThreshold >= 0 && a.startSpan() {
 		ctx = a.spanCtx
@@ -386,7 +383,8 @@ type Holder struct {
 	InPhase time.Duration
 	// Idle is how long nothing was done with the connection: no driver call ran and
 	// no row was read. Rows are counted, not timed, so that it may be up to a second
-	// too short.
+	// too short. One that has been on its way since the first second of its result set
+	// is not seen, and counts as nothing.
 	Idle time.Duration
 	// Statement is the summary of the last statement. It is empty before the first,
 	// and if the last ones have none.
@@ -407,7 +405,7 @@ func (h Holder) Frames() []runtime.Frame { return callers(h.stack) }
 
 // callers returns the frames of a stack: the first outside database/sql and
 // otelpool, and those that called it.
-func callers(s stack) []runtime.Frame { return pathOf(s).frames }
+func callers(s stack) []runtime.Frame { return pathOf(s[:]).frames }
 
 // path is how a goroutine has come to a place: the callers, the nearest first.
 type path struct {
@@ -415,22 +413,24 @@ type path struct {
 	whole  bool // from where the goroutine began
 }
 
-func pathOf(s stack) (p path) {
+// pathOf reads a stack up to the first zero.
+func pathOf(pcs []uintptr) (p path) {
 	n := 0
-	for n < len(s) && s[n] != 0 {
+	for n < len(pcs) && pcs[n] != 0 {
 		n++
 	}
 	if n == 0 {
 		return path{}
 	}
-	frames := runtime.CallersFrames(s[:n])
+	frames := runtime.CallersFrames(pcs[:n])
 	for {
 		f, more := frames.Next()
-		if strings.HasPrefix(f.Function, "runtime.") {
-			p.whole = true // where every goroutine begins
+		switch {
+		case f.Function == "runtime.goexit" || f.Function == "runtime.main":
+			p.whole = true
 			return p
-		}
-		if len(p.frames) > 0 || !ours(f.Function) {
+		case strings.HasPrefix(f.Function, "runtime."): // a panic on its way
+		case len(p.frames) > 0 || !ours(f.Function):
 			p.frames = append(p.frames, f)
 		}
 		if !more {

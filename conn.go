@@ -413,7 +413,8 @@ func (c *conn) acquired(ctx context.Context, s pool.Source, now time.Duration, w
 	}
 	switch {
 	case a != nil:
-		c.rec.Acquire(now, s, &by, &a.waiter.Stack)
+		c.asks = a.waiter.Stack.Long()
+		c.rec.Acquire(now, s, &by, &c.asks)
 	case c.pool.notesCallers(now):
 		clear(c.asks[:])
 		runtime.Callers(3, c.asks[:])

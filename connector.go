@@ -114,10 +114,13 @@ type connector struct {
 	dials   dials // in the background
 
 	sweeper sweeper
-	failed  atomic.Int64 // calls of a DB whose deadline passed
-	// The longest waits that are over since the last sweep: of calls that failed, and
-	// of plain ones that were too long.
-	failedWait, lateWait atomic.Int64
+	// Calls of a DB that got nothing, and those of them whose time was over while the
+	// pool had nothing for them; whether the last of these waited for a dial.
+	failed, starved atomic.Int64
+	starvedDialing  atomic.Bool
+	// The longest waits that are over since the last sweep: of those, and of plain
+	// acquires that were too long.
+	starvedFor, lateWait atomic.Int64
 
 	maxLifetime, maxIdleTime setTime
 
@@ -146,7 +149,7 @@ func newConnector(in driver.Connector, opts []Option) *connector {
 	c.drv = newSQLDriver(below, opts)
 	c.drv.pool = c
 	c.sweeper.wakes = make(chan struct{}, 1)
-	c.sweeper.interval = max(shortestSweep, min(sweepInterval, orNever(c.cfg.leakThreshold), orNever(c.cfg.exhaustionThreshold)))
+	c.sweeper.interval = min(sweepInterval, orNever(c.cfg.leakThreshold), orNever(c.cfg.exhaustionThreshold))
 	c.sweeper.history.samples.size = maxSamples
 	c.sweeper.reports.size = maxReports
 	c.name = poolNames.claim(c, c.cfg.poolName, c.system)

@@ -38,35 +38,61 @@ type episode struct {
 	from, before count
 
 	plain guess
+
+	// late is whether plain waits were too long, and are over.
+	late bool
 }
 
 // count is what is counted of those who wait. None of it goes back.
 type count struct {
-	mark   pool.Mark
-	failed int64
-	plain  int64 // DBStats.WaitCount
+	mark    pool.Mark
+	failed  int64 // calls of a DB that got nothing
+	starved int64 // those of them whose time was over while the pool had nothing for them
+	plain   int64 // DBStats.WaitCount
 }
 
 // guess is what DBStats tells of the callers of a plain *sql.DB. WaitCount grows when
 // a wait begins and WaitDuration when one ends: what began since the last end waits
-// still.
+// still. Who gave up ends a wait as well, and may not have been the only one; so in a
+// pool that is full, and in which nobody gets a connection, callers that come one after
+// the other count as one that waits.
 type guess struct {
 	base    int64         // WaitCount when WaitDuration last grew
 	waited  time.Duration // WaitDuration then
 	pending int           // who waits, at least
 	since   time.Duration // since when they were seen to
 
-	// stuck is a pool that is full, and in which nobody has got a connection since
-	// the last look: who gave up may not have been the only one.
-	stuck    bool
-	acquired [pool.NumSources]int64
+	// stuck is a pool that is full, and in which nobody has got a connection since the
+	// last look. It has been so since stuckSince.
+	stuck      bool
+	stuckSince time.Duration
+	acquired   [pool.NumSources]int64
+	count      int64         // WaitCount at the last look
+	asking     bool          // callers come
+	asked      time.Duration // since when
+	came       time.Duration // when the last one was seen
+
+	deadlocked bool          // a profile has shown holders that wait
+	search     time.Duration // when the next profile is worth its cost
 }
 
 // look reads what DBStats says at the time now.
 func (g *guess) look(s *sql.DBStats, acquired [pool.NumSources]int64, now time.Duration) {
 	full := s.MaxOpenConnections > 0 && s.InUse >= s.MaxOpenConnections
 	g.stuck = full && acquired == g.acquired
-	g.acquired = acquired
+	switch {
+	case !g.stuck:
+		g.acquired, g.stuckSince, g.search = acquired, now, 0
+		g.asking, g.deadlocked = false, false
+	case s.WaitCount > g.count:
+		if !g.asking {
+			g.asking, g.asked = true, now
+		}
+		g.came = now
+	case now-g.came > 2*sweepInterval:
+		g.asking = false
+	}
+	g.count = s.WaitCount
 	switch n := s.WaitCount - g.base; {
 	case !full, s.WaitDuration != g.waited:
 		g.base, g.waited, g.pending = s.WaitCount, s.WaitDuration, 0
@@ -78,11 +104,32 @@ func (g *guess) look(s *sql.DBStats, acquired [pool.NumSources]int64, now time.D
 	}
 }
 
-func (g *guess) waitedFor(now time.Duration) time.Duration {
-	if g.pending == 0 {
-		return 0
+// waitedFor is for how long somebody waits, at least.
+func (g *guess) waitedFor(now time.Duration) (d time.Duration) {
+	if g.pending > 0 {
+		d = now - g.since
 	}
-	return now - g.since
+	if g.asking {
+		d = max(d, g.came-g.asked)
+	}
+	if g.deadlocked {
+		d = max(d, now-g.stuckSince)
+	}
+	return d
+}
+
+// searchDeadlock looks for holders that wait in a pool that has been stuck for long.
+// One that began to wait just when another wait ended is not in the counts. Each search
+// takes a profile of all goroutines, so each is as far from the last as that was from
+// the beginning.
+func (c *connector) searchDeadlock(now time.Duration) {
+	g := &c.sweeper.episode.plain
+	d := now - g.stuckSince
+	if !g.stuck || g.deadlocked || g.asking || g.pending > 0 || c.exact.Load() || d < c.cfg.exhaustionThreshold || now < g.search {
+		return
+	}
+	g.search = now + d
+	g.deadlocked = len(c.findDeadlocks(c.holds(), true)) > 0
 }
 
 // watchExhaustion looks whether callers wait for too long, and returns when the next
@@ -90,7 +137,7 @@ func (g *guess) waitedFor(now time.Duration) time.Duration {
 func (c *connector) watchExhaustion(now time.Duration) (due time.Duration) {
 	e := &c.sweeper.episode
 	s := c.ledger.Snapshot(nil)
-	at := count{mark: c.ledger.Mark(now), failed: c.failed.Load()}
+	at := count{mark: c.ledger.Mark(now), failed: c.failed.Load(), starved: c.starved.Load()}
 	if db := c.db.Load(); db != nil {
 		stats := db.Stats()
 		at.plain = stats.WaitCount
@@ -100,12 +147,14 @@ func (c *connector) watchExhaustion(now time.Duration) (due time.Duration) {
 	if threshold == 0 {
 		return 0
 	}
+	c.searchDeadlock(now)
 	oldest := max(s.OldestWait, e.plain.waitedFor(now))
-	longest := max(oldest, time.Duration(c.failedWait.Swap(0)))
-	if late := time.Duration(c.lateWait.Swap(0)); at.plain-e.before.plain > 1 {
+	longest := max(oldest, time.Duration(c.starvedFor.Swap(0)))
+	if late := time.Duration(c.lateWait.Swap(0)); late > 0 && at.plain-e.before.plain > 1 {
 		longest = max(longest, late) // it is over, but others wait as it did
+		e.late = true
 	}
-	starved := longest >= threshold || at.failed > e.before.failed || e.on && e.plain.stuck
+	starved := longest >= threshold || at.starved > e.before.starved || e.on && e.plain.stuck
 	if starved && !e.on {
 		e.on, e.reported = true, false
 		e.began = now - longest
@@ -130,7 +179,7 @@ func (c *connector) watchExhaustion(now time.Duration) (due time.Duration) {
 		}
 	}
 	if !starved && now-e.last >= calm {
-		e.on = false
+		e.on, e.late = false, false
 		if e.reported {
 			c.exhaustionOver(at)
 		}
@@ -153,13 +202,14 @@ func (c *connector) exhausted(now, oldest time.Duration) {
 	e := &c.sweeper.episode
 	holds := c.holds()
 	r := c.newReport(Exhausted)
+	plain := !c.exact.Load() || e.plain.pending > r.Waiting || e.late
 	r.Waiting = max(r.Waiting, e.plain.pending)
 	r.OldestWait = max(r.OldestWait, oldest)
 	r.Length = now - e.began
 	r.Waited, r.Failed = c.since(e, count{mark: c.ledger.Mark(now), failed: c.failed.Load(), plain: e.before.plain})
 	r.Groups = group(holds)
-	r.Deadlocks = c.findDeadlocks(holds, e.plain.pending > int(c.ledger.Snapshot(nil).Waiting))
-	r.Verdict = diagnose(&r, holds)
+	r.Deadlocks = c.findDeadlocks(holds, plain)
+	r.Verdict = diagnose(&r, holds, c.starvedDialing.Load())
 	c.ins.exhausted(r.Verdict)
 	attrs := trace.WithAttributes(
 		c.ins.poolName,
@@ -197,10 +247,18 @@ func (c *connector) since(e *episode, at count) (waited, failed int64) {
 	return max(waited, at.plain-e.from.plain), at.failed - e.from.failed
 }
 
-// holds returns all holds in progress, the longest first.
+// holds returns all holds in progress, the longest first. Of those of which it was not
+// known it is found out whether they read a row.
 func (c *connector) holds() []pool.Holding {
-	all := make([]pool.Holding, c.ledger.Held()+8)
-	return all[:c.ledger.Longest(all)]
+	all := c.ledger.Holdings()
+	slices.SortFunc(all, func(a, b pool.Holding) int { return cmp.Compare(b.For, a.For) })
+	if slices.ContainsFunc(all, func(h pool.Holding) bool { return h.Unsure }) {
+		r := findReaders()
+		for i := range all {
+			all[i].Reading = all[i].Reading || all[i].Unsure && r.mayInclude(&all[i])
+		}
+	}
+	return all
 }
 
 // group groups holds by the place where the connections were asked for.
@@ -225,14 +283,18 @@ func group(holds []pool.Holding) []HolderGroup {
 	return groups
 }
 
-// inCode reports whether a hold was spent in the program more than in the database.
-func inCode(h *pool.Holding) bool { return h.For >= short && 2*h.Phases[pool.Executing] < h.For }
+// inCode reports whether a hold was spent in the program more than in the database. Who
+// reads a row right now waits for the database.
+func inCode(h *pool.Holding) bool {
+	return h.For >= short && 2*h.Phases[pool.Executing] < h.For && !h.Reading
+}
 
 // slow reports whether it was spent in the database.
 func slow(h *pool.Holding) bool { return h.For >= short && !inCode(h) }
 
-// diagnose says what an exhausted pool looks like.
-func diagnose(r *Report, holds []pool.Holding) Verdict {
+// diagnose says what an exhausted pool looks like. dialed is whether the last caller who
+// got nothing waited for a dial.
+func diagnose(r *Report, holds []pool.Holding, dialed bool) Verdict {
 	idle, busy := 0, 0
 	for i := range holds {
 		switch h := &holds[i]; {
@@ -247,6 +309,8 @@ func diagnose(r *Report, holds []pool.Holding) Verdict {
 		return SelfDeadlock
 	case r.Dialing > n, r.Dialing > 0 && (r.MaxOpen == 0 || r.Held+r.Idle+r.Dialing < r.MaxOpen):
 		return DatabaseUnreachable // who waits below the limit waits for a dial
+	case n == 0 && dialed:
+		return DatabaseUnreachable
 	case 2*busy >= n && busy > 0 && blocked(holds):
 		return LockWait
 	case 2*idle >= n && idle > 0 && idle >= busy:
@@ -263,17 +327,15 @@ func blocked(holds []pool.Holding) bool {
 	written := map[string]bool{}
 	for i := range holds {
 		if h := &holds[i]; h.Phase == pool.Tx && inCode(h) {
-			if verb, targets := summaryOf(h); verb != "SELECT" {
-				for _, t := range targets {
-					written[t] = true
-				}
+			for _, t := range targets(h, true) {
+				written[t] = true
 			}
 		}
 	}
 	waiting := 0
 	for i := range holds {
 		if h := &holds[i]; slow(h) && h.Phase == pool.Executing {
-			if _, targets := summaryOf(h); slices.ContainsFunc(targets, func(t string) bool { return written[t] }) {
+			if slices.ContainsFunc(targets(h, false), func(t string) bool { return written[t] }) {
 				waiting++
 			}
 		}
@@ -281,13 +343,23 @@ func blocked(holds []pool.Holding) bool {
 	return 2*waiting >= len(holds)-1 && waiting > 0
 }
 
-// summaryOf takes the summary of a holder's last statement apart.
-func summaryOf(h *pool.Holding) (verb string, targets []string) {
-	words := strings.Fields(h.Statement)
-	if len(words) == 0 {
-		return "", nil
+// verbs are the words of a summary that are no targets, and whether they write.
+var verbs = map[string]bool{
+	"SELECT": false, "INSERT": true, "UPDATE": true, "DELETE": true, "REPLACE": true, "MERGE": true,
+}
+
+// targets are what a holder's last statement is about, or what it writes. A statement
+// that is none of the verbs, such as one that defines a table, has no targets here.
+func targets(h *pool.Holding, written bool) (all []string) {
+	writes, known := false, false
+	for _, word := range strings.Fields(h.Statement) {
+		if w, isVerb := verbs[strings.ToUpper(word)]; isVerb {
+			writes, known = w, true
+		} else if known && (writes || !written) {
+			all = append(all, word)
+		}
 	}
-	return strings.ToUpper(words[0]), words[1:]
+	return all
 }
 
 // holderOf describes a hold.
@@ -325,15 +397,20 @@ func spanContext(h *pool.Holding) context.Context {
 	return trace.ContextWithSpanContext(context.Background(), spanOf(&h.Holder))
 }
 
-// starving notes that a call of a DB got no connection in time. One whose time was
-// over before it asked says nothing about the pool, nor does one that could have had
-// a connection.
-func (c *connector) starving(e *AcquireError) {
+// notServed notes that a call of a DB got no connection. If its time was over it makes
+// the pool look whether it is exhausted. One whose time was over before it asked says
+// nothing about the pool, nor does one that could have had a connection.
+func (c *connector) notServed(e *AcquireError, dialed time.Duration) {
+	if e.Cause == AcquirePoolClosed {
+		return
+	}
+	c.failed.Add(1)
 	if e.Cause != AcquireDeadline || e.Waited < short/10 || e.Idle > 0 {
 		return
 	}
-	atLeast(&c.failedWait, e.Waited)
-	if c.failed.Add(1); c.cfg.exhaustionThreshold > 0 {
+	c.starvedDialing.Store(2*dialed >= e.Waited)
+	atLeast(&c.starvedFor, e.Waited)
+	if c.starved.Add(1); c.cfg.exhaustionThreshold > 0 {
 		c.wake()
 	}
 }

@@ -200,6 +200,155 @@ func TestAPlainPoolIsExhaustedTheThresholdAfterItIsSeen(t *testing.T) {
 		"11s pool shop has connections again, after 9s; 2 callers have waited")
 }
 
+// Each caller that gives up ends a wait, so that no single one is seen to wait for long.
+func TestAPlainPoolWhoseCallersGiveUpSoonIsExhausted(t *testing.T) {
+	var got []string
+	for _, f := range reportsFrom(t, full, func(t *testing.T, db *sql.DB, _ *fakedb.DB) {
+		plain(t, db, 10*time.Minute+500*ms)
+		for range 3000 {
+			ask(t, db, 500*ms)
+			wait(200 * ms)
+		}
+		wait(time.Minute)
+	}, otelpool.WithLeakThreshold(0)) {
+		got = append(got, fmt.Sprintf("%v %s", f.at, places.ReplaceAllString(f.text, "")))
+	}
+	wantLines(t, got,
+		"2s pool shop is exhausted: 1/1 held, 0 idle, 0 dialing, 0 waiting, the first for 1s; "+
+			"the connections are kept by code that does little with them: 1 held, longest 2s (idle for 2s)",
+		"10m1s pool shop has connections again, after 9m59s; 2995 callers have waited")
+}
+
+func TestAPlainPoolThatIsHeldForLongAndWantedByNobodyIsNotExhausted(t *testing.T) {
+	if got := reportsFrom(t, full, func(t *testing.T, db *sql.DB, _ *fakedb.DB) {
+		plain(t, db, 10*time.Minute)
+		for range 50 { // now and then somebody asks, and does not insist
+			ask(t, db, 100*ms)
+			wait(10 * time.Second)
+		}
+	}, otelpool.WithLeakThreshold(0)); len(got) != 0 {
+		t.Errorf("got %v", got)
+	}
+}
+
+// The wait of the first ends when that of the second begins: DBStats does not tell that
+// there are two.
+func TestAPlainSelfDeadlockThatBeginsAfterAWaitIsFound(t *testing.T) {
+	bubble(t, full, func(t *testing.T, db *sql.DB, _ *fakedb.DB, seen *telemetry) {
+		db.SetMaxOpenConns(1)
+		plain(t, db, 1300*ms)
+		wait(1100 * ms)
+		tx, err := db.Begin()
+		noError(t, err)
+		defer tx.Rollback()
+		ctx, cancel := context.WithTimeout(t.Context(), 5*time.Second)
+		defer cancel()
+		_ = db.PingContext(ctx)
+		if got := seen.takeReports(); len(got) != 1 || got[0].Verdict != otelpool.SelfDeadlock {
+			t.Errorf("got %v", got)
+		}
+	})
+}
+
+// A handler that queries, sends the rows to its client, and then executes: one that is
+// done with its rows waits below the line where the others hold.
+func TestWhoHasGivenItsConnectionBackIsNotTakenForAHolder(t *testing.T) {
+	handler := func(db *otelpool.DB, pace time.Duration) {
+		ctx, cancel := context.WithTimeout(context.Background(), 20*time.Second)
+		defer cancel()
+		rows, err := db.QueryContext(ctx, "rows")
+		if err != nil {
+			return
+		}
+		for rows.Next() {
+			time.Sleep(pace)
+		}
+		_ = rows.Close()
+		_, _ = db.ExecContext(ctx, "x")
+	}
+	bubble(t, many(), func(t *testing.T, plain *sql.DB, _ *fakedb.DB, seen *telemetry) {
+		db, err := otelpool.NewDB(plain)
+		noError(t, err)
+		db.SetMaxOpenConns(3)
+		for _, pace := range []time.Duration{10 * ms, time.Second, time.Second} {
+			go handler(db, pace)
+		}
+		wait(50 * ms)
+		go handler(db, 2*time.Second) // gets the connection of the first, who then waits
+		wait(5 * time.Second)
+		if got := seen.takeReports(); len(got) != 1 || got[0].Verdict != otelpool.IdleInCode {
+			t.Errorf("got %v", got)
+		}
+		wait(time.Minute)
+	})
+}
+
+func TestADatabaseThatDoesNotAnswerDialsIsToldFromATightPool(t *testing.T) {
+	wantLines(t, exhausted(t, full, func(t *testing.T, db *otelpool.DB, fake *fakedb.DB) {
+		db.SetMaxOpenConns(10)
+		fake.On(fakedb.Connect, fakedb.Sleep(time.Minute))
+		for range 5 {
+			ctx, cancel := context.WithTimeout(t.Context(), 500*ms)
+			_ = db.PingContext(ctx)
+			cancel()
+			wait(100 * ms)
+		}
+		wait(time.Minute)
+	}),
+		"500ms pool shop is exhausted: 0/10 held, 0 idle, 0 dialing, 0 waiting; the database does not answer dials",
+		"3.9s pool shop has connections again, after 2.9s; 5 callers have waited, 5 of them in vain")
+}
+
+func TestWhoWaitsForARowWaitsForTheDatabase(t *testing.T) {
+	timed(t, many(), func(t *testing.T, db *otelpool.DB, fake *fakedb.DB, seen *telemetry) {
+		fake.On(fakedb.Next, fakedb.Sleep(5*time.Second))
+		go func() { readAll(t, db, 0) }()
+		synctest.Wait()
+		ask(t, db, 0)
+		wait(2 * time.Second)
+		if got := seen.takeReports(); len(got) != 1 || got[0].Verdict != otelpool.SlowStatements {
+			t.Errorf("got %v", got)
+		}
+		wait(time.Minute)
+	})
+}
+
+func TestWhatIsOnlyReadIsLockedByNobody(t *testing.T) {
+	timed(t, full, func(t *testing.T, db *otelpool.DB, fake *fakedb.DB, seen *telemetry) {
+		db.SetMaxOpenConns(3)
+		tx, err := db.Begin()
+		noError(t, err)
+		_, err = tx.Exec("INSERT INTO a SELECT * FROM b")
+		noError(t, err)
+		fake.On(fakedb.Exec, fakedb.Sleep(time.Minute))
+		go func() { _, _ = db.Exec("INSERT INTO c SELECT * FROM b") }()
+		go func() { _, _ = db.Exec("INSERT INTO d SELECT * FROM b") }()
+		synctest.Wait()
+		ask(t, db, 0)
+		wait(2 * time.Second)
+		if got := seen.takeReports(); len(got) != 1 || got[0].Verdict != otelpool.SlowStatements {
+			t.Errorf("got %v", got)
+		}
+		fake.On(fakedb.Exec, nil)
+		wait(time.Minute)
+		noError(t, tx.Rollback())
+	})
+}
+
+func TestAReportThatSaysNothingIsStillALine(t *testing.T) {
+	for kind, want := range map[otelpool.ReportKind]string{
+		otelpool.LeakSuspected:   "pool : connection 0 may be forgotten: held for 0s (idle for 0s)",
+		otelpool.LeakReturned:    "pool : connection 0, which seemed forgotten, is back after 0s",
+		otelpool.Exhausted:       "pool  is exhausted: 0 held, 0 idle, 0 dialing, 0 waiting; holders seem to wait for other connections",
+		otelpool.ExhaustionOver:  "pool  has connections again, after 0s; 0 callers have waited",
+		otelpool.ConnectionsLost: "pool  has lost 0 connections within seconds: ",
+	} {
+		if got := (otelpool.Report{Kind: kind, Verdict: otelpool.SelfDeadlock}).String(); got != want {
+			t.Errorf("got %q, want %q", got, want)
+		}
+	}
+}
+
 // dry are the ways to run a pool of three dry, and what they look like.
 var dry = map[otelpool.Verdict]func(t *testing.T, db *otelpool.DB, fake *fakedb.DB){
 	otelpool.IdleInCode: func(t *testing.T, db *otelpool.DB, _ *fakedb.DB) {

@@ -11,12 +11,13 @@ import (
 const maxExamined = 1000
 
 // goroutinesIn returns the goroutines of the process that are in one of the given
-// functions: their stacks from there on. The program is stopped for two short moments.
-func goroutinesIn(functions ...string) (out []stack) {
+// functions: their stacks from there on. It reports false if those are not all. The
+// program is stopped for two short moments.
+func goroutinesIn(functions ...string) (out [][]uintptr, all bool) {
 	records := make([]runtime.StackRecord, runtime.NumGoroutine()+64)
 	n, ok := runtime.GoroutineProfile(records)
 	if !ok {
-		return nil // many more were started meanwhile
+		return nil, false // many more were started meanwhile
 	}
 	in := map[uintptr]bool{} // by program counter
 	for i := range records[:n] {
@@ -30,16 +31,46 @@ func goroutinesIn(functions ...string) (out []stack) {
 			}
 			return yes
 		})
-		if at >= 0 {
-			var s stack
-			copy(s[:], pcs[at:])
-			out = append(out, s)
+		if at < 0 {
+			continue
 		}
 		if len(out) == maxExamined {
-			break
+			return out, false
+		}
+		out = append(out, pcs[at:])
+	}
+	return out, true
+}
+
+// cameBy reports whether a goroutine that is at one place has come by another: both
+// were called in the same way up to one function, in which it is further down now, or,
+// if it counts, in the same line.
+func cameBy(by, now path, sameLine bool) bool {
+	for i := range by.frames {
+		for j := range now.frames {
+			a, b := &by.frames[i], &now.frames[j]
+			if a.Function == b.Function && (a.Line < b.Line || sameLine && a.Line == b.Line) && sameCalls(by.from(i+1), now.from(j+1)) {
+				return true
+			}
 		}
 	}
-	return out
+	return false
+}
+
+func (p path) from(i int) path { return path{p.frames[i:], p.whole} }
+
+// sameCalls compares two paths as far as both are known.
+func sameCalls(a, b path) bool {
+	n := min(len(a.frames), len(b.frames))
+	if whole := a.whole && b.whole; whole && len(a.frames) != len(b.frames) || !whole && n == 0 {
+		return false
+	}
+	for i := range n {
+		if a.frames[i].Function != b.frames[i].Function || a.frames[i].Line != b.frames[i].Line {
+			return false
+		}
+	}
+	return true
 }
 
 // The functions that read rows.
@@ -49,21 +80,39 @@ const (
 	frameNextRow       = ScopeName + ".scanRows.NextRow"
 )
 
-// notReading suspects those of some holders who are not reading a row. A read that
-// began in the first second of its result set is not known to go on. It does if there
-// is a goroutine in it that has come by the place where the connection was asked for;
-// if that is not known, if there is any in a read.
+// readers finds out whether holders read a row. A read that began in the first second
+// of its result set is not known to go on. It does if there is a goroutine in it that
+// has come by the place where the connection was asked for; if that is not known, if
+// there is any in a read; and if there are too many to know.
+type readers struct {
+	paths []path
+	all   bool
+}
+
+func findReaders() (r readers) {
+	stacks, all := goroutinesIn(frameNext, frameNextResultSet, frameNextRow)
+	r.all = all
+	for _, pcs := range stacks {
+		r.paths = append(r.paths, pathOf(pcs))
+	}
+	return r
+}
+
+func (r readers) mayInclude(h *pool.Holding) bool {
+	by := pathOf(h.Stack[:])
+	return !r.all || slices.ContainsFunc(r.paths, func(p path) bool {
+		return len(by.frames) == 0 || cameBy(by, p, true)
+	})
+}
+
+// notReading suspects those of some holders who are not reading a row.
 func (c *connector) notReading(unsure []*pool.Conn) (suspects []pool.Holding) {
-	readers := goroutinesIn(frameNext, frameNextResultSet, frameNextRow)
+	r := findReaders()
 	for _, one := range unsure {
 		h, held := one.Hold()
-		by := pathOf(h.Stack)
-		reads := slices.ContainsFunc(readers, func(s stack) bool {
-			return len(by.frames) == 0 || cameBy(by, pathOf(s))
-		})
 		switch {
 		case !held:
-		case reads:
+		case r.mayInclude(&h):
 			one.Reading()
 		default:
 			if h, ok := one.Suspect(c.cfg.leakThreshold); ok {

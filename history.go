@@ -86,9 +86,20 @@ func (c *connector) sample(now time.Duration) {
 
 	h.mu.Lock()
 	defer h.mu.Unlock()
-	if n := len(h.copies); n > 0 && now-h.copies[n-1].at < spreadMinute {
-		return
+	if n := len(h.copies); n == 0 || now-h.copies[n-1].at >= spreadMinute {
+		h.copyLocked(c, now)
 	}
+}
+
+// ended notes the counts when the pool is not looked at any more: until it is again
+// there is nothing to count.
+func (h *history) ended(c *connector) {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	h.copyLocked(c, c.ledger.Now())
+}
+
+func (h *history) copyLocked(c *connector, now time.Duration) {
 	if len(h.copies) == spreadCopies {
 		copy(h.copies, h.copies[1:])
 		h.copies = h.copies[:spreadCopies-1]

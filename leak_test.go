@@ -225,6 +225,16 @@ func TestWhoWorksIsNeverSuspected(t *testing.T) {
 			}
 			noError(t, rows.Close())
 		},
+		"a row that is asked for and read in one line": func(t *testing.T, db *sql.DB, fake *fakedb.DB) {
+			fake.On(fakedb.Next, fakedb.Sleep(time.Hour))
+			noError(t, db.QueryRow("rows").Scan(new(int)))
+		},
+		"a row of a DB that is asked for and read in one line": func(t *testing.T, db *sql.DB, fake *fakedb.DB) {
+			exact, err := otelpool.NewDB(db)
+			noError(t, err)
+			fake.On(fakedb.Next, fakedb.Sleep(time.Hour))
+			noError(t, exact.QueryRow("rows").Scan(new(int)))
+		},
 		"a slow result set in a transaction, then statements": func(t *testing.T, db *sql.DB, _ *fakedb.DB) {
 			tx, err := db.Begin()
 			noError(t, err)

@@ -234,23 +234,32 @@ func WithHooks(h Hooks) Option {
 
 // WithLeakThreshold sets how long a connection must have been held and not used,
 // both, to be suspected of being forgotten. The default is 30 seconds. Zero or less
-// is off.
+// is off; less than ten milliseconds is ten.
 //
 // Used means that a driver call runs or that rows are read. A long statement, a
-// long transaction that works and a long result set that is being read are never
-// suspected, however long they take. Rows are counted, not timed: a result set
-// whose reading stops is suspected up to a second late.
+// long transaction that works and a long result set that is being read are not
+// suspected, however long they take. What is done in [sql.Conn.Raw] is not seen: a
+// long COPY or LISTEN there looks like nothing. Rows are counted, not timed: a result
+// set whose reading stops is suspected up to a second late.
 func WithLeakThreshold(d time.Duration) Option {
-	return optionFunc(func(c *config) { c.leakThreshold = max(d, 0) })
+	return optionFunc(func(c *config) { c.leakThreshold = threshold(d) })
+}
+
+// threshold is one that can be met.
+func threshold(d time.Duration) time.Duration {
+	if d <= 0 {
+		return 0
+	}
+	return max(d, shortestSweep)
 }
 
 // WithExhaustionThreshold sets how long a caller must have waited, while no
 // connection is free, for the pool to be reported as exhausted. The default is one
-// second. A call of a [DB] that waited, however short, and got no connection before its
-// deadline makes a report too. Zero or less is off, for both. Both thresholds are met
-// to the moment if they are ten milliseconds or more.
+// second. A call of a [DB] that waited for ten milliseconds or more while no connection
+// was idle, and got none before its deadline, makes a report too. Zero or less is off,
+// for both; less than ten milliseconds is ten.
 func WithExhaustionThreshold(d time.Duration) Option {
-	return optionFunc(func(c *config) { c.exhaustionThreshold = max(d, 0) })
+	return optionFunc(func(c *config) { c.exhaustionThreshold = threshold(d) })
 }
 
 // WithLogger writes the reports of the pool to l: what is suspected, exhausted or
@@ -259,8 +268,9 @@ func WithExhaustionThreshold(d time.Duration) Option {
 //
 // A record about a holder is logged in a context with the span of that holder, so
 // that a bridge to OpenTelemetry correlates the two; its attributes are listed in
-// docs/reports.md. The logger is called on the sweeper's goroutine, see
-// [WithReports].
+// docs/reports.md. The logger is called on the sweeper's goroutine, as the function of
+// [WithReports] is: one that asks the same pool for a connection waits for those that
+// it reports.
 func WithLogger(l *slog.Logger) Option {
 	return optionFunc(func(c *config) { c.logger = l })
 }
@@ -268,7 +278,8 @@ func WithLogger(l *slog.Logger) Option {
 // WithReports calls f with each report of the pool, after it was logged: to page
 // somebody, or to dump a profile. It is called on a goroutine of the pool, the
 // sweeper, one report at a time. The pool is not held up while f runs, but finds
-// nothing more until it returns. A panic of f is reported through otel.Handle. Used
+// nothing more until it returns. What r points to is shared with [Inspect], and not to
+// be changed. A panic of f is reported through otel.Handle. Used
 // several times, the last one counts.
 func WithReports(f func(Report)) Option {
 	return optionFunc(func(c *config) { c.reports = f })

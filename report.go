@@ -63,7 +63,7 @@ type Report struct {
 	OldestWait                            time.Duration
 
 	// Holder is who is suspected, or has given the connection back; nil in other
-	// kinds of reports.
+	// kinds of reports. What the latter did last says nothing.
 	Holder *Holder
 
 	// The rest is about an exhaustion. Verdict is what it looks like, and Groups are
@@ -75,8 +75,9 @@ type Report struct {
 	// where they do; at most eight.
 	Deadlocks []Deadlock
 	// Length is how long the exhaustion has lasted, Waited how many callers have
-	// waited since it began and Failed how many of them got nothing, if that is
-	// known: calls of a plain *sql.DB that failed are not.
+	// waited since it began, or since at most a second before, and Failed how many of
+	// them got nothing, for whatever reason. Calls of a plain *sql.DB that failed are
+	// not known.
 	Length         time.Duration
 	Waited, Failed int64
 
@@ -108,13 +109,17 @@ type Deadlock struct {
 func (r Report) String() string {
 	var b strings.Builder
 	fmt.Fprintf(&b, "pool %s", r.Pool)
+	var holder Holder
+	if r.Holder != nil {
+		holder = *r.Holder
+	}
 	switch r.Kind {
 	case LeakSuspected:
-		fmt.Fprintf(&b, ": connection %d may be forgotten: held for %s", r.Holder.ConnID, r.Holder.String())
-		r.Holder.lastStatement(&b)
+		fmt.Fprintf(&b, ": connection %d may be forgotten: held for %s", holder.ConnID, holder.String())
+		holder.lastStatement(&b)
 	case LeakReturned:
 		fmt.Fprintf(&b, ": connection %d, which seemed forgotten, is back after %s%s",
-			r.Holder.ConnID, brief(r.Holder.Held), where(r.Holder.Frames()))
+			holder.ConnID, brief(holder.Held), where(holder.Frames()))
 	case Exhausted:
 		fmt.Fprintf(&b, " is exhausted: %s; %s", r.state(), r.verdict())
 		r.holders(&b)
@@ -160,9 +165,11 @@ func (r *Report) verdict() string {
 	case DatabaseUnreachable:
 		return "the database does not answer dials"
 	case SelfDeadlock:
-		d := r.Deadlocks[0]
-		return fmt.Sprintf("who holds connection %d, asked for%s, waits for another%s",
-			d.Holder.ConnID, where(d.Holder.Frames()), where(d.Waiter.Frames()))
+		for _, d := range r.Deadlocks {
+			return fmt.Sprintf("who holds connection %d, asked for%s, seems to wait for another%s",
+				d.Holder.ConnID, where(d.Holder.Frames()), where(d.Waiter.Frames()))
+		}
+		return "holders seem to wait for other connections"
 	case TooSmall:
 		return "the connections change hands, for more callers than there are connections"
 	}

@@ -3,6 +3,7 @@ package otelpool
 import (
 	"context"
 	"math"
+	"runtime/pprof"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -14,7 +15,7 @@ import (
 // connections.
 const sweepInterval = time.Second
 
-// shortestSweep bounds how often a pool is looked at, however short the thresholds.
+// shortestSweep bounds the thresholds, and so how often a pool is looked at.
 const shortestSweep = 10 * time.Millisecond
 
 // A hold of noticeable length whose callers were not noted makes the pool note
@@ -54,7 +55,13 @@ const maxReturned = 256
 // seen here.
 func (c *connector) startSweeper() {
 	s := &c.sweeper
-	if s.running.Load() || c.ended.Load() || !s.running.CompareAndSwap(false, true) {
+	if s.running.Load() || c.ended.Load() {
+		return
+	}
+	// A bubble of testing/synctest has a clock of its own, on which a pool that was made
+	// outside was made in its future. A goroutine that was started in it would belong
+	// to it, and hold up its time.
+	if c.ledger.Now() < 0 || !s.running.CompareAndSwap(false, true) {
 		return
 	}
 	go c.sweepAll()
@@ -71,8 +78,10 @@ func (c *connector) wake() {
 // sweepAll is the goroutine.
 func (c *connector) sweepAll() {
 	s := &c.sweeper
+	pprof.SetGoroutineLabels(context.Background()) // not those of whoever dialed first
 	timer := time.NewTimer(time.Hour)
 	defer timer.Stop()
+	defer s.history.ended(c)
 	for {
 		next := c.sweep()
 		if c.ended.Load() || s.idle(c.ledger) {
@@ -124,12 +133,12 @@ func (c *connector) sweep() time.Duration {
 		c.leak(LeakReturned, &h)
 	}
 	due = earlier(due, c.watchExhaustion(now))
-	next := s.sampled + s.interval
+	next := s.sampled + sweepInterval
 	if next <= now {
-		s.sampled, next = now, now+s.interval
+		s.sampled, next = now, now+sweepInterval
 		c.sample(now)
 	}
-	return max(earlier(due, next)-c.ledger.Now(), 0)
+	return max(earlier(due, min(next, now+s.interval))-c.ledger.Now(), 0)
 }
 
 // orNever is a threshold, or, where that is off, one that is never reached.
@@ -221,7 +230,7 @@ func (c *connector) report(ctx context.Context, r Report) {
 // To walk through database/sql up to the program takes more than all the rest of an
 // acquire. So it is done where the connection is one of the upper half of the pool,
 // and for a while after somebody was seen to hold one for long: it is there for who
-// runs the pool dry, and costs nothing in a pool that is in order.
+// runs the pool dry, and costs nothing in a pool half of which is free.
 func (c *connector) notesCallers(now time.Duration) bool {
 	if !c.cfg.callers {
 		return false

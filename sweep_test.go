@@ -71,6 +71,20 @@ func TestTheSweeperIsThereWhileThePoolHasConnections(t *testing.T) {
 	})
 }
 
+// Time in a bubble goes on only while everybody in it sleeps.
+func TestAPoolThatWasMadeOutsideOfABubbleHasNoSweeperInIt(t *testing.T) {
+	db := otelpool.OpenDB(fakedb.New(full).Connector())
+	defer db.Close()
+	synctest.Test(t, func(t *testing.T) {
+		noError(t, db.Ping())
+		start := time.Now()
+		time.Sleep(time.Minute)
+		if got, n := time.Since(start), sweepers(); got != time.Minute || n != 0 {
+			t.Errorf("slept for %v beside %d sweepers", got, n)
+		}
+	})
+}
+
 // A dial that comes when the sweeper is about to end finds it, or starts another.
 func TestPoolsThatComeAndGoAreNeverWithoutASweeper(t *testing.T) {
 	bubble(t, full, func(t *testing.T, db *sql.DB, _ *fakedb.DB, _ *telemetry) {
@@ -330,6 +344,40 @@ func TestInspectTellsTheLastFiveMinutes(t *testing.T) {
 			t.Errorf("seven minutes later: %+v, %+v", s.Holds, s.Waits)
 		}
 	})
+}
+
+func TestInspectTellsNothingOfTheTimeBeforeThePoolWasEmpty(t *testing.T) {
+	bubble(t, full, func(t *testing.T, db *sql.DB, fake *fakedb.DB, _ *telemetry) {
+		db.SetMaxIdleConns(-1)
+		fake.On(fakedb.Exec, fakedb.Sleep(100*ms))
+		holds := func(n int) int64 {
+			for range n {
+				_, err := db.Exec("x")
+				noError(t, err)
+			}
+			s, err := otelpool.Inspect(db)
+			noError(t, err)
+			return s.Holds.Count
+		}
+		got := []int64{holds(50)}
+		wait(time.Hour)
+		got = append(got, holds(0), holds(5))
+		if want := []int64{50, 0, 5}; !slices.Equal(got, want) {
+			t.Errorf("got %v holds, want %v", got, want)
+		}
+	})
+}
+
+func TestHistoryIsOfSecondsWhateverTheThresholds(t *testing.T) {
+	bubble(t, full, func(t *testing.T, db *sql.DB, _ *fakedb.DB, _ *telemetry) {
+		noError(t, db.Ping())
+		wait(10 * time.Minute)
+		s, err := otelpool.Inspect(db)
+		noError(t, err)
+		if n := len(s.History); n != 300 || s.History[n-1].Time.Sub(s.History[0].Time) != 299*time.Second {
+			t.Errorf("got %d samples", n)
+		}
+	}, otelpool.WithExhaustionThreshold(100*ms))
 }
 
 func TestPoolsAreTheOpenOnes(t *testing.T) {

@@ -66,7 +66,10 @@ type Holding struct {
 	Phase         Phase
 	InPhase, Idle time.Duration
 	Phases        [NumPhases]time.Duration
-	Statement     string // the last one
+	// Reading is whether a row is being read now. Unsure is that one may be, since
+	// before the reads were watched.
+	Reading, Unsure bool
+	Statement       string // the last one
 }
 
 // Hold is one stay of a connection outside the pool.

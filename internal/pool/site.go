@@ -12,6 +12,18 @@ const StackDepth = 16
 // gives them, with zeros after the last.
 type Stack [StackDepth]uintptr
 
+// ShortStack is the same of a caller that is nearer to the program.
+type ShortStack [StackDepth / 2]uintptr
+
+// Noted reports whether there is anything in it.
+func (s *ShortStack) Noted() bool { return s[0] != 0 }
+
+// Long returns it as a Stack.
+func (s *ShortStack) Long() (long Stack) {
+	copy(long[:], s[:])
+	return long
+}
+
 // Noted reports whether there is anything in it.
 func (s *Stack) Noted() bool { return s[0] != 0 }
 

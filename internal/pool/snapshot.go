@@ -96,6 +96,19 @@ func (l *Ledger) Longest(into []Holding) int {
 	return l.longestLocked(into, filter{})
 }
 
+// Holdings returns all holds in progress, in no particular order.
+func (l *Ledger) Holdings() (all []Holding) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	now := l.Now()
+	for _, c := range l.conns {
+		if h, held := c.holding(now); held {
+			all = append(all, h)
+		}
+	}
+	return all
+}
+
 // filter says which holds count: those whose holder has one of the flags, if there
 // are any, but not that of one connection.
 type filter struct {
@@ -186,6 +199,8 @@ func (c *Conn) holdingLocked(now time.Duration) Holding {
 	h.Phases[c.phase] += h.InPhase
 	if c.phase != Executing {
 		h.Idle = max(0, now-c.idleSinceLocked(now))
+		h.Reading = c.phase == Rows && c.reading.Load()&1 == 1
+		h.Unsure = c.phase == Rows && (c.unsure || !c.watched.Load())
 	}
 	return h
 }

@@ -10,7 +10,7 @@ import (
 type Wait struct {
 	// Owner is whose wait it is, Stack where he asked. Both are set before Ask.
 	Owner any
-	Stack Stack
+	Stack ShortStack
 
 	asked      time.Duration // when the caller asked
 	since      time.Duration // when it began to wait, this time
@@ -179,7 +179,7 @@ func (l *Ledger) Waiting(into []Waiting) int {
 	now := l.Now()
 	n := 0
 	for w := q.head; w != nil && n < len(into); w = w.next {
-		into[n] = Waiting{Owner: w.Owner, Stack: w.Stack, For: max(0, now-w.asked)}
+		into[n] = Waiting{Owner: w.Owner, Stack: w.Stack.Long(), For: max(0, now-w.asked)}
 		n++
 	}
 	return n
