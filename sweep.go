@@ -189,7 +189,7 @@ func (c *connector) leak(kind ReportKind, h *pool.Holding) {
 func (c *connector) newReport(kind ReportKind) Report {
 	s := c.ledger.Snapshot(nil)
 	r := Report{
-		Kind: kind, Time: time.Now(), Pool: c.name, System: c.system,
+		Kind: kind, Time: time.Now(), Pool: c.name, System: c.system(),
 		Held: s.Held, Idle: s.Idle + s.Fresh, Dialing: s.Dialing,
 		Waiting: int(s.Waiting), OldestWait: s.OldestWait,
 	}

@@ -15,6 +15,7 @@ import (
 	sdkmetric "go.opentelemetry.io/otel/sdk/metric"
 
 	"github.com/otelpool/otelpool"
+	"github.com/otelpool/otelpool/otelmysql"
 )
 
 const (
@@ -70,8 +71,9 @@ func setUp(ctx context.Context, set settings, complaints io.Writer, more ...sdkm
 	}
 	p.finally("database", func(context.Context) error { return db.Close() })
 
-	opened, err := otelpool.Open("mysql", db.DSN(),
+	opened, err := otelmysql.Open(db.DSN(),
 		otelpool.WithPoolName(poolName),
+		otelpool.WithServerQuery(),
 		otelpool.WithMeterProvider(told.metrics),
 		otelpool.WithTracerProvider(told.spans))
 	if err != nil {
