@@ -35,8 +35,10 @@ type acquire struct {
 	end    time.Duration
 	conn   *pool.Conn // nil if it was never seen
 	source pool.Source
+	hops   []hop // attempts on connections that were bad
 
 	dialErr error         // of the last dial of its own
+	fault   fault         // what is told of it
 	failure *AcquireError // what the caller gets, if there was no connection
 
 	// The span, from the moment that the wait is known to be worth one.
@@ -115,8 +117,8 @@ func (a *acquire) served(cn *conn, s pool.Source, now time.Duration, w *wait) bo
 }
 
 // dialFailed and resetFailed note an attempt that brought no connection.
-func (a *acquire) dialFailed(took time.Duration, err error) {
-	a.dialErr = err
+func (a *acquire) dialFailed(took time.Duration, err error, f fault) {
+	a.dialErr, a.fault = err, f
 	a.wait.dialed += took
 }
 
@@ -126,11 +128,20 @@ func (a *acquire) resetFailed(took time.Duration) {
 
 // resume starts the clock again: the connection was bad, and database/sql tries
 // another.
-func (a *acquire) resume() {
+func (a *acquire) resume(h hop) {
+	a.hops = append(a.hops, h)
 	if a.inHand {
 		a.inHand = false
 		a.wait.retried += a.pool.ledger.Resume(&a.waiter) - a.end
 	}
+}
+
+// masked returns the attempts that the caller does not see. a may be nil.
+func (a *acquire) masked() []hop {
+	if a == nil {
+		return nil
+	}
+	return a.hops
 }
 
 // startSpan starts the span, if there is none and one is wanted. It reports whether
@@ -204,13 +215,14 @@ func (a *acquire) failed(cause AcquireCause, err error) error {
 	a.failure = e
 	c.ledger.Waits.Add(e.Waited)
 	c.notServed(e, a.wait.dialed)
+	f := a.faultOf(e)
 	ctx := a.Context
 	if c.cfg.acquireSpanThreshold >= 0 && a.startSpan() {
 		ctx = a.spanCtx
 		c.linkHolders(a.span, nil, a.waiter.Asked())
-		c.ins.failAcquire(a.Context, a.span, a.wait, e, c.ledger.Time(a.end))
+		c.ins.failAcquire(a.Context, a.span, a.wait, e, f, c.ledger.Time(a.end))
 	}
-	c.ins.notServed(ctx, e)
+	c.ins.notServed(ctx, e, f)
 	return e
 }
 

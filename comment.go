@@ -50,7 +50,7 @@ func (c *conn) hasComment(text string) bool {
 	if strings.Contains(text, "/*") || strings.Contains(text, "--") {
 		return true
 	}
-	return query.DialectOf(c.pool.system) == query.MySQL && strings.Contains(text, "#")
+	return query.DialectOf(c.pool.system()) == query.MySQL && strings.Contains(text, "#")
 }
 
 // urlEncode encodes as encodeURIComponent does, with %20 for a space.

@@ -56,6 +56,20 @@ type conn struct {
 	// prepared statement that takes its place goes on with it.
 	declined call
 
+	// server is what the connection has reached, elsewhere its address if that is not
+	// the pool's, and said what the driver says of the connection besides.
+	server    Server
+	elsewhere []attribute.KeyValue
+	said      *said
+
+	// fine is when the last call that succeeded ended, or the dial, and trouble what
+	// has failed since.
+	fine    time.Duration
+	trouble *trouble
+	began   time.Duration // the acquire
+	finder  trace.Span    // of who found the connection bad
+	hops    []hop         // of the acquire, until its first span has told them
+
 	bad     bool // the driver called the connection bad, or found it invalid
 	discard bool // the pool must not keep the connection: see Tx.Rollback
 
@@ -152,6 +166,9 @@ type call struct {
 
 	late  bool // the span is made at the end, if at all
 	noted []attribute.KeyValue
+	hops  []hop
+
+	over time.Time // when the call ended, if that is not when it is told
 }
 
 // begin starts a call: its span, then its clock. The caller has set from, op and
@@ -162,6 +179,13 @@ func (c *conn) begin(k *call) {
 	}
 	c.used(k.from)
 	c.pool.ins.begin(k)
+	if c.elsewhere != nil && k.wantsNotes() {
+		k.note(c.elsewhere...)
+	}
+	if c.hops != nil {
+		c.pool.ins.tellHops(k, c.hops)
+		c.hops = nil
+	}
 	if c.waited >= tellWait && k.wantsNotes() {
 		k.note(keyWaitTime.Float64(c.waited.Seconds()))
 	}
@@ -170,7 +194,9 @@ func (c *conn) begin(k *call) {
 }
 
 // statement returns what is told of a text.
-func (c *conn) statement(text string) *statement { return c.pool.ins.statements.cache.Get(text) }
+func (c *conn) statement(text string) *statement {
+	return c.pool.ins.subject.Load().statements.cache.Get(text)
+}
 
 // used notes that a connection is used which nobody had: one that was opened in
 // the background is acquired with its first driver call.
@@ -196,14 +222,20 @@ func (c *conn) end(k *call, e pool.Effect, errp *error) {
 		k.rows.opened = now
 	}
 	took := now - k.start
-	if err != nil {
-		if err == driver.ErrSkip && k.declinable() { //nolint:errorlint // database/sql compares by identity
-			c.declined = *k
-			return
-		}
-		c.failed(k.from, err)
+	if err == nil {
+		c.well(now)
+		c.pool.ins.finish(k, took, nil, fault{})
+		return
 	}
-	c.pool.ins.finish(k, took, err)
+	if err == driver.ErrSkip && k.declinable() { //nolint:errorlint // database/sql compares by identity
+		c.declined = *k
+		return
+	}
+	ctx := k.from
+	if k.op == opCommit || k.op == opRollback {
+		ctx = context.WithoutCancel(ctx) // that of the transaction; the call has none
+	}
+	c.pool.ins.finish(k, took, err, c.failed(ctx, k.start, err))
 }
 
 // declinable reports whether ErrSkip is an answer to the call, not a failure.
@@ -212,17 +244,8 @@ func (k *call) declinable() bool { return k.op == opExec || k.op == opQuery }
 // abandon ends a call that was declined and not taken up again, because the
 // arguments did not fit the statement.
 func (c *conn) abandon(k *call) {
-	c.pool.ins.finish(k, c.pool.ledger.Now()-k.start, errNotRun)
+	c.pool.ins.finish(k, c.pool.ledger.Now()-k.start, errNotRun, fault{typ: string(errNotRun), class: ClassOther})
 	*k = call{}
-}
-
-// failed notes the error of a driver call. ErrBadConn makes database/sql drop
-// the connection and try again without a word, unless in a transaction.
-func (c *conn) failed(ctx context.Context, err error) {
-	if errors.Is(err, driver.ErrBadConn) {
-		c.bad = true
-		c.pool.retried(ctx, err)
-	}
 }
 
 // Ping pings if the driver can. Without it nothing was pinged, so nothing is
@@ -231,7 +254,7 @@ func (c *conn) Ping(ctx context.Context) (err error) {
 	if c.pinger == nil {
 		return nil
 	}
-	k := call{from: ctx, op: opPing, st: c.pool.ins.none}
+	k := call{from: ctx, op: opPing, st: c.pool.ins.none()}
 	c.begin(&k)
 	defer c.end(&k, pool.NoEffect, &err)
 	err = c.pinger.Ping(k.ctx)
@@ -276,7 +299,7 @@ func (c *conn) PrepareContext(ctx context.Context, query string) (driver.Stmt, e
 	c.declined = call{}
 	s, err := c.prepare(declined.ctx, query, declined)
 	if err != nil {
-		c.pool.ins.finish(&declined, c.pool.ledger.Now()-declined.start, err)
+		c.pool.ins.finish(&declined, c.pool.ledger.Now()-declined.start, err, c.lastFault(ctx, err))
 	}
 	return s, err
 }
@@ -299,7 +322,7 @@ func (c *conn) prepare(ctx context.Context, query string, declined call) (_ driv
 
 // BeginTx begins a transaction.
 func (c *conn) BeginTx(ctx context.Context, opts driver.TxOptions) (_ driver.Tx, err error) {
-	k := call{from: ctx, op: opBegin, st: c.pool.ins.none}
+	k := call{from: ctx, op: opBegin, st: c.pool.ins.none()}
 	c.begin(&k)
 	defer c.end(&k, pool.TxBegan, &err)
 	in, err := ctxBegin(k.ctx, c.in, c.beginner, opts)
@@ -342,7 +365,7 @@ func (c *conn) ResetSession(ctx context.Context) error {
 		if a := c.pool.asking(ctx); a != nil {
 			a.resetFailed(now - start)
 		}
-		c.failed(ctx, err)
+		c.failed(ctx, start, err)
 		return err
 	}
 	c.acquired(ctx, pool.Reused, now, wait{reset: now - start})
@@ -358,7 +381,13 @@ func (c *conn) IsValid() bool {
 	}
 	c.bad = !valid
 	if valid {
+		if c.validator != nil {
+			c.trouble = nil
+		}
 		c.givenBack()
+	} else if !c.discard {
+		c.finder = c.caller
+		c.condemn(c.holderContext())
 	}
 	if h, ok := c.rec.Release(); ok {
 		c.released(h)
@@ -369,23 +398,30 @@ func (c *conn) IsValid() bool {
 // Close is the end of the connection, and of its hold if it was not released
 // before: then somebody said ErrBadConn, and database/sql did not ask further.
 func (c *conn) Close() error {
-	ctx := c.holder
-	if ctx == nil {
-		ctx = context.Background()
+	ctx, span := c.holderContext(), c.caller
+	if span == nil {
+		span = c.finder
 	}
 	reason, at := c.reason()
 	known := at == placeKnown
-	if _, h, held, ok := c.rec.Close(reason, known); ok {
+	if known && reason == pool.Bad {
+		c.condemn(ctx)
+	}
+	if d, h, held, ok := c.rec.Close(reason, known); ok {
 		if held {
 			c.released(h)
 		}
-		if known {
-			c.pool.ins.closed.Add(ctx, 1, c.pool.ins.closedBy[reason]...)
-		} else {
-			c.pool.putDown(at)
-		}
+		c.died(ctx, span, reason, at, d)
 	}
 	return c.in.Close()
+}
+
+// holderContext returns the context of the acquire, if somebody has the connection.
+func (c *conn) holderContext() context.Context {
+	if c.holder == nil {
+		return context.Background()
+	}
+	return c.holder
 }
 
 // reason returns why the connection is being closed, or the place by which that
@@ -422,6 +458,7 @@ func (c *conn) acquired(ctx context.Context, s pool.Source, now time.Duration, w
 	default:
 		c.rec.Acquire(now, s, &by, nil)
 	}
+	c.began, c.hops = now, a.masked()
 	c.pool.settle()
 
 	reset := w.reset
@@ -457,11 +494,7 @@ func (c *conn) released(h pool.Hold) {
 	if c.declined.span != nil {
 		c.abandon(&c.declined)
 	}
-	ctx := c.holder
-	if ctx == nil {
-		ctx = context.Background()
-	}
-	span := c.caller
+	ctx, span := c.holderContext(), c.caller
 	c.holder, c.caller, c.waited = nil, nil, 0
 	if h.Suspect != nil {
 		c.pool.givenBackLate(ctx, h.Suspect)
@@ -484,11 +517,11 @@ func (c *conn) released(h pool.Hold) {
 type events struct {
 	acquired     [5]attribute.KeyValue // pool, id, source, and what took long: wait, reset
 	released     [4]attribute.KeyValue // id, held, and who waited: waiters, waited; the acquire has the rest
-	rows         [3]attribute.KeyValue // returned rows, open time, and error.type
+	rows         [4]attribute.KeyValue // returned rows, open time, and error.type and class
 	affected     [1]attribute.KeyValue // not of an event, but kept for the same reason
 	acquiredOpts [6][]trace.EventOption
 	releasedOpts [5][]trace.EventOption
-	rowsOpts     [4][]trace.EventOption
+	rowsOpts     [5][]trace.EventOption
 }
 
 func (c *conn) events() *events {
@@ -540,13 +573,13 @@ func (e *events) tellReleased(span trace.Span, held time.Duration, waiters int64
 	span.AddEvent(eventReleased, e.releasedOpts[n]...)
 }
 
-func (e *events) tellRows(span trace.Span, read int64, open time.Duration, typ string) {
+func (e *events) tellRows(span trace.Span, read int64, open time.Duration, f fault) {
 	e.rows[0] = semconv.DBResponseReturnedRowsKey.Int64(read)
 	e.rows[1] = keyOpenTime.Float64(open.Seconds())
 	n := 2
-	if typ != "" {
-		e.rows[2] = semconv.ErrorTypeKey.String(typ)
-		n = 3
+	if f.typ != "" {
+		e.rows[2], e.rows[3] = semconv.ErrorTypeKey.String(f.typ), keyClass.String(string(f.class))
+		n = 4
 	}
 	span.AddEvent(eventRows, e.rowsOpts[n]...)
 }

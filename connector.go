@@ -1,6 +1,7 @@
 package otelpool
 
 import (
+	"cmp"
 	"context"
 	"database/sql"
 	"database/sql/driver"
@@ -15,6 +16,7 @@ import (
 	"weak"
 
 	"go.opentelemetry.io/otel/metric"
+	semconv "go.opentelemetry.io/otel/semconv/v1.43.0"
 	"go.opentelemetry.io/otel/trace"
 
 	"github.com/otelpool/otelpool/internal/pool"
@@ -93,11 +95,13 @@ func connectorOf(db *sql.DB) (*connector, error) {
 // connector is one pool: it dials, and it holds all that the pool's connections
 // share.
 type connector struct {
-	in     driver.Connector
-	drv    *sqlDriver
-	cfg    config
-	name   string
-	system string
+	in      driver.Connector
+	drv     *sqlDriver
+	cfg     config
+	name    string
+	adapter *adapter
+	target  Target
+	of      atomic.Pointer[string] // db.system.name, as far as it is known by now
 
 	ledger       *pool.Ledger
 	ins          *instruments
@@ -106,7 +110,10 @@ type connector struct {
 	db    atomic.Pointer[sql.DB] // nil until known
 	ended atomic.Bool            // Close was called
 
+	servers   servers
 	reasons   reasons
+	deaths    deaths
+	losses    losses
 	inference inference
 
 	exact   atomic.Bool // there is a DB, whose calls have clocks of their own
@@ -144,20 +151,26 @@ func newConnector(in driver.Connector, opts []Option) *connector {
 		retries: map[string]int64{},
 	}
 	below := in.Driver()
-	system := systemOf(below)
-	c.system = system.Value.AsString()
+	c.adapter = &adapter{Adapter: c.cfg.adapter}
+	c.target = c.adapter.target(in)
+	if c.target.System == "" {
+		c.target.System = systemOf(below).Value.AsString()
+	}
+	c.of.Store(&c.target.System)
 	c.drv = newSQLDriver(below, opts)
 	c.drv.pool = c
 	c.sweeper.wakes = make(chan struct{}, 1)
 	c.sweeper.interval = min(sweepInterval, orNever(c.cfg.leakThreshold), orNever(c.cfg.exhaustionThreshold))
 	c.sweeper.history.samples.size = maxSamples
 	c.sweeper.reports.size = maxReports
-	c.name = poolNames.claim(c, c.cfg.poolName, c.system)
+	c.name = poolNames.claim(c, cmp.Or(c.cfg.poolName, c.target.PoolName), c.target.System)
 	var err error
-	c.ins, c.registration, err = newInstruments(c.cfg, system, c.name, c.observe)
+	c.ins, c.registration, err = newInstruments(c.cfg, c.target, c.name, c.observe)
 	report(err)
 	return c
 }
+
+func (c *connector) system() string { return *c.of.Load() }
 
 // Driver returns a driver that makes pools like this one, so that what wraps or
 // registers DB.Driver() keeps the telemetry. Its Unwrap gives the driver below.
@@ -171,45 +184,74 @@ func (c *connector) Connect(ctx context.Context) (driver.Conn, error) {
 	from, _ := calledFrom(frameConn, frameOpener)
 	forCaller := from == frameConn
 
-	k := call{from: ctx, ctx: ctx, span: trace.SpanFromContext(context.Background()), op: opConnect, st: c.ins.none}
+	k := call{from: ctx, ctx: ctx, span: trace.SpanFromContext(context.Background()), op: opConnect, st: c.ins.none()}
 	if forCaller {
 		c.ins.begin(&k)
 	}
 	start := c.ledger.Dialing()
 	c.startSweeper()
-	var end time.Duration
+	var end time.Duration // of the dial
 	var rec *pool.Conn
 	err := error(errPanicked)
+	f := fault{typ: string(errPanicked), class: ClassOther}
 	defer func() {
 		if rec == nil {
 			end = c.ledger.DialFailed()
 			if !forCaller {
 				c.dials.fail(err)
 			} else if a := c.asking(ctx); a != nil {
-				a.dialFailed(end-start, err)
+				a.dialFailed(end-start, err, f)
 			}
 		}
-		c.ins.finish(&k, end-start, err)
+		c.ins.finish(&k, end-start, err, f)
 	}()
-	in, err := c.in.Connect(k.ctx)
+	in, said, err := c.adapter.connect(k.ctx, c.in, c.ledger.Now)
 	if err != nil {
+		f = c.adapter.dialFault(ctx, err, said)
 		if errors.Is(err, driver.ErrBadConn) {
-			c.retried(ctx, err)
+			c.retried(ctx, hop{fault: f})
 		}
 		return nil, err
 	}
 	if in == nil {
 		return nil, nil // what the driver answered
 	}
-	rec, end = c.ledger.Opened(start)
+	var server Server
+	if c.adapter.Server != nil {
+		end = c.ledger.Now()
+		k.over = c.ledger.Time(end)
+		server = c.meet(k.ctx, in)
+	}
+	var opened time.Duration
+	rec, opened = c.ledger.Opened(start)
+	if c.adapter.Server == nil {
+		end = opened
+	}
 	cn := newConn(c, in, rec)
+	cn.fine, cn.said = opened, said
+	c.reach(cn, &k, server)
 	c.readLimit()
 	if forCaller {
-		cn.acquired(ctx, pool.New, end, wait{dialed: end - start})
+		cn.acquired(ctx, pool.New, opened, wait{dialed: opened - start})
 	} else {
 		cn.dialedInBackground()
 	}
 	return cn.shape(), nil
+}
+
+// reach notes which server a connection has reached. If it is another system than it
+// was taken for, operations are told as those of that from now on, and if it is
+// another server than that of the pool, the spans of the connection say so. The span
+// of the dial is still open.
+func (c *connector) reach(cn *conn, k *call, s Server) {
+	cn.server, cn.elsewhere = s, c.target.reached(s)
+	if s.System != "" && s.System != c.system() && c.ins.isOf(s.System) {
+		c.of.Store(&s.System)
+		k.note(semconv.DBSystemNameKey.String(s.System))
+	}
+	if cn.elsewhere != nil {
+		k.note(cn.elsewhere...)
+	}
 }
 
 // Close ends the observation of the pool and closes the connector below, if
@@ -247,17 +289,19 @@ func (c *connector) observe() observation {
 
 // retried counts an attempt that failed with driver.ErrBadConn, if database/sql
 // makes another. It must run under the call that returns the error.
-func (c *connector) retried(ctx context.Context, err error) {
+func (c *connector) retried(ctx context.Context, h hop) {
 	if !willRetry() {
 		return
 	}
-	typ, _ := errorType(err)
-	typ = c.ins.retried(ctx, typ)
+	typ := c.ins.retried(ctx, h.fault)
 	c.retriesMu.Lock()
 	c.retries[typ]++
 	c.retriesMu.Unlock()
+	if span := trace.SpanFromContext(ctx); span.IsRecording() {
+		h.tell(span, c.ins.poolName)
+	}
 	if a := c.asking(ctx); a != nil {
-		a.resume()
+		a.resume(h)
 	}
 }
 

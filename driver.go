@@ -112,6 +112,12 @@ func (d *sqlDriver) OpenConnector(dsn string) (driver.Connector, error) {
 	if err != nil {
 		return nil, err
 	}
+	known := adapter{Adapter: newConfig(d.opts).adapter}
+	if c, err := known.connector(in, dsn); err != nil {
+		return nil, err
+	} else if c != nil {
+		return newConnector(c, d.opts), nil
+	}
 	dc, ok := in.(driver.DriverContext)
 	if !ok {
 		return newConnector(dsnConnector{dsn: dsn, driver: in}, d.opts), nil

@@ -239,7 +239,8 @@ func TestAPoolWithoutANameHasThatOfItsSystem(t *testing.T) {
 func TestNilOptionsAreIgnored(t *testing.T) {
 	seen := observe()
 	db := otelpool.OpenDB(fakedb.New(full).Connector(), seen.options(nil,
-		otelpool.WithTracerProvider(nil), otelpool.WithMeterProvider(nil), otelpool.WithPoolName(""), otelpool.WithAttributes())...)
+		otelpool.WithTracerProvider(nil), otelpool.WithMeterProvider(nil), otelpool.WithPoolName(""), otelpool.WithAttributes(),
+		otelpool.WithAcquireSpanThreshold(-1))...) // a dial may take a while
 	defer db.Close()
 	execOK(t, db, t.Context())
 	if len(seen.ended()) != 2 {

@@ -4,7 +4,6 @@ import (
 	"context"
 	"database/sql/driver"
 	"errors"
-	"fmt"
 
 	semconv "go.opentelemetry.io/otel/semconv/v1.43.0"
 )
@@ -28,39 +27,18 @@ type ended string
 func (e ended) Error() string     { return string(e) }
 func (e ended) ErrorType() string { return string(e) }
 
-// errorType returns the value of error.type for err, and the server's code if
-// the error has one. It never looks at the error's text.
-//
-// The order is: the SQLSTATE, one of the values above, the Go type.
-//
-// An error may be a nil pointer whose methods panic. A program that only compares
-// it would never know, so it must not learn it from us.
-func errorType(err error) (typ, code string) {
-	defer func() {
-		if recover() != nil {
-			typ, code = fmt.Sprintf("%T", err), ""
-		}
-	}()
-	if code = sqlState(err); code != "" {
-		return code, code
-	}
+// errorType returns the value of error.type for an error without a code: one of
+// the values above, else the Go type.
+func errorType(err error) string {
 	switch {
 	case errors.Is(err, context.Canceled):
-		return errorTypeCanceled, ""
+		return errorTypeCanceled
 	case errors.Is(err, context.DeadlineExceeded):
-		return errorTypeDeadline, ""
+		return errorTypeDeadline
 	case errors.Is(err, driver.ErrBadConn):
-		return errorTypeBadConn, ""
+		return errorTypeBadConn
 	}
-	return semconv.ErrorType(err).Value.AsString(), ""
-}
-
-// acquireErrorType is errorType for an acquire that got no connection.
-func acquireErrorType(e *AcquireError) (typ, code string) {
-	if e.Cause == AcquirePoolClosed {
-		return errorTypeClosed, ""
-	}
-	return errorType(e.err)
+	return semconv.ErrorType(err).Value.AsString()
 }
 
 // sqlState returns the SQLSTATE that err carries, or "". The method is the one

@@ -149,19 +149,22 @@ type Sample struct {
 type Death struct {
 	// Time is when it was closed.
 	Time time.Time
-	// ConnID is the number of the connection, see [Conn].
+	// Pool is the name of the pool, ConnID the number of the connection, see [Conn].
+	Pool   string
 	ConnID uint64
 	// Reason is why it was closed: a value of otelpool.reason. It is empty for a
 	// close by a limit that is not known yet.
 	Reason string
 	// Class is the failure that condemned it, empty if there was none.
 	Class Class
-	// Age is how long it was open, Idle how long nobody had used it (zero if it was
-	// held), Uses how often it was acquired.
+	// Age is how long it was open, Uses how often it was acquired. Idle is how long
+	// nothing had been done with it when it failed, or was closed for another reason;
+	// in the latter case it is zero if it was held.
 	Age, Idle time.Duration
 	Uses      int64
-	// ErrorType and Code are error.type and db.response.status_code of the last
-	// error that the driver returned for it, empty if there was none.
+	// ErrorType and Code are error.type and db.response.status_code of the error that
+	// condemned it, or else of the last one that the driver returned for it, if no call
+	// has succeeded since; empty if there was none.
 	ErrorType, Code string
 	// Said is the last that the driver said about it outside of its results, such as
 	// to its logger; nil if there is no adapter, or nothing was said. Its text is not
@@ -209,7 +212,9 @@ func (c *connector) inspect(db *sql.DB) Snapshot {
 	out := Snapshot{
 		Time:    time.Now(),
 		Pool:    c.name,
-		System:  c.system,
+		System:  c.system(),
+		Target:  c.target,
+		Server:  c.servers.latest(),
 		Exact:   c.exact.Load(),
 		Open:    s.Open,
 		Held:    s.Held,
@@ -260,6 +265,7 @@ func (c *connector) inspect(db *sql.DB) Snapshot {
 	slices.SortFunc(out.Sites, func(a, b Site) int { return cmp.Compare(b.Held, a.Held) })
 	out.History = c.sweeper.history.samples.all()
 	out.Reports = c.sweeper.reports.latest()
+	out.Deaths = c.deaths.latest()
 	return out
 }
 

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"strings"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"go.opentelemetry.io/otel"
@@ -47,6 +48,9 @@ const (
 	keyReport     = attribute.Key("otelpool.report")
 	keyIdle       = attribute.Key("otelpool.idle")
 	keyOldestWait = attribute.Key("otelpool.oldest_wait")
+	keyClass      = attribute.Key("otelpool.class")
+	keyAge        = attribute.Key("otelpool.age")
+	keyUses       = attribute.Key("otelpool.uses")
 )
 
 // The names of the events on the caller's span, and of the spans of a long acquire
@@ -54,6 +58,8 @@ const (
 const (
 	eventAcquired  = "otelpool.connection.acquired"
 	eventReleased  = "otelpool.connection.released"
+	eventRetried   = "otelpool.connection.retried"
+	eventClosed    = "otelpool.connection.closed"
 	eventRows      = "otelpool.rows.closed"
 	eventLeak      = "otelpool.connection.leak"
 	eventExhausted = "otelpool.pool.exhausted"
@@ -148,7 +154,10 @@ var table = [numMetrics]definition{
 		unit:    dbconv.ClientOperationDuration{}.Unit(),
 		about:   dbconv.ClientOperationDuration{}.Description(),
 		buckets: []float64{0.001, 0.005, 0.01, 0.05, 0.1, 0.5, 1, 5, 10},
-		attrs:   []attribute.Key{semconv.DBSystemNameKey, keyOperation, semconv.DBQuerySummaryKey, semconv.ErrorTypeKey},
+		attrs: []attribute.Key{
+			semconv.DBSystemNameKey, semconv.ServerAddressKey, semconv.ServerPortKey, semconv.DBNamespaceKey,
+			keyOperation, semconv.DBQuerySummaryKey, semconv.ErrorTypeKey, keyClass,
+		},
 		when: "At the end of every query, exec, prepare, ping, begin, commit and rollback: the time inside the driver. " +
 			"Not in it: waiting for a connection, dialing, reading rows. Attempts that database/sql repeats are recorded each. " +
 			"A call that the driver declines with ErrSkip is recorded once, from its start to the end of the prepared statement that took its place.",
@@ -175,7 +184,10 @@ var table = [numMetrics]definition{
 		unit:    dbconv.ClientResponseReturnedRows{}.Unit(),
 		about:   dbconv.ClientResponseReturnedRows{}.Description(),
 		buckets: []float64{1, 2, 5, 10, 20, 50, 100, 200, 500, 1000, 2000, 5000, 10000},
-		attrs:   []attribute.Key{semconv.DBSystemNameKey, semconv.DBQuerySummaryKey, semconv.ErrorTypeKey},
+		attrs: []attribute.Key{
+			semconv.DBSystemNameKey, semconv.ServerAddressKey, semconv.ServerPortKey, semconv.DBNamespaceKey,
+			semconv.DBQuerySummaryKey, semconv.ErrorTypeKey, keyClass,
+		},
 		when: "When a result set is closed: the rows that the program has read of it, of all its parts together. A result set " +
 			"that is closed early counts those read by then; one whose reading failed has error.type.",
 	},
@@ -208,8 +220,9 @@ var table = [numMetrics]definition{
 		unit:    dbconv.ClientConnectionCreateTime{}.Unit(),
 		about:   dbconv.ClientConnectionCreateTime{}.Description(),
 		buckets: []float64{0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30},
-		attrs:   []attribute.Key{semconv.ErrorTypeKey},
-		when:    "At the end of every dial, failed ones with error.type, those of database/sql's background opener included.",
+		attrs:   []attribute.Key{semconv.ErrorTypeKey, keyClass},
+		when: "At the end of every dial, failed ones with error.type, those of database/sql's background opener included. " +
+			"The query of `WithServerQuery` is not in it.",
 	},
 	mWaitTime: {
 		name:    dbconv.ClientConnectionWaitTime{}.Name(),
@@ -217,7 +230,7 @@ var table = [numMetrics]definition{
 		unit:    dbconv.ClientConnectionWaitTime{}.Unit(),
 		about:   dbconv.ClientConnectionWaitTime{}.Description(),
 		buckets: []float64{0.0001, 0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30},
-		attrs:   []attribute.Key{semconv.ErrorTypeKey},
+		attrs:   []attribute.Key{semconv.ErrorTypeKey, keyClass},
 		when: "Once for every acquire: from the request to the usable connection, with dialing, resetting, and the attempts on connections that turned out bad. " +
 			"Exact for calls of `otelpool.DB`, recorded when the call returns, and with error.type for those that got no connection. For the plain *sql.DB and prepared " +
 			"statements inferred when the connection is acquired, see [the error of the inference](#how-exact-the-inferred-waits-are); acquires that fail are not in it then. " +
@@ -284,19 +297,20 @@ var table = [numMetrics]definition{
 		kind:  kindCounter,
 		unit:  "{connection}",
 		about: "Connections closed.",
-		attrs: []attribute.Key{keyReason},
+		attrs: []attribute.Key{keyReason, keyClass},
 		when: "When a connection is closed; a close by a limit, at the next acquire or collection after it. Reasons: `lifetime`, `idle_time` and `idle_count` are the limits of the same name, " +
 			"`open_count` a lowered SetMaxOpenConns, `bad` a connection that the driver or Conn.Raw called bad, `rollback_discard` a transaction " +
 			"whose context ended on a driver that cannot clean a connection, `pool_closed` is DB.Close, `unknown` a close that nothing " +
-			"explains, such as one by a limit while the DB is not known (see `Watch`).",
+			"explains, such as one by a limit while the DB is not known (see `Watch`). Only `bad` has a class: that of the failure that condemned the connection, " +
+			"which may be another than the driver told of last, see [the classes](#classes).",
 	},
 	mRetries: {
 		name:  "otelpool.connection.retries",
 		kind:  kindCounter,
 		unit:  "{attempt}",
 		about: "Attempts that failed with driver.ErrBadConn and were repeated by database/sql without its caller knowing.",
-		attrs: []attribute.Key{semconv.ErrorTypeKey},
-		when: "When the attempt fails. The last attempt of a call, whose failure the caller sees, is not in it; nor is one " +
+		attrs: []attribute.Key{semconv.ErrorTypeKey, keyClass},
+		when: "When the attempt fails, with the class of the failure that is behind it as far as it is known. The last attempt of a call, whose failure the caller sees, is not in it; nor is one " +
 			"that failed because the connection had passed its lifetime.",
 	},
 	mLeaks: {
@@ -328,7 +342,7 @@ var table = [numMetrics]definition{
 }
 
 // maxErrorTypes bounds how many values of error.type one pool puts on its
-// metrics. The rest are _OTHER.
+// metrics, each counted once for each class that it comes with. The rest are _OTHER.
 const maxErrorTypes = 100
 
 // maxFailures bounds how many combinations of summary, operation and error.type
@@ -346,9 +360,9 @@ type instruments struct {
 	acquired, closed, retries, timeouts, cancels metric.Int64Counter
 	leaks, exhaustions                           metric.Int64Counter
 
-	statements *statements
-	none       *statement // of an operation that has no text
-	hooks      Hooks
+	subject  atomic.Pointer[subject]
+	subjects subjects
+	hooks    Hooks
 
 	internal trace.SpanStartOption // the attributes of a span that is no operation
 	poolName attribute.KeyValue
@@ -356,8 +370,8 @@ type instruments struct {
 	plain      []metric.RecordOption // the pool's own attributes
 	plainAdd   []metric.AddOption
 	acquiredBy [pool.NumSources][]metric.AddOption
-	closedBy   [pool.NumReasons][]metric.AddOption
-	judged     map[string][]metric.AddOption // by verdict
+	closedBy   [pool.NumReasons][]metric.AddOption // those that no failure condemned
+	judged     map[string][]metric.AddOption       // by verdict
 
 	base    []attribute.KeyValue // of every metric of the pool
 	failing failures
@@ -371,27 +385,38 @@ type instruments struct {
 type failures struct {
 	sync.RWMutex
 	record map[failure][]metric.RecordOption
-	add    map[string][]metric.AddOption
-	types  map[string]bool
+	add    map[outcome][]metric.AddOption
+	known  map[outcome]bool
 }
 
+// failure is a series of failed calls.
 type failure struct {
-	of  *series // nil for what is no operation
-	op  op
-	typ string
+	of *series // nil for what is no operation
+	op op
+	outcome
+}
+
+// outcome is what metrics tell of an error.
+type outcome struct {
+	typ   string
+	class Class
+}
+
+func (o outcome) attributes() []attribute.KeyValue {
+	return []attribute.KeyValue{semconv.ErrorTypeKey.String(o.typ), keyClass.String(string(o.class))}
 }
 
 // newInstruments makes the instruments of a pool. What the provider refuses is a
 // no-op, and the refusals are in the error; the instruments can be used all the
 // same. The registration ends the observation of the pool.
-func newInstruments(cfg config, system attribute.KeyValue, poolName string, observe func() observation) (*instruments, metric.Registration, error) {
+func newInstruments(cfg config, target Target, poolName string, observe func() observation) (*instruments, metric.Registration, error) {
 	in := &instruments{
 		tracer:   cfg.tracerProvider.Tracer(ScopeName, trace.WithInstrumentationVersion(Version), trace.WithSchemaURL(semconv.SchemaURL)),
 		poolName: semconv.DBClientConnectionPoolName(poolName),
 		failing: failures{
 			record: map[failure][]metric.RecordOption{},
-			add:    map[string][]metric.AddOption{},
-			types:  map[string]bool{},
+			add:    map[outcome][]metric.AddOption{},
+			known:  map[outcome]bool{},
 		},
 	}
 	// Later values replace earlier ones in a set, so the user's come first.
@@ -399,8 +424,8 @@ func newInstruments(cfg config, system attribute.KeyValue, poolName string, obse
 	in.internal = trace.WithAttributes(in.base...)
 	in.plain = recordOptions(in.base)
 	in.plainAdd = addOptions(in.base)
-	in.statements = newStatements(cfg, in.base, system)
-	in.none = &statement{start: clientSpan(in.statements.base), series: in.statements.nothing}
+	in.subjects.cfg, in.subjects.base = cfg, with(in.base, target.attributes()...)
+	in.isOf(target.System)
 	in.hooks = cfg.hooks
 	for s := range pool.Source(pool.NumSources) {
 		in.acquiredBy[s] = addOptions(with(in.base, keySource.String(s.String())))
@@ -589,14 +614,18 @@ func (in *instruments) startSpan(k *call, opts []trace.SpanStartOption) {
 }
 
 // finish tells the end of a call: its duration, in the context of its span, so
-// that an exemplar leads there, and the end of the span.
-func (in *instruments) finish(k *call, took time.Duration, err error) {
+// that an exemplar leads there, and the end of the span. f is what is told of err.
+func (in *instruments) finish(k *call, took time.Duration, err error, f fault) {
 	var ended []trace.SpanEndOption
+	if !k.over.IsZero() {
+		ended = []trace.SpanEndOption{trace.WithTimestamp(k.over)}
+	}
 	if k.late {
 		end := time.Now() // before the hook, which takes its time
 		if in.keep(k, Outcome{Duration: took, Err: err}) {
 			in.startSpan(k, append(k.st.start[:len(k.st.start):len(k.st.start)], trace.WithTimestamp(end.Add(-took))))
 			k.span.SetAttributes(k.noted...)
+			in.addHops(k.span, k.hops)
 			ended = []trace.SpanEndOption{trace.WithTimestamp(end)}
 			if k.rows != nil {
 				k.rows.ctx = k.ctx
@@ -614,11 +643,28 @@ func (in *instruments) finish(k *call, took time.Duration, err error) {
 		k.span.End(ended...)
 		return
 	}
-	typ, code := errorType(err)
 	if h.Enabled(k.ctx) {
-		h.Record(k.ctx, took.Seconds(), in.failed(k.op, of, typ)...)
+		h.Record(k.ctx, took.Seconds(), in.failed(k.op, of, f)...)
 	}
-	fail(k.from, k.span, err, typ, code, ended...)
+	fail(k.from, k.span, err, f, ended...)
+}
+
+// tellHops tells the attempts before a call on its span, or keeps them until there
+// is one.
+func (in *instruments) tellHops(k *call, hops []hop) {
+	if k.late {
+		k.hops = hops
+		return
+	}
+	in.addHops(k.span, hops)
+}
+
+func (in *instruments) addHops(span trace.Span, hops []hop) {
+	for i := range hops {
+		if span.IsRecording() {
+			hops[i].tell(span, in.poolName)
+		}
+	}
 }
 
 func (in *instruments) succeeded(o op, of *series) []metric.RecordOption {
@@ -648,12 +694,11 @@ func (in *instruments) endAcquire(span trace.Span, c *pool.Conn, s pool.Source, 
 }
 
 // failAcquire ends the span of an acquire that got none.
-func (in *instruments) failAcquire(from context.Context, span trace.Span, w wait, e *AcquireError, gaveUp time.Time) {
+func (in *instruments) failAcquire(from context.Context, span trace.Span, w wait, e *AcquireError, f fault, gaveUp time.Time) {
 	if span.IsRecording() {
 		span.SetAttributes(partsOf(w)...)
 	}
-	typ, code := acquireErrorType(e)
-	fail(from, span, e.err, typ, code, trace.WithTimestamp(gaveUp))
+	fail(from, span, e.err, f, trace.WithTimestamp(gaveUp))
 }
 
 // partsOf are the attributes that say what a wait went to, with room for two more.
@@ -682,7 +727,7 @@ func (in *instruments) waited(ctx context.Context, d time.Duration) {
 }
 
 // notServed records an acquire that got none.
-func (in *instruments) notServed(ctx context.Context, e *AcquireError) {
+func (in *instruments) notServed(ctx context.Context, e *AcquireError, f fault) {
 	switch e.Cause {
 	case AcquireDeadline:
 		in.timeouts.Add(ctx, 1, in.plainAdd...)
@@ -691,18 +736,17 @@ func (in *instruments) notServed(ctx context.Context, e *AcquireError) {
 	case AcquirePoolClosed, AcquireDial, AcquireBackgroundDial, AcquireBadConn: // in wait_time, by error.type
 	}
 	if in.waitTime.Enabled(ctx) {
-		typ, _ := acquireErrorType(e)
-		in.waitTime.Record(ctx, e.Waited.Seconds(), in.failed(opAcquire, nil, typ)...)
+		in.waitTime.Record(ctx, e.Waited.Seconds(), in.failed(opAcquire, nil, f)...)
 	}
 }
 
 // fail ends the span of a failed operation. The text of the error stays out: it
 // may hold data. A caller that hung up is no fault, and the status stays unset.
-func fail(ctx context.Context, span trace.Span, err error, typ, code string, opts ...trace.SpanEndOption) {
+func fail(ctx context.Context, span trace.Span, err error, f fault, opts ...trace.SpanEndOption) {
 	if span.IsRecording() {
-		span.SetAttributes(semconv.ErrorTypeKey.String(typ))
-		if code != "" {
-			span.SetAttributes(semconv.DBResponseStatusCode(code))
+		span.SetAttributes(semconv.ErrorTypeKey.String(f.typ), keyClass.String(string(f.class)))
+		if f.code != "" {
+			span.SetAttributes(semconv.DBResponseStatusCode(f.code))
 		}
 		if !hungUp(ctx, err) {
 			span.SetStatus(codes.Error, "")
@@ -711,59 +755,69 @@ func fail(ctx context.Context, span trace.Span, err error, typ, code string, opt
 	span.End(opts...)
 }
 
-// failed returns the record options of an operation that failed with the given
-// error.type.
-func (in *instruments) failed(o op, of *series, typ string) []metric.RecordOption {
+// failed returns the record options of an operation that failed.
+func (in *instruments) failed(o op, of *series, why fault) []metric.RecordOption {
 	f := &in.failing
+	end := outcome{why.typ, why.class}
 	f.RLock()
-	opts, ok := f.record[failure{of, o, typ}]
+	opts, ok := f.record[failure{of, o, end}]
 	f.RUnlock()
 	if ok {
 		return opts
 	}
 	f.Lock()
 	defer f.Unlock()
-	typ = f.boundLocked(typ)
+	end = f.boundLocked(end)
 	if of != nil && len(f.record) >= maxFailures {
-		of = in.statements.nothing
+		of = in.subject.Load().statements.nothing
 	}
-	opts, ok = f.record[failure{of, o, typ}]
+	opts, ok = f.record[failure{of, o, end}]
 	if !ok {
 		attrs := in.base
 		if of != nil {
 			attrs = of.attrs(o)
 		}
-		opts = recordOptions(with(attrs, semconv.ErrorTypeKey.String(typ)))
-		f.record[failure{of, o, typ}] = opts
+		opts = recordOptions(with(attrs, end.attributes()...))
+		f.record[failure{of, o, end}] = opts
 	}
 	return opts
 }
 
-// boundLocked returns typ, or _OTHER if the pool has seen too many types.
-func (f *failures) boundLocked(typ string) string {
-	if !f.types[typ] {
-		if len(f.types) >= maxErrorTypes {
-			return errorTypeOther
+// boundLocked returns o, with the type _OTHER if the pool has seen too many.
+func (f *failures) boundLocked(o outcome) outcome {
+	if !f.known[o] {
+		if len(f.known) >= maxErrorTypes {
+			return outcome{errorTypeOther, o.class}
 		}
-		f.types[typ] = true
+		f.known[o] = true
 	}
-	return typ
+	return o
 }
 
 // retried counts an attempt that database/sql repeats, and returns the type that
 // it was counted under.
-func (in *instruments) retried(ctx context.Context, typ string) string {
+func (in *instruments) retried(ctx context.Context, why fault) string {
 	f := &in.failing
 	f.Lock()
-	typ = f.boundLocked(typ)
-	opts, ok := f.add[typ]
+	end := f.boundLocked(outcome{why.typ, why.class})
+	opts, ok := f.add[end]
 	if !ok {
-		opts = addOptions(with(in.base, semconv.ErrorTypeKey.String(typ)))
-		f.add[typ] = opts
+		opts = addOptions(with(in.base, end.attributes()...))
+		f.add[end] = opts
 	}
 	f.Unlock()
 	in.retries.Add(ctx, 1, opts...)
-	return typ
+	return end.typ
+}
+
+// died counts a connection that was closed, by the class of the failure that
+// condemned it, if there was one.
+func (in *instruments) died(ctx context.Context, r pool.Reason, c Class) {
+	opts := in.closedBy[r]
+	if c != "" {
+		opts = addOptions(with(in.base, keyReason.String(r.String()), keyClass.String(string(c))))
+	}
+	in.closed.Add(ctx, 1, opts...)
 }
 
 // flush adds to the counter what was acquired since the last flush. An acquire

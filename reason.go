@@ -110,7 +110,8 @@ func (c *connector) settle() {
 		for range n {
 			r := c.limit(limitsAt[at])
 			c.ledger.Attribute(r)
-			c.ins.closed.Add(context.Background(), 1, c.ins.closedBy[r]...)
+			c.deaths.settle(at, r)
+			c.ins.died(context.Background(), r, "")
 		}
 	}
 }

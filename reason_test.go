@@ -5,6 +5,7 @@ import (
 	"database/sql"
 	"database/sql/driver"
 	"fmt"
+	"maps"
 	"sync"
 	"testing"
 	"testing/synctest"
@@ -177,6 +178,16 @@ func TestEveryCloseHasItsReason(t *testing.T) {
 				noError(t, err)
 				if fmt.Sprint(s.Closed) != fmt.Sprint(test.want) {
 					t.Errorf("Inspect: closed %v, want %v", s.Closed, test.want)
+				}
+				certified := map[string]int64{}
+				for _, d := range s.Deaths {
+					certified[d.Reason]++
+					if (d.Reason == "bad") != (d.Class != "") {
+						t.Errorf("%s has reason %q and class %q", d, d.Reason, d.Class)
+					}
+				}
+				if !maps.Equal(certified, test.want) {
+					t.Errorf("Inspect: certified %v, want %v", certified, test.want)
 				}
 				seen.wantSums(t, "otelpool.connection.closed", test.want, reason)
 				if s.Open != fake.Open() {

@@ -22,7 +22,7 @@ type rows struct {
 	caller trace.Span      // that of the query's caller
 	opened time.Duration   // when the query returned
 	read   int64           // rows
-	err    error           // the first that reading them met
+	fault  fault           // of the first error that reading them met; its type is empty if there was none
 }
 
 var (
@@ -62,8 +62,8 @@ func (r *rows) Next(dest []driver.Value) error {
 
 // failed notes that there is no further row, or why.
 func (r *rows) failed(err error) error {
-	if r.err == nil && err != io.EOF { //nolint:errorlint // database/sql compares by identity
-		r.err = err
+	if r.fault.typ == "" && err != io.EOF { //nolint:errorlint // database/sql compares by identity
+		r.fault = r.c.blame(r.ctx, r.c.fine, err)
 	}
 	return err
 }
@@ -72,7 +72,14 @@ func (r *rows) Close() error {
 	err := r.in.Close()
 	if !r.closed {
 		r.closed = true
-		r.tell(r.c.rec.RowsClosed() - r.opened)
+		now := r.c.rec.RowsClosed()
+		switch {
+		case err != nil:
+			r.c.blame(r.ctx, r.c.fine, err)
+		case r.fault.typ == "":
+			r.c.well(now)
+		}
+		r.tell(now - r.opened)
 	}
 	return err
 }
@@ -81,19 +88,15 @@ func (r *rows) Close() error {
 // query has ended by then, so the event is the caller's.
 func (r *rows) tell(open time.Duration) {
 	in := r.c.pool.ins
-	var typ string
-	if r.err != nil {
-		typ, _ = errorType(r.err)
-	}
 	if in.returnedRows.Enabled(r.ctx) {
 		opts := r.st.series.succeeded[opRows]
-		if typ != "" {
-			opts = in.failed(opRows, r.st.series, typ)
+		if r.fault.typ != "" {
+			opts = in.failed(opRows, r.st.series, r.fault)
 		}
 		in.returnedRows.Record(r.ctx, r.read, opts...)
 	}
 	if r.caller.IsRecording() {
-		r.c.events().tellRows(r.caller, r.read, open, typ)
+		r.c.events().tellRows(r.caller, r.read, open, r.fault)
 	}
 }
 

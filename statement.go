@@ -94,14 +94,16 @@ type statements struct {
 	nothing *series // for those without a summary, and those of too many
 }
 
-func newStatements(cfg config, base []attribute.KeyValue, system attribute.KeyValue) *statements {
+// newStatements makes the statements of a database system. base is what is told of
+// all operations.
+func newStatements(cfg config, base []attribute.KeyValue, system string) *statements {
 	s := &statements{
-		base:    with(base, system),
+		base:    base,
 		parse:   cfg.query,
 		known:   map[string]*series{},
-		nothing: newSeries(with(base, system), op.isOperation),
+		nothing: newSeries(base, op.isOperation),
 	}
-	s.parse.Dialect = query.DialectOf(system.Value.AsString())
+	s.parse.Dialect = query.DialectOf(system)
 	if cfg.summaryMetric {
 		s.known[""] = s.nothing
 	}

@@ -41,6 +41,7 @@ type sweeper struct {
 	interval time.Duration
 	sampled  time.Duration // the last sample
 	empty    time.Duration // since when there is no connection; 0 if there is one
+	losing   bool          // connections were lost, and perhaps too few to tell
 	episode  episode
 
 	history history
@@ -102,7 +103,7 @@ func (c *connector) sweepAll() {
 // idle reports whether there has been nothing to look at for an interval. A dial that
 // fails is soon followed by another.
 func (s *sweeper) idle(l *pool.Ledger) bool {
-	if !l.Empty() || s.episode.on {
+	if !l.Empty() || s.episode.on || s.losing {
 		s.empty = 0
 		return false
 	}
@@ -133,7 +134,15 @@ func (c *connector) sweep() time.Duration {
 		c.leak(LeakReturned, &h)
 	}
 	due = earlier(due, c.watchExhaustion(now))
-	next := s.sampled + sweepInterval
+	lost, next := c.losses.ripe(now)
+	if lost != nil {
+		r := c.newReport(ConnectionsLost)
+		r.Lost = lost
+		c.report(context.Background(), r)
+	}
+	s.losing = next != 0
+	due = earlier(due, next)
+	next = s.sampled + sweepInterval
 	if next <= now {
 		s.sampled, next = now, now+sweepInterval
 		c.sample(now)
@@ -203,7 +212,7 @@ func (c *connector) leak(kind ReportKind, h *pool.Holding) {
 func (c *connector) newReport(kind ReportKind) Report {
 	s := c.ledger.Snapshot(nil)
 	r := Report{
-		Kind: kind, Time: time.Now(), Pool: c.name, System: c.system,
+		Kind: kind, Time: time.Now(), Pool: c.name, System: c.system(),
 		Held: s.Held, Idle: s.Idle + s.Fresh, Dialing: s.Dialing,
 		Waiting: int(s.Waiting), OldestWait: s.OldestWait,
 	}

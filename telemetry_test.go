@@ -218,3 +218,19 @@ func attributes(kvs []attribute.KeyValue) map[attribute.Key]any {
 	}
 	return m
 }
+
+// pointAttributes returns some attributes of each data point.
+func pointAttributes(t testing.TB, data metricdata.Aggregation, by ...attribute.Key) []string {
+	t.Helper()
+	var got []string
+	if counts, ok := data.(metricdata.Histogram[int64]); ok {
+		for _, p := range counts.DataPoints {
+			got = append(got, attributeValues(p.Attributes, by))
+		}
+		return got
+	}
+	for k := range pointSums(t, data, by) {
+		got = append(got, k)
+	}
+	return got
+}

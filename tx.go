@@ -40,7 +40,7 @@ func newTx(c *conn, ctx context.Context, in driver.Tx) *tx { //nolint:revive // 
 const maxBegunFrames = 16
 
 func (t *tx) Commit() (err error) {
-	k := call{from: t.ctx, op: opCommit, st: t.c.pool.ins.none}
+	k := call{from: t.ctx, op: opCommit, st: t.c.pool.ins.none()}
 	t.c.begin(&k)
 	defer t.c.end(&k, pool.TxEnded, &err)
 	err = t.in.Commit()
@@ -71,7 +71,7 @@ func (t *tx) Rollback() error {
 }
 
 func (t *tx) rollback() (err error) {
-	k := call{from: t.ctx, op: opRollback, st: t.c.pool.ins.none}
+	k := call{from: t.ctx, op: opRollback, st: t.c.pool.ins.none()}
 	t.c.begin(&k)
 	defer t.c.end(&k, pool.TxEnded, &err)
 	err = t.in.Rollback()

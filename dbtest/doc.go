@@ -1,7 +1,7 @@
 // Package dbtest runs otelpool over real drivers: go-sql-driver/mysql on
 // MariaDB, pgx and lib/pq on PostgreSQL, modernc.org/sqlite on a file. It has
 // tests only. They are a module of their own because otelpool itself requires
-// no driver.
+// no driver but that of its package otelmysql.
 //
 // Most tests play a script twice, on the bare driver and through otelpool, and
 // compare everything that the program got: values, errors and the counters of

@@ -53,6 +53,9 @@ var entrances = []entrance{
 		}
 		return watched(sql.OpenDB(otelpool.NewConnector(c, opts...)), nil)
 	}},
+	{"adapter", func(s subject, dsn string, opts ...otelpool.Option) (*sql.DB, error) {
+		return s.adapted(dsn, append(opts, otelpool.WithServerQuery())...)
+	}},
 }
 
 // named numbers what must not come twice in a process: names of drivers, which

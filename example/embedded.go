@@ -29,8 +29,9 @@ const (
 	// more is refused with MySQL's error 1040.
 	embeddedConns = 40
 	// embeddedIdle is how long a connection must have been silent for CloseIdle
-	// to close it: the server's wait_timeout, so to say.
-	embeddedIdle = 200 * time.Millisecond
+	// to close it. It is what the server answers who asks for its wait_timeout,
+	// in whole seconds therefore.
+	embeddedIdle = time.Second
 )
 
 // embedded is a MySQL server in this process, in memory, on a socket of its own.
@@ -43,6 +44,10 @@ type embedded struct {
 
 func newEmbedded() (*embedded, error) {
 	quietServerLogs()
+	// The variables are the process's.
+	if err := gmssql.SystemVariables.SetGlobal(gmssql.NewEmptyContext(), "wait_timeout", int64(embeddedIdle/time.Second)); err != nil {
+		return nil, err
+	}
 	inner, err := net.Listen("tcp", "127.0.0.1:0")
 	if err != nil {
 		return nil, err

@@ -95,6 +95,17 @@ func TestOneConnectionTooManyGetsMySQLsError(t *testing.T) {
 	}
 }
 
+func TestTheServerSaysWhatItEnforces(t *testing.T) {
+	_, pool := serve(t)
+	var seconds int
+	if err := pool.QueryRowContext(t.Context(), "SELECT @@SESSION.wait_timeout").Scan(&seconds); err != nil {
+		t.Fatal(err)
+	}
+	if got := time.Duration(seconds) * time.Second; got != embeddedIdle {
+		t.Errorf("it says %v, and closes after %v", got, embeddedIdle)
+	}
+}
+
 func TestTheServerHangsUpOnSilentConnectionsOnly(t *testing.T) {
 	e, pool := serve(t)
 	for range 2 {

@@ -16,6 +16,7 @@ import (
 	sdkmetric "go.opentelemetry.io/otel/sdk/metric"
 
 	"github.com/otelpool/otelpool"
+	"github.com/otelpool/otelpool/otelmysql"
 )
 
 const (
@@ -72,8 +73,9 @@ func setUp(ctx context.Context, set settings, complaints io.Writer, more ...sdkm
 	p.finally("database", func(context.Context) error { return db.Close() })
 
 	reports := make(chan otelpool.Report, 16)
-	opened, err := otelpool.Open("mysql", db.DSN(),
+	opened, err := otelmysql.Open(db.DSN(),
 		otelpool.WithPoolName(poolName),
+		otelpool.WithServerQuery(),
 		otelpool.WithLogger(slog.New(slog.DiscardHandler)), // the scenes print what is of interest
 		otelpool.WithReports(func(r otelpool.Report) {
 			select {

@@ -25,7 +25,7 @@ var usualPace = pace{
 	healthy: 4 * time.Second,
 	lead:    1500 * time.Millisecond,
 	hold:    4 * time.Second,
-	quiet:   time.Second,
+	quiet:   1500 * time.Millisecond,
 	after:   2 * time.Second,
 	patient: 20 * time.Second,
 	request: 500 * time.Millisecond,
@@ -131,6 +131,28 @@ func (on *stage) tellHolders() {
 	on.tell("otelpool.Inspect: %s", strings.Join(phases, ", "))
 }
 
+// tellDeaths tells how the connections ended that were lost since then: three of
+// them in full.
+func (on *stage) tellDeaths(since time.Time) {
+	now, err := otelpool.Inspect(on.pool.DB)
+	if err != nil {
+		on.tell("%v", err)
+		return
+	}
+	const most = 3
+	var told []string
+	lost := 0
+	for _, d := range now.Deaths {
+		if d.Reason != reasonBad || d.Time.Before(since) {
+			continue
+		}
+		if lost++; lost <= most {
+			told = append(told, d.String())
+		}
+	}
+	on.tell("otelpool.Inspect has %d death certificates, the last of them:\n%s", lost, strings.Join(told, "\n"))
+}
+
 // scene is one thing that happens to a pool.
 type scene struct {
 	name  string
@@ -170,7 +192,8 @@ var scenes = []scene{
 		about: "The clients pause, and the server hangs up on every idle connection, as it does after its " +
 			"wait_timeout. The pool is not told and still counts them as idle. Then the clients come back.",
 		look: "no request fails, so nobody would know; but as many connections are closed as bad, and as many " +
-			"attempts were repeated by database/sql in silence.",
+			"attempts were repeated by database/sql in silence. Each has a death certificate that says who closed it " +
+			"and what to set.",
 		play: playClosed,
 	},
 }
@@ -277,6 +300,7 @@ func playDry(ctx context.Context, on *stage) error {
 }
 
 func playClosed(ctx context.Context, on *stage) error {
+	start := time.Now()
 	stop := on.load.start(ctx)
 	defer func() { stop() }()
 	on.tell("the clients work")
@@ -317,6 +341,7 @@ func playClosed(ctx context.Context, on *stage) error {
 		return err
 	}
 	on.tell("the pool has found every one of them, and nobody else has noticed")
+	on.tellDeaths(start)
 	if err := pause(ctx, on.pace.after); err != nil {
 		return err
 	}

@@ -266,6 +266,8 @@ func TestInTheClosedSceneOnlyThePoolNotices(t *testing.T) {
 	on := begin(t, testPace).stage
 	server := &counting{database: on.database}
 	on.database = server
+	var story []string
+	on.tell = func(format string, args ...any) { story = append(story, fmt.Sprintf(format, args...)) }
 	f, counted := performed(t, "closed", on)
 	if server.closed == 0 {
 		t.Fatal("the server closed nothing")
@@ -278,6 +280,34 @@ func TestInTheClosedSceneOnlyThePoolNotices(t *testing.T) {
 	}
 	if counted.failed() != 0 || counted.ok() == 0 {
 		t.Errorf("requests: %d ok, %d failed", counted.ok(), counted.failed())
+	}
+
+	now, err := otelpool.Inspect(on.pool.DB)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if len(now.Deaths) != int(server.closed) {
+		t.Fatalf("%d death certificates, want %d", len(now.Deaths), server.closed)
+	}
+	for _, d := range now.Deaths {
+		if _, here := server.database.(*embedded); !here {
+			break // a real server was told to close them, and did not do so by itself
+		}
+		if d.Class != otelpool.ClassServerIdleTimeout || d.Server.IdleTimeout != embeddedIdle || d.Idle < embeddedIdle {
+			t.Errorf("%+v", d)
+		}
+		if want := "the server closes a connection that is idle for 1s: set SetConnMaxIdleTime below that"; d.Advice != want {
+			t.Errorf("advice %q, want %q", d.Advice, want)
+		}
+	}
+	var told []string
+	for i, d := range now.Deaths {
+		if i < 3 {
+			told = append(told, d.String())
+		}
+	}
+	if want := strings.Join(told, "\n"); !slices.ContainsFunc(story, func(line string) bool { return strings.HasSuffix(line, ":\n"+want) }) {
+		t.Errorf("nothing told of\n%s\nin\n%s", want, strings.Join(story, "\n"))
 	}
 }
 

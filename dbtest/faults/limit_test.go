@@ -1,0 +1,185 @@
+package faults_test
+
+import (
+	"context"
+	"database/sql"
+	"time"
+)
+
+// limitRows are the connections that a pool closes itself.
+var limitRows = []row{
+	{
+		name: "a connection is too old",
+		set: func(db *sql.DB) {
+			db.SetMaxOpenConns(1)
+			db.SetConnMaxLifetime(50 * time.Millisecond)
+		},
+		play: func(st *stage) {
+			_ = st.query("query", st.db, "SELECT 1")
+			st.until("it is closed", func() bool { return st.db.Stats().MaxLifetimeClosed == 1 })
+		},
+		want: outcomes{
+			"mysql": {`
+query: fine
+closed lifetime - -
+`},
+			"pgx": {`
+query: fine
+closed lifetime - -
+`},
+			"postgres": {`
+query: fine
+closed lifetime - -
+`},
+		},
+	},
+	{
+		name: "a connection is idle for too long",
+		set: func(db *sql.DB) {
+			db.SetMaxOpenConns(1)
+			db.SetConnMaxIdleTime(50 * time.Millisecond)
+		},
+		play: func(st *stage) {
+			_ = st.query("query", st.db, "SELECT 1")
+			st.until("it is closed", func() bool { return st.db.Stats().MaxIdleTimeClosed == 1 })
+		},
+		want: outcomes{
+			"mysql": {`
+query: fine
+closed idle_time - -
+`},
+			"pgx": {`
+query: fine
+closed idle_time - -
+`},
+			"postgres": {`
+query: fine
+closed idle_time - -
+`},
+		},
+	},
+	{
+		name: "a connection is one idle too many",
+		set:  func(db *sql.DB) { db.SetMaxIdleConns(1) },
+		play: func(st *stage) {
+			a, b := st.conn(), st.conn()
+			_ = a.Close()
+			_ = b.Close()
+			_ = st.query("query", st.db, "SELECT 1")
+		},
+		want: outcomes{
+			"mysql": {`
+query: fine
+closed idle_count - -
+`},
+			"pgx": {`
+query: fine
+closed idle_count - -
+`},
+			"postgres": {`
+query: fine
+closed idle_count - -
+`},
+		},
+	},
+	{
+		name: "a connection is one too many",
+		play: func(st *stage) {
+			a, b := st.conn(), st.conn()
+			st.db.SetMaxOpenConns(1)
+			_ = a.Close()
+			_ = st.query("query", b, "SELECT 1")
+			_ = b.Close()
+		},
+		want: outcomes{
+			"mysql": {`
+query: fine
+closed open_count - -
+`},
+			"pgx": {`
+query: fine
+closed open_count - -
+`},
+			"postgres": {`
+query: fine
+closed open_count - -
+`},
+		},
+	},
+	{
+		name: "the context of a transaction ends",
+		set:  one,
+		play: func(st *stage) {
+			ctx, cancel := context.WithCancel(st.ctx)
+			tx, err := st.db.BeginTx(ctx, nil)
+			if err != nil {
+				st.Fatal(err)
+			}
+			st.must(tx, "SELECT 1")
+			cancel()
+			st.atRest()
+			_ = st.call("commit", func(context.Context) error { return tx.Commit() })
+			_ = st.query("query", st.db, "SELECT 1")
+		},
+		want: outcomes{
+			"mysql": {`
+commit: sql.ErrTxDone
+query: fine
+`},
+			"pgx": {`
+commit: sql.ErrTxDone
+query: fine
+failed rollback canceled canceled
+closed rollback_discard - canceled
+`},
+			"postgres": {`
+commit: sql.ErrTxDone
+query: fine
+closed bad canceled -
+`, `
+commit: sql.ErrTxDone
+query: fine
+failed rollback bad_connection bad_connection
+closed bad bad_connection bad_connection
+`},
+		},
+		why: "the driver may notice the end of the context before database/sql rolls back, or after",
+	},
+	{
+		name: "the pool is closed",
+		play: func(st *stage) {
+			c := st.conn()
+			_ = st.query("query", st.db, "SELECT 1")
+			_ = st.call("close", func(context.Context) error { return st.db.Close() })
+			_ = st.query("the held one", c, "SELECT 1")
+			_ = c.Close()
+			_ = st.query("the pool", st.db, "SELECT 1")
+		},
+		want: outcomes{
+			"mysql": {`
+query: fine
+close: fine
+the held one: fine
+the pool: *errors.errorString
+closed pool_closed - -
+closed pool_closed - -
+`},
+			"pgx": {`
+query: fine
+close: fine
+the held one: fine
+the pool: *errors.errorString
+closed pool_closed - -
+closed pool_closed - -
+`},
+			"postgres": {`
+query: fine
+close: fine
+the held one: fine
+the pool: *errors.errorString
+closed pool_closed - -
+closed pool_closed - -
+`},
+		},
+	},
+}

@@ -1,0 +1,218 @@
+package faults_test
+
+import (
+	"context"
+	"database/sql"
+	"maps"
+	"slices"
+	"strings"
+	"sync"
+	"testing"
+	"time"
+
+	"github.com/otelpool/otelpool"
+)
+
+// restart is what a server that stops, crashes and comes back does to a program
+// that goes on: which errors its callers may see, and the classes of what is told.
+// Not all of them are in every run: it depends on who was at what in that moment.
+type restart struct {
+	callers []string
+	failed  []string // error.type and class
+	retried []string
+	closed  []string // reason, class and error.type
+}
+
+var restarts = map[string]restart{
+	"mysql": {
+		callers: []string{"mysql.ErrInvalidConn", "driver.ErrBadConn", "*net.OpError ECONNREFUSED", "*net.OpError ECONNRESET"},
+		failed:  []string{"bad_connection network", "*errors.errorString network", "*net.OpError dial_refused", "*net.OpError network"},
+		retried: []string{"bad_connection network"},
+		closed:  []string{"bad network bad_connection", "bad network *errors.errorString"},
+	},
+	"pgx": {
+		callers: []string{
+			"*pgconn.PgError 57P01", "*pgconn.connLockError", "io.ErrUnexpectedEOF", "*net.OpError ECONNRESET",
+			"*pgconn.ConnectError 57P03", "*pgconn.ConnectError ECONNREFUSED", "*pgconn.ConnectError ECONNRESET",
+		},
+		failed: []string{
+			"57P01 killed", "*pgconn.connLockError killed", "*pgconn.connLockError network", "*errors.errorString network", "*net.OpError network",
+			"57P03 server_starting", "*pgconn.ConnectError dial_refused", "*pgconn.ConnectError network",
+		},
+		retried: []string{"bad_connection killed", "bad_connection network"},
+		closed:  []string{"bad killed 57P01", "bad killed bad_connection", "bad network bad_connection"},
+	},
+	"postgres": {
+		callers: []string{"driver.ErrBadConn", "*net.OpError ECONNRESET", "*net.OpError ECONNREFUSED", "*pq.Error 57P03"},
+		failed: []string{
+			"bad_connection killed", "bad_connection network", "*net.OpError network", "*net.OpError killed",
+			"57P03 server_starting", "*net.OpError dial_refused",
+		},
+		retried: []string{"bad_connection killed", "bad_connection network"},
+		closed: []string{
+			"bad killed bad_connection", "bad network bad_connection", "bad network *net.OpError", "bad killed *net.OpError",
+		},
+	},
+}
+
+// program is workers that go on whatever their database does.
+type program struct {
+	workers [4]worker
+	running sync.WaitGroup
+
+	mu   sync.Mutex // guards errs
+	errs map[string]bool
+}
+
+// worker is what one of them has seen.
+type worker struct {
+	mu                sync.Mutex // guards what follows
+	succeeded, failed int
+}
+
+func (w *worker) get(failed bool) int {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	if failed {
+		return w.failed
+	}
+	return w.succeeded
+}
+
+func (p *program) run(ctx context.Context, db *sql.DB, stop <-chan struct{}) {
+	for i := range p.workers {
+		p.running.Go(func() {
+			w := &p.workers[i]
+			for n := 0; ; n++ {
+				select {
+				case <-stop:
+					return
+				case <-time.After(time.Millisecond): // leave the server the processor
+				}
+				ctx, cancel := context.WithTimeout(ctx, time.Minute)
+				var err error
+				if n%3 > 0 {
+					err = readAll(ctx, db, "SELECT 1")
+				} else {
+					err = inTx(ctx, db, (*sql.Tx).Commit)
+				}
+				cancel()
+				w.mu.Lock()
+				if err == nil {
+					w.succeeded++
+				} else {
+					w.failed++
+				}
+				w.mu.Unlock()
+				if err != nil {
+					p.mu.Lock()
+					p.errs[brief(err)] = true
+					p.mu.Unlock()
+				}
+			}
+		})
+	}
+}
+
+// restartUnderLoad stops and starts a server, and then crashes and starts it, under
+// two programs: one on the bare driver, one through otelpool.
+func restartUnderLoad(t *testing.T, s subject) {
+	in := s.fragile.Instance(t)
+	to := newTold()
+	dsn := s.dsn(target{addr: in.Addr, user: plain})
+	wrapped, err := otelpool.Open(s.driver, dsn, append(to.options(), s.adapters()...)...)
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { _ = wrapped.Close() })
+	dbs := []*sql.DB{s.open(t, dsn), wrapped}
+
+	stop := make(chan struct{})
+	programs := make([]*program, len(dbs))
+	for i, db := range dbs {
+		db.SetMaxOpenConns(2) // the server has no room for more
+		programs[i] = &program{errs: map[string]bool{}}
+		programs[i].run(t.Context(), db, stop)
+		defer programs[i].running.Wait()
+	}
+	halt := sync.OnceFunc(func() { close(stop) })
+	defer halt()
+
+	// more waits until each worker has seen some more of the kind.
+	more := func(failed bool) {
+		t.Helper()
+		var before []int
+		var workers []*worker
+		for _, p := range programs {
+			for i := range p.workers {
+				workers = append(workers, &p.workers[i])
+				before = append(before, p.workers[i].get(failed))
+			}
+		}
+		st := stage{T: t}
+		st.until("each worker sees more", func() bool {
+			for i, w := range workers {
+				if w.get(failed) < before[i]+3 {
+					return false
+				}
+			}
+			return true
+		})
+	}
+	more(false)
+	for _, end := range []func() error{in.Stop, in.Kill} {
+		if err := end(); err != nil {
+			t.Fatal(err)
+		}
+		more(true)
+		if err := in.Start(); err != nil {
+			t.Fatal(err)
+		}
+		more(false)
+	}
+	halt()
+	for i, p := range programs {
+		p.running.Wait()
+		st := stage{T: t, db: dbs[i]}
+		st.atRest()
+		among(t, []string{"the callers on the bare driver", "the callers"}[i], slices.Sorted(maps.Keys(p.errs)), restarts[s.driver].callers)
+	}
+
+	to.balance(t, wrapped)
+	// The dials of database/sql's opener have no span, and the workers no span for
+	// events, so it is the metrics and the certificates here.
+	var failed, retried, closed []string
+	for _, l := range to.failures(t) {
+		failed = append(failed, afterWords(l, 2))
+	}
+	for _, l := range to.retried(t) {
+		retried = append(retried, afterWords(l, 1))
+	}
+	for _, l := range certificates(t, wrapped) {
+		closed = append(closed, afterWords(l, 1))
+	}
+	if len(failed) == 0 || len(closed) == 0 {
+		t.Errorf("told are the failures %q and the closes %q: the server was restarted twice", failed, closed)
+	}
+	among(t, "failed", failed, restarts[s.driver].failed)
+	among(t, "retried", retried, restarts[s.driver].retried)
+	among(t, "closed", closed, restarts[s.driver].closed)
+	if err := wrapped.Close(); err != nil {
+		t.Error(err)
+	}
+	to.balance(t, wrapped)
+}
+
+// afterWords is a line without its first words.
+func afterWords(l string, n int) string { return strings.Join(strings.Fields(l)[n:], " ") }
+
+// among checks that there is nothing but what is allowed.
+func among(t *testing.T, what string, got, allowed []string) {
+	t.Helper()
+	slices.Sort(got)
+	for _, one := range slices.Compact(got) {
+		if !slices.Contains(allowed, one) {
+			t.Errorf("%s: %q is not one of %q", what, one, allowed)
+		}
+	}
+}

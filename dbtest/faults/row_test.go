@@ -1,0 +1,235 @@
+package faults_test
+
+import (
+	"database/sql"
+	"fmt"
+	"slices"
+	"strings"
+	"testing"
+
+	"github.com/otelpool/otelpool"
+	"github.com/otelpool/otelpool/dbtest/proxy"
+	"github.com/otelpool/otelpool/dbtest/server"
+)
+
+// A row is one fault.
+type row struct {
+	name string
+
+	// fragile rows have a server that they may put out of order, one after the
+	// other.
+	fragile bool
+	// proxied rows have a network that goes wrong.
+	proxied bool
+	// to is what the pool connects to, but for the address; nil for the usual.
+	to func(s subject) target
+	// dead is an address without a server, for a pool that connects nowhere.
+	dead string
+	// set sets the limits of the pool; nil for none.
+	set func(*sql.DB)
+
+	play func(*stage)
+
+	// want is all that may come of it. If there is more than one outcome for a
+	// driver, why says what decides.
+	want outcomes
+	why  string
+}
+
+// outcomes are what may come of a fault, by driver, for those that can see it.
+type outcomes map[string][]string
+
+// A way is how a row is played.
+type way int
+
+const (
+	bare    way = iota // on the driver
+	through            // through otelpool, with all that it can tell
+	logged             // through otelpool, over a driver whose calls are logged
+)
+
+// stage makes the stage for a row. What is told of it is nil on the bare driver.
+func (r row) stage(t *testing.T, s subject, how way) (*stage, *told) {
+	t.Helper()
+	shared := s.shared
+	if r.fragile {
+		shared = s.fragile
+	}
+	st := &stage{T: t, subject: s, in: shared.Instance(t), ctx: t.Context(), tag: fmt.Sprintf("%06d", numbers.Add(1))}
+	st.admin = s.open(t, st.in.DSN())
+	var to target
+	if r.to != nil {
+		to = r.to(s)
+	}
+	to.addr = or(r.dead, st.in.Addr)
+	if r.proxied {
+		st.proxy = proxy.Start(t, st.in.Addr)
+		to.addr = st.proxy.Addr
+	}
+	dsn := s.dsn(to)
+	if how == bare {
+		st.db = s.open(t, dsn)
+		return st, nil
+	}
+	all := newTold()
+	ctx, span := all.traces.Tracer("program").Start(st.ctx, "program")
+	t.Cleanup(func() { span.End() })
+	st.ctx = ctx
+	var err error
+	if how == logged {
+		c, bad := s.connector(dsn)
+		if bad != nil {
+			t.Fatal(bad)
+		}
+		st.db = otelpool.OpenDB(loggedConnector{c}, all.options()...)
+	} else {
+		st.db, err = otelpool.Open(s.driver, dsn, append(all.options(), s.adapters()...)...)
+	}
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { _ = st.db.Close() })
+	return st, all
+}
+
+// perform plays the row and returns the outcome: what the callers got and, through
+// otelpool, what was told. The books are square then, and after the pool is closed.
+func (r row) perform(t *testing.T, s subject, how way) (*stage, string) {
+	t.Helper()
+	st, to := r.stage(t, s, how)
+	if r.set != nil {
+		r.set(st.db)
+	}
+	r.play(st)
+	if t.Failed() {
+		t.FailNow()
+	}
+	st.atRest()
+	outcome := st.callers()
+	if to == nil {
+		return st, outcome
+	}
+	to.balance(t, st.db)
+	outcome += to.all(t, st.db)
+	if how == logged {
+		if got := sum(inspect(t, st.db).Retries); got != st.masked.Load() {
+			t.Errorf("%d masked retries were counted, the log of the driver's calls shows %d", got, st.masked.Load())
+		}
+	}
+	if err := st.db.Close(); err != nil {
+		t.Error(err)
+	}
+	to.balance(t, st.db)
+	if open := inspect(t, st.db).Open; open != 0 {
+		t.Errorf("%d are open after Close", open)
+	}
+	return st, outcome
+}
+
+// run plays the row in all ways, and compares.
+func (r row) run(t *testing.T, s subject) {
+	var want []string
+	for _, o := range r.want[s.driver] {
+		want = append(want, strings.TrimPrefix(o, "\n"))
+	}
+	wrapped, outcome := r.perform(t, s, through)
+	if !slices.Contains(want, outcome) {
+		t.Errorf("through otelpool:\n%s\nwant one of:\n%s", outcome, strings.Join(want, "or\n"))
+	}
+	r.perform(t, s, logged)
+
+	// Where several outcomes are possible, the same one is waited for, a few times.
+	tries := 1
+	if r.why != "" {
+		tries = 5
+	}
+	var differ string
+	met := false
+	for range tries {
+		without, callers := r.perform(t, s, bare)
+		if !slices.ContainsFunc(want, func(w string) bool { return callersOf(w) == callers }) {
+			t.Errorf("on the bare driver:\n%s\nwant one of:\n%s", callers, strings.Join(want, "or\n"))
+		}
+		if callers != wrapped.callers() {
+			continue
+		}
+		met = true
+		if differ = differences(wrapped, without); differ == "" {
+			return
+		}
+	}
+	switch {
+	case differ != "":
+		t.Error(differ)
+	case !met:
+		t.Logf("the bare driver's callers got another outcome %d times: %s", tries, r.why)
+	}
+}
+
+// differences are the steps in which the callers got other errors through otelpool
+// than on the bare driver.
+func differences(wrapped, without *stage) string {
+	var b strings.Builder
+	for i, step := range wrapped.steps {
+		if got, want := whole(step.err, wrapped.tag), whole(without.steps[i].err, without.tag); got != want {
+			fmt.Fprintf(&b, "%s: through otelpool\n\t%s\nbare\n\t%s\n", step.name, got, want)
+		}
+	}
+	return b.String()
+}
+
+// callersOf is the part of an outcome that the callers know.
+func callersOf(outcome string) string {
+	var b strings.Builder
+	for l := range strings.Lines(outcome) {
+		if strings.Contains(l, ": ") {
+			b.WriteString(l)
+		}
+	}
+	return b.String()
+}
+
+// adapters are the options that make otelpool know the driver.
+func (s subject) adapters() []otelpool.Option {
+	return []otelpool.Option{s.adapter(), otelpool.WithServerQuery()}
+}
+
+func TestEveryFaultIsToldAsWhatItIs(t *testing.T) {
+	for _, table := range [][]row{dialRows, idleRows, killRows, networkRows, statementRows, limitRows} {
+		for _, r := range table {
+			t.Run(r.name, func(t *testing.T) {
+				t.Parallel()
+				for _, s := range subjects {
+					if _, sees := r.want[s.driver]; !sees || r.fragile {
+						continue
+					}
+					t.Run(s.driver, func(t *testing.T) {
+						t.Parallel()
+						r.run(t, s)
+					})
+				}
+			})
+		}
+	}
+}
+
+func TestEveryFaultOfAWholeServerIsToldAsWhatItIs(t *testing.T) {
+	for _, of := range []*server.Shared{mysqlSubject.fragile, pgxSubject.fragile} {
+		t.Run(map[bool]string{true: "MariaDB", false: "PostgreSQL"}[of == mysqlSubject.fragile], func(t *testing.T) {
+			t.Parallel()
+			for _, r := range serverRows {
+				for _, s := range subjects {
+					if _, sees := r.want[s.driver]; !sees || s.fragile != of {
+						continue
+					}
+					t.Run(r.name+"/"+s.driver, func(t *testing.T) { r.run(t, s) })
+				}
+			}
+			for _, s := range subjects {
+				if s.fragile == of {
+					t.Run("the server is restarted under load/"+s.driver, func(t *testing.T) { restartUnderLoad(t, s) })
+				}
+			}
+		})
+	}
+}

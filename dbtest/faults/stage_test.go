@@ -1,0 +1,260 @@
+package faults_test
+
+import (
+	"context"
+	"database/sql"
+	"errors"
+	"fmt"
+	"strings"
+	"sync"
+	"sync/atomic"
+	"testing"
+	"time"
+
+	"github.com/otelpool/otelpool/dbtest/proxy"
+	"github.com/otelpool/otelpool/dbtest/server"
+)
+
+// A stage is where the script of a row is played: a pool, its server, and what the
+// callers of the pool got.
+type stage struct {
+	*testing.T
+	subject
+
+	db    *sql.DB // the pool that the script is about
+	in    *server.Instance
+	admin *sql.DB         // straight to the server, on the bare driver
+	proxy *proxy.Proxy    // between the pool and the server; nil if the row has none
+	ctx   context.Context // of the program
+	tag   string          // is in the names of all that the script makes
+
+	steps  []step
+	masked atomic.Int64 // attempts that the driver's log shows and the callers do not
+}
+
+// A step is what a call of the program returned.
+type step struct {
+	name string
+	err  error
+}
+
+// numbers tell apart what must not come twice on a server.
+var numbers atomic.Int64
+
+// call makes one call of the program, notes what it returned, and returns that.
+func (st *stage) call(name string, f func(context.Context) error) error {
+	s := st.try(name, f)
+	st.note(s)
+	return s.err
+}
+
+// try makes one call of the program and leaves it to the script to note it.
+func (st *stage) try(name string, f func(context.Context) error) step {
+	ctx, attempts := logging(st.ctx)
+	err := f(ctx)
+	st.masked.Add(attempts.masked())
+	return step{name, err}
+}
+
+func (st *stage) note(s step) { st.steps = append(st.steps, s) }
+
+// execer is what a sql.DB, a sql.Conn and a sql.Tx share.
+type execer interface {
+	ExecContext(context.Context, string, ...any) (sql.Result, error)
+	QueryContext(context.Context, string, ...any) (*sql.Rows, error)
+}
+
+// exec is a call that runs a statement without rows.
+func (st *stage) exec(name string, on execer, statement string) error {
+	return st.call(name, func(ctx context.Context) error {
+		_, err := on.ExecContext(ctx, statement)
+		return seen(ctx, err)
+	})
+}
+
+// query is a call that runs a statement and reads all its rows.
+func (st *stage) query(name string, on execer, statement string) error {
+	return st.call(name, func(ctx context.Context) error { return readAll(ctx, on, statement) })
+}
+
+func readAll(ctx context.Context, on execer, statement string) error {
+	rows, err := on.QueryContext(ctx, statement)
+	if err != nil {
+		return seen(ctx, err)
+	}
+	for rows.Next() {
+		continue
+	}
+	if err := rows.Err(); err != nil {
+		_ = rows.Close()
+		return err
+	}
+	return rows.Close()
+}
+
+// conn takes a connection out of the pool. It is not a step.
+func (st *stage) conn() *sql.Conn {
+	st.Helper()
+	c, err := st.db.Conn(st.ctx)
+	if err != nil {
+		st.Fatal(err)
+	}
+	return c
+}
+
+// begin begins a transaction. It is not a step.
+func (st *stage) begin(on interface {
+	BeginTx(context.Context, *sql.TxOptions) (*sql.Tx, error)
+},
+) *sql.Tx {
+	st.Helper()
+	tx, err := on.BeginTx(st.ctx, nil)
+	if err != nil {
+		st.Fatal(err)
+	}
+	return tx
+}
+
+// must runs statements that succeed, on the pool or a part of it. They are no
+// steps.
+func (st *stage) must(on execer, statements ...string) {
+	st.Helper()
+	for _, statement := range statements {
+		if _, err := on.ExecContext(st.ctx, statement); err != nil {
+			st.Fatalf("%s: %v", statement, err)
+		}
+	}
+}
+
+// order has the administrator do something.
+func (st *stage) order(statement string, args ...any) {
+	st.Helper()
+	if _, err := st.admin.ExecContext(context.WithoutCancel(st.ctx), fmt.Sprintf(statement, args...)); err != nil {
+		st.Errorf("%s: %v", fmt.Sprintf(statement, args...), err)
+	}
+}
+
+// number is the server's number of the session of on.
+func (st *stage) number(on interface {
+	QueryRowContext(context.Context, string, ...any) *sql.Row
+},
+) int64 {
+	st.Helper()
+	var id int64
+	if err := on.QueryRowContext(st.ctx, st.session).Scan(&id); err != nil {
+		st.Fatal(err)
+	}
+	return id
+}
+
+// end kills a session and waits until it is gone.
+func (st *stage) end(session int64) {
+	st.Helper()
+	st.order(st.kill, session)
+	st.ended(session)
+}
+
+// ended waits until the server has no such session. The client may learn of it a
+// little later.
+func (st *stage) ended(session int64) {
+	st.Helper()
+	st.until("the session ends", func() bool { return st.count(fmt.Sprintf(st.sessions, session)) == 0 })
+}
+
+// count is the number that a statement of the administrator answers.
+func (st *stage) count(statement string) int {
+	var n int
+	if err := st.admin.QueryRowContext(context.WithoutCancel(st.ctx), statement).Scan(&n); err != nil {
+		st.Errorf("%s: %v", statement, err)
+	}
+	return n
+}
+
+// long returns a statement that runs for longer than the test, and a function that
+// waits until the server is at it.
+func (st *stage) long() (statement string, running func()) {
+	statement = fmt.Sprintf(st.sleep, numbers.Add(1))
+	return statement, func() {
+		st.until("the statement runs", func() bool { return st.count(fmt.Sprintf(st.sleeping, "%"+statement[7:]+"%")) > 0 })
+	}
+}
+
+// while runs f when the trouble is over that runs beside it.
+func while(trouble func(), f func()) {
+	var both sync.WaitGroup
+	both.Go(trouble)
+	f()
+	both.Wait()
+}
+
+// table makes a table with a number and a value that is unique, with rows 1 and 2,
+// and returns its name.
+func (st *stage) table() string {
+	st.Helper()
+	name := "t" + st.tag
+	st.order("CREATE TABLE %s (id INT PRIMARY KEY, v INT UNIQUE)", name)
+	st.order("INSERT INTO %s VALUES (1, 1), (2, 2)", name)
+	if st.driver != "mysql" {
+		st.order("GRANT ALL ON %s TO PUBLIC", name)
+	}
+	return name
+}
+
+// atRest waits until nobody has a connection of the pool. What a script left
+// behind, such as a transaction whose context ended, is given back by a goroutine
+// of database/sql.
+func (st *stage) atRest() {
+	st.Helper()
+	st.until("connections are given back", func() bool { return st.db.Stats().InUse == 0 })
+}
+
+// until polls what no event tells, such as the state of a server.
+func (st *stage) until(what string, ok func() bool) {
+	st.Helper()
+	for end := time.Now().Add(time.Minute); !ok(); {
+		if time.Now().After(end) {
+			st.Errorf("in a minute it did not come about that %s", what)
+			return
+		}
+		time.Sleep(2 * time.Millisecond)
+	}
+}
+
+// lapse is a context that ends when it is told to, with the error it is told.
+type lapse struct {
+	context.Context
+	done chan struct{}
+	end  func()
+	why  error
+}
+
+func newLapse(parent context.Context, why error) *lapse {
+	l := &lapse{Context: parent, done: make(chan struct{}), why: why}
+	l.end = sync.OnceFunc(func() { close(l.done) })
+	return l
+}
+
+func (l *lapse) Done() <-chan struct{} { return l.done }
+
+func (l *lapse) Err() error {
+	select {
+	case <-l.done:
+		return l.why
+	default:
+		return nil
+	}
+}
+
+// Deadline is far away for a context that ends for one, and absent for others.
+func (l *lapse) Deadline() (time.Time, bool) {
+	return time.Now().Add(time.Hour), errors.Is(l.why, context.DeadlineExceeded)
+}
+
+// callers is what the callers of the pool got, one line for each step.
+func (st *stage) callers() string {
+	var b strings.Builder
+	for _, s := range st.steps {
+		fmt.Fprintf(&b, "%s: %s\n", s.name, brief(s.err))
+	}
+	return b.String()
+}

@@ -1,0 +1,342 @@
+package faults_test
+
+import (
+	"cmp"
+	"context"
+	"database/sql"
+	"fmt"
+	"log/slog"
+	"maps"
+	"regexp"
+	"slices"
+	"strings"
+	"testing"
+
+	"go.opentelemetry.io/otel/attribute"
+	sdkmetric "go.opentelemetry.io/otel/sdk/metric"
+	"go.opentelemetry.io/otel/sdk/metric/metricdata"
+	sdktrace "go.opentelemetry.io/otel/sdk/trace"
+	"go.opentelemetry.io/otel/sdk/trace/tracetest"
+	"go.opentelemetry.io/otel/trace"
+
+	"github.com/otelpool/otelpool"
+)
+
+// What the faults are told by.
+const (
+	durations = "db.client.operation.duration"
+	dials     = "db.client.connection.create_time"
+	results   = "db.client.response.returned_rows"
+	closes    = "otelpool.connection.closed"
+	retries   = "otelpool.connection.retries"
+
+	operation = attribute.Key("otelpool.operation")
+	reason    = attribute.Key("otelpool.reason")
+	class     = attribute.Key("otelpool.class")
+	errorType = attribute.Key("error.type")
+	status    = attribute.Key("db.response.status_code")
+)
+
+// told is an SDK that keeps all that a pool tells. Every span is sampled.
+type told struct {
+	spans  *tracetest.SpanRecorder
+	traces *sdktrace.TracerProvider
+	reader *sdkmetric.ManualReader
+	meters *sdkmetric.MeterProvider
+}
+
+func newTold() *told {
+	spans, reader := tracetest.NewSpanRecorder(), sdkmetric.NewManualReader()
+	return &told{
+		spans:  spans,
+		traces: sdktrace.NewTracerProvider(sdktrace.WithSpanProcessor(spans)),
+		reader: reader,
+		meters: sdkmetric.NewMeterProvider(sdkmetric.WithReader(reader)),
+	}
+}
+
+// options name the spans of statements by the call that runs them, as the metrics
+// do.
+func (to *told) options() []otelpool.Option {
+	return []otelpool.Option{
+		otelpool.WithTracerProvider(to.traces), otelpool.WithMeterProvider(to.meters),
+		otelpool.WithLogger(slog.New(slog.DiscardHandler)),
+		otelpool.WithHooks(otelpool.Hooks{SpanName: func(_ context.Context, s otelpool.Statement) string { return s.Operation }}),
+	}
+}
+
+// points are the numbers of a metric by their attributes: a sum, or the count of a
+// histogram.
+func (to *told) points(tb testing.TB, name string) map[attribute.Distinct]point {
+	tb.Helper()
+	var rm metricdata.ResourceMetrics
+	if err := to.reader.Collect(context.Background(), &rm); err != nil {
+		tb.Fatal(err)
+	}
+	points := map[attribute.Distinct]point{}
+	for _, scope := range rm.ScopeMetrics {
+		for _, m := range scope.Metrics {
+			if m.Name != name {
+				continue
+			}
+			switch data := m.Data.(type) {
+			case metricdata.Sum[int64]:
+				for _, p := range data.DataPoints {
+					points[p.Attributes.Equivalent()] = point{p.Attributes, p.Value}
+				}
+			case metricdata.Histogram[int64]:
+				for _, p := range data.DataPoints {
+					points[p.Attributes.Equivalent()] = point{p.Attributes, int64(p.Count)}
+				}
+			case metricdata.Histogram[float64]:
+				for _, p := range data.DataPoints {
+					points[p.Attributes.Equivalent()] = point{p.Attributes, int64(p.Count)}
+				}
+			default:
+				tb.Fatalf("metric %s is a %T", name, m.Data)
+			}
+		}
+	}
+	return points
+}
+
+type point struct {
+	attrs attribute.Set
+	n     int64
+}
+
+func (p point) get(key attribute.Key) string {
+	v, _ := p.attrs.Value(key)
+	return v.AsString()
+}
+
+// line is a fact in words. What is unknown is a dash.
+func line(words ...string) string {
+	for i, w := range words {
+		words[i] = cmp.Or(w, "-")
+	}
+	return strings.Join(words, " ")
+}
+
+// counted are the points of a metric that have the key, as a line for each that
+// was counted.
+func (to *told) counted(tb testing.TB, name string, has attribute.Key, f func(point) string) []string {
+	tb.Helper()
+	var lines []string
+	for _, p := range to.points(tb, name) {
+		if p.attrs.HasValue(has) {
+			for range p.n {
+				lines = append(lines, f(p))
+			}
+		}
+	}
+	slices.Sort(lines)
+	return lines
+}
+
+// agree checks that two ways of telling have the same lines, which are sorted.
+func agree(tb testing.TB, one string, ones []string, other string, others []string) {
+	tb.Helper()
+	if !slices.Equal(ones, others) {
+		tb.Errorf("%s: %v\n%s: %v", one, tally(ones), other, tally(others))
+	}
+}
+
+func tally(lines []string) map[string]int {
+	n := map[string]int{}
+	for _, l := range lines {
+		n[l]++
+	}
+	return n
+}
+
+// failures are the operations and dials that failed, by the metrics.
+func (to *told) failures(tb testing.TB) []string {
+	tb.Helper()
+	lines := append(
+		to.counted(tb, durations, errorType, func(p point) string { return line("failed", p.get(operation), p.get(errorType), p.get(class)) }),
+		to.counted(tb, dials, errorType, func(p point) string { return line("failed connect", p.get(errorType), p.get(class)) })...)
+	slices.Sort(lines)
+	return lines
+}
+
+// unread are the result sets whose reading failed, by the metric, and by the events
+// on the program's span.
+func (to *told) unread(tb testing.TB) []string {
+	tb.Helper()
+	lines := to.counted(tb, results, errorType, func(p point) string { return line("unread", p.get(errorType), p.get(class)) })
+	events := slices.DeleteFunc(
+		to.happened("otelpool.rows.closed", func(p point) string { return line("unread", p.get(errorType), p.get(class)) }),
+		func(l string) bool { return l == "unread - -" })
+	agree(tb, "the metric", lines, "the events", events)
+	return lines
+}
+
+// happened are the events of a name on the program's span, as a line each.
+func (to *told) happened(name string, f func(point) string) []string {
+	var lines []string
+	for _, s := range to.spans.Started() {
+		if s.Name() != "program" {
+			continue
+		}
+		for _, e := range s.Events() {
+			if e.Name == name {
+				lines = append(lines, f(point{attrs: attribute.NewSet(e.Attributes...)}))
+			}
+		}
+	}
+	slices.Sort(lines)
+	return lines
+}
+
+// failedSpans are the same by the spans. Those that are no operations, such as
+// acquires, are not among them: they are made of what took long.
+func (to *told) failedSpans(tb testing.TB) []string {
+	tb.Helper()
+	var lines []string
+	for _, s := range to.spans.Ended() {
+		attrs := attribute.NewSet(s.Attributes()...)
+		if s.InstrumentationScope().Name != otelpool.ScopeName || s.SpanKind() != trace.SpanKindClient || !attrs.HasValue(errorType) {
+			continue
+		}
+		p := point{attrs: attrs}
+		lines = append(lines, line("failed", s.Name(), p.get(errorType), p.get(class)))
+		if code := codeIn(p.get(errorType)); p.get(status) != code {
+			tb.Errorf("the span of a failed %s has the status code %q, want %q", s.Name(), p.get(status), code)
+		}
+	}
+	slices.Sort(lines)
+	return lines
+}
+
+// aCode is what a server's code looks like: a number of MySQL, or an SQLSTATE.
+var aCode = regexp.MustCompile(`^([0-9]{4}|[0-9A-Z]{5})$`)
+
+// codeIn is the code that an error.type is.
+func codeIn(typ string) string {
+	if aCode.MatchString(typ) {
+		return typ
+	}
+	return ""
+}
+
+// retried are the masked retries.
+func (to *told) retried(tb testing.TB) []string {
+	tb.Helper()
+	return to.counted(tb, retries, errorType, func(p point) string { return line("retried", p.get(errorType), p.get(class)) })
+}
+
+// certificates are the closed connections in the order of their ends.
+func certificates(tb testing.TB, db *sql.DB) []string {
+	tb.Helper()
+	var lines []string
+	for _, d := range slices.Backward(inspect(tb, db).Deaths) {
+		lines = append(lines, line("closed", d.Reason, string(d.Class), d.ErrorType))
+		if code := codeIn(d.ErrorType); d.Code != code {
+			tb.Errorf("connection %d died with the code %q, want %q", d.ConnID, d.Code, code)
+		}
+	}
+	return lines
+}
+
+// all is what was told of the faults, one line each.
+func (to *told) all(tb testing.TB, db *sql.DB) string {
+	tb.Helper()
+	failed, spans := to.failures(tb), to.failedSpans(tb)
+	agree(tb, "the metrics", failed, "the spans", spans)
+	closed := certificates(tb, db)
+	var short []string
+	for _, l := range closed {
+		short = append(short, l[:strings.LastIndexByte(l, ' ')])
+	}
+	slices.Sort(short)
+	counted := to.counted(tb, closes, reason, func(p point) string { return line("closed", p.get(reason), p.get(class)) })
+	agree(tb, "the metric", counted, "the certificates", short)
+	// A connection that went bad is an event for whoever had it or found it. One
+	// that the pool closed by itself need not be one for anybody.
+	bad := func(l string) bool { return !strings.HasPrefix(l, "closed bad ") }
+	events := to.happened("otelpool.connection.closed", func(p point) string { return line("closed", p.get(reason), p.get(class)) })
+	agree(tb, "the events", slices.DeleteFunc(events, bad), "the certificates", slices.DeleteFunc(short, bad))
+	retried := to.retried(tb)
+	hops := to.happened("otelpool.connection.retried", func(p point) string { return line("retried", p.get(errorType), p.get(class)) })
+	agree(tb, "the metric", retried, "the events", hops)
+	return strings.Join(slices.Concat(failed, to.unread(tb), retried, closed, []string{""}), "\n")
+}
+
+// balance checks that the books of a pool at rest are square, and agree with the
+// metrics and with database/sql.
+func (to *told) balance(tb testing.TB, db *sql.DB) {
+	tb.Helper()
+	snap, stats := inspect(tb, db), db.Stats()
+	if snap.Held != 0 || snap.Dialing != 0 || stats.InUse != 0 {
+		tb.Errorf("at rest %d are held, %d are dialed, %d are in use", snap.Held, snap.Dialing, stats.InUse)
+	}
+	if snap.Open != stats.OpenConnections || snap.Idle != stats.Idle {
+		tb.Errorf("%d are open, %d idle; database/sql says %d open, %d idle", snap.Open, snap.Idle, stats.OpenConnections, stats.Idle)
+	}
+	if closed := sum(snap.Closed); snap.Opened != int64(snap.Open)+closed {
+		tb.Errorf("%d were opened, but %d are open and %d were closed: %v", snap.Opened, snap.Open, closed, snap.Closed)
+	}
+	for limit, counted := range map[string]int64{
+		"idle_count": stats.MaxIdleClosed, "idle_time": stats.MaxIdleTimeClosed, "lifetime": stats.MaxLifetimeClosed,
+	} {
+		if snap.Closed[limit] != counted {
+			tb.Errorf("%d were closed by %s, database/sql says %d", snap.Closed[limit], limit, counted)
+		}
+	}
+	for _, m := range []struct {
+		name string
+		key  attribute.Key
+		want map[string]int64
+	}{
+		{"otelpool.connection.acquired", "otelpool.source", snap.Acquired},
+		{closes, reason, snap.Closed},
+		{retries, errorType, snap.Retries},
+	} {
+		got := map[string]int64{}
+		for _, p := range to.points(tb, m.name) {
+			got[p.get(m.key)] += p.n
+		}
+		if !maps.Equal(got, m.want) {
+			tb.Errorf("%s is %v, the ledger has %v", m.name, got, m.want)
+		}
+	}
+	holds := int64(0)
+	for _, p := range to.points(tb, "db.client.connection.use_time") {
+		holds += p.n
+	}
+	if acquired := sum(snap.Acquired); holds != acquired {
+		tb.Errorf("%d holds were told, %d acquired: %v", holds, acquired, snap.Acquired)
+	}
+	dialed := int64(0)
+	for _, p := range to.points(tb, dials) {
+		if !p.attrs.HasValue(errorType) {
+			dialed += p.n
+		}
+	}
+	if dialed != snap.Opened {
+		tb.Errorf("%d dials succeeded, %d connections were opened", dialed, snap.Opened)
+	}
+	for _, s := range to.spans.Started() {
+		if s.InstrumentationScope().Name == otelpool.ScopeName && s.EndTime().IsZero() {
+			tb.Errorf("span %s has no end", s.Name())
+		}
+	}
+}
+
+func sum(counts map[string]int64) int64 {
+	var n int64
+	for _, c := range counts {
+		n += c
+	}
+	return n
+}
+
+func inspect(tb testing.TB, db *sql.DB) otelpool.Snapshot {
+	tb.Helper()
+	snap, err := otelpool.Inspect(db)
+	if err != nil {
+		tb.Fatal(fmt.Errorf("inspect: %w", err))
+	}
+	return snap
+}

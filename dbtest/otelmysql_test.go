@@ -1,0 +1,286 @@
+package dbtest_test
+
+import (
+	"bytes"
+	"context"
+	"database/sql"
+	"errors"
+	"fmt"
+	"io"
+	"log"
+	"maps"
+	"regexp"
+	"strconv"
+	"strings"
+	"sync"
+	"syscall"
+	"testing"
+	"time"
+
+	"github.com/go-sql-driver/mysql"
+
+	"github.com/otelpool/otelpool"
+	"github.com/otelpool/otelpool/dbtest/server"
+	"github.com/otelpool/otelpool/otelmysql"
+	"github.com/otelpool/otelpool/otelpostgres/otelpgx"
+	"github.com/otelpool/otelpool/otelpostgres/otelpq"
+)
+
+// adapted opens the driver with what is known of it, by the entrance that its adapter
+// has for a data source name.
+func (s subject) adapted(dsn string, opts ...otelpool.Option) (*sql.DB, error) {
+	switch s.driver {
+	case "mysql":
+		return otelmysql.Open(dsn, opts...)
+	case "pgx":
+		return otelpgx.Open(dsn, opts...)
+	case "postgres":
+		return otelpq.Open(dsn, opts...)
+	}
+	return otelpool.Open(s.driver, dsn, opts...)
+}
+
+// openAdapted opens a pool that tells all it can, with an adapter, until the test ends.
+func (s subject) openAdapted(t *testing.T, dsn string, to *told, opts ...otelpool.Option) *sql.DB {
+	t.Helper()
+	return entrance{"adapter", subject.adapted}.open(t, s, dsn, to, opts...)
+}
+
+// setting is what the server answers to a query for one value.
+func (s subject) setting(t *testing.T, db *sql.DB, query string) string {
+	t.Helper()
+	var value string
+	if err := db.QueryRowContext(t.Context(), query).Scan(&value); err != nil {
+		t.Fatal(err)
+	}
+	return value
+}
+
+func TestAMySQLPoolIsToldByItsDataSourceName(t *testing.T) {
+	s := mysqlSubject
+	in := mariadb.Instance(t)
+	to := newTold()
+	db := s.openAdapted(t, s.dsn(t), to)
+	if err := db.PingContext(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+	snap := inspect(t, db)
+	want := otelpool.Target{
+		System: "mysql", Address: "127.0.0.1", Port: in.Port(), Namespace: "app",
+		PoolName: fmt.Sprintf("127.0.0.1:%d/app", in.Port()),
+	}
+	if snap.Target != want || snap.Pool != want.PoolName || snap.System != "mysql" {
+		t.Errorf("pool %q, system %q, target %+v, want %+v", snap.Pool, snap.System, snap.Target, want)
+	}
+	if snap.Server != (otelpool.Server{}) {
+		t.Errorf("server %+v: nobody asked it", snap.Server)
+	}
+}
+
+func TestAMariaDBSaysThatItIsOne(t *testing.T) {
+	s := mysqlSubject
+	bare := s.bare(t, s.dsn(t))
+	seconds, err := strconv.Atoi(s.setting(t, bare, "SELECT @@wait_timeout"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	want := otelpool.Server{System: "mariadb", Version: s.setting(t, bare, "SELECT VERSION()"), IdleTimeout: time.Duration(seconds) * time.Second}
+	to := newTold()
+	db := s.openAdapted(t, s.dsn(t), to, otelpool.WithServerQuery())
+	s.setting(t, db, "SELECT 1")
+	snap := inspect(t, db)
+	if snap.Server != want || snap.System != "mariadb" {
+		t.Errorf("system %q, server %+v, want %+v", snap.System, snap.Server, want)
+	}
+	systems := map[string]string{}
+	for _, span := range to.ended() {
+		systems[span.Name()] = spanAttr(span, "db.system.name")
+	}
+	if want := map[string]string{"connect": "mariadb", "query": "mariadb"}; !maps.Equal(systems, want) {
+		t.Errorf("the systems of the spans are %v, want %v", systems, want)
+	}
+}
+
+func TestAServerIsAskedOnceForAPoolAndOnlyIfItMayBe(t *testing.T) {
+	s := mysqlSubject
+	questions := "SELECT VARIABLE_VALUE FROM information_schema.SESSION_STATUS WHERE VARIABLE_NAME = 'QUESTIONS'"
+	count := func(db *sql.DB) int {
+		n, err := strconv.Atoi(s.setting(t, db, questions))
+		if err != nil {
+			t.Fatal(err)
+		}
+		return n
+	}
+	bare := count(s.bare(t, s.dsn(t)))
+	if got := count(s.openAdapted(t, s.dsn(t), newTold())); got != bare {
+		t.Errorf("%d statements on a new connection, on the bare driver %d", got, bare)
+	}
+	asking := s.openAdapted(t, s.dsn(t), newTold(), otelpool.WithServerQuery())
+	asking.SetMaxIdleConns(0) // each statement has a connection of its own
+	for i, want := range []int{bare + 1, bare} {
+		if got := count(asking); got != want {
+			t.Errorf("%d statements on connection %d, want %d", got, i+1, want)
+		}
+	}
+}
+
+func TestTheTimeoutThatADataSourceNameSetsIsKnownWithoutAsking(t *testing.T) {
+	s := mysqlSubject
+	db := s.openAdapted(t, s.dsn(t, "wait_timeout=77"), newTold())
+	if got := s.setting(t, db, "SELECT @@wait_timeout"); got != "77" {
+		t.Errorf("the setting is %s", got)
+	}
+	if got, want := inspect(t, db).Server, (otelpool.Server{IdleTimeout: 77 * time.Second}); got != want {
+		t.Errorf("server %+v, want %+v", got, want)
+	}
+}
+
+// lines is a logger of a program.
+type lines struct {
+	mu  sync.Mutex
+	buf bytes.Buffer
+}
+
+func (l *lines) Write(p []byte) (int, error) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	return l.buf.Write(p)
+}
+
+func (l *lines) String() string {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	return regexp.MustCompile(`127\.0\.0\.1:\d+`).ReplaceAllString(l.buf.String(), "address")
+}
+
+// What the driver logs of a connection that was killed while idle, and what the caller
+// sees of it, is a race on the bare driver too: the farewell of the server, and the end
+// of the connection, come one after the other.
+func TestTheDriversLoggerSaysWhatEndedAConnection(t *testing.T) {
+	s := mysqlSubject
+	admin := s.bare(t, s.dsn(t))
+	kill := func(open func(*mysql.Config) (*sql.DB, error)) (*sql.DB, string) {
+		cfg, err := mysql.ParseDSN(s.dsn(t))
+		if err != nil {
+			t.Fatal(err)
+		}
+		var logged lines
+		cfg.Logger = log.New(&logged, "", 0)
+		db, err := open(cfg)
+		if err != nil {
+			t.Fatal(err)
+		}
+		t.Cleanup(func() { _ = db.Close() })
+		db.SetMaxOpenConns(1)
+		losses[0].lose(t, admin, s, db)
+		s.setting(t, db, "SELECT 1") // the loss is not to be seen
+		return db, logged.String()
+	}
+
+	to := newTold()
+	db, got := kill(func(cfg *mysql.Config) (*sql.DB, error) { return otelmysql.OpenDB(cfg, to.options()...) })
+	deaths := inspect(t, db).Deaths
+	if len(deaths) != 1 {
+		t.Fatalf("%d deaths: %v", len(deaths), deaths)
+	}
+	d := deaths[0]
+	if d.Reason != "bad" || d.Said == nil || d.ErrorType != "bad_connection" || d.Uses != 1 {
+		t.Errorf("%+v", d)
+	}
+	switch {
+	case errors.Is(d.Said, io.EOF), errors.Is(d.Said, syscall.ECONNRESET):
+		if d.Class != otelpool.ClassNetwork {
+			t.Errorf("said %v, class %s", d.Said, d.Class)
+		}
+	case d.Said.Error() == "unexpected read from socket":
+		if d.Class != otelpool.ClassBadConnection {
+			t.Errorf("said %v, class %s", d.Said, d.Class)
+		}
+	default:
+		t.Errorf("said %v", d.Said)
+	}
+	if !strings.Contains(got, "closing bad idle connection: ") {
+		t.Errorf("the program's logger got %q", got)
+	}
+
+	var bare []string
+	for range 50 {
+		_, want := kill(func(cfg *mysql.Config) (*sql.DB, error) {
+			c, err := mysql.NewConnector(cfg)
+			if err != nil {
+				return nil, err
+			}
+			return sql.OpenDB(c), nil
+		})
+		if got == want {
+			return
+		}
+		bare = append(bare, want)
+	}
+	t.Errorf("the program's logger got %q, and on the bare driver %q", got, bare)
+}
+
+func TestAServerThatClosesIdleConnectionsIsFoundOut(t *testing.T) {
+	for _, s := range served {
+		t.Run(s.driver, func(t *testing.T) {
+			admin := s.bare(t, s.dsn(t))
+			param := map[string]string{"mysql": "wait_timeout=1", "postgresql": "idle_session_timeout=1s"}[s.system]
+			db := s.openAdapted(t, s.dsn(t, param), newTold())
+			db.SetMaxOpenConns(1)
+			awaitEnd(t, admin, s, s.sessionOf(t, db))
+			// pgx finds out when it pings, and a caller who comes earlier sees the error.
+			for {
+				err := db.PingContext(t.Context())
+				if err == nil {
+					break
+				}
+				t.Logf("a caller saw %v", err)
+			}
+			deaths := inspect(t, db).Deaths
+			if len(deaths) != 1 {
+				t.Fatalf("%d deaths: %v", len(deaths), deaths)
+			}
+			d := deaths[0]
+			if d.Reason != "bad" || d.Class != otelpool.ClassServerIdleTimeout || d.Server.IdleTimeout != time.Second {
+				t.Errorf("%+v", d)
+			}
+			if want := "the server closes a connection that is idle for 1s: set SetConnMaxIdleTime below that"; d.Advice != want {
+				t.Errorf("advice %q, want %q", d.Advice, want)
+			}
+		})
+	}
+}
+
+func TestNothingOfAUserIsTold(t *testing.T) {
+	in := server.MariaDB(t)
+	admin, err := sql.Open("mysql", in.DSN())
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer admin.Close()
+	if _, err := admin.ExecContext(t.Context(), "CREATE USER 'qqquser'@'%' IDENTIFIED BY 'qqq@:/%?qqq'"); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := admin.ExecContext(t.Context(), "GRANT ALL ON app.* TO 'qqquser'@'%'"); err != nil {
+		t.Fatal(err)
+	}
+	address := in.Addr
+	for dsn, fine := range map[string]bool{
+		"qqquser:qqq@:/%?qqq@tcp(" + address + ")/app?sql_mode=%27ANSI%27&connectionAttributes=qqqk:qqqv": true,
+		"qqquser:qqqwrong@tcp(" + address + ")/app":                                                       false,
+	} {
+		to := newTold()
+		db := mysqlSubject.openAdapted(t, dsn, to, otelpool.WithServerQuery())
+		ctx, caller := to.caller(context.Background())
+		if err := db.PingContext(ctx); (err == nil) != fine {
+			t.Errorf("%q: %v", dsn, err)
+		}
+		caller.End()
+		if all := to.everything(t); strings.Contains(all, "qqq") || strings.Contains(all, "ANSI") {
+			t.Errorf("told of %q:\n%s", dsn, all)
+		}
+		if all := fmt.Sprintf("%+v", inspect(t, db)); strings.Contains(all, "qqq") || strings.Contains(all, "ANSI") {
+			t.Errorf("Inspect of %q:\n%s", dsn, all)
+		}
+	}
+}

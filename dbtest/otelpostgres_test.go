@@ -1,0 +1,191 @@
+package dbtest_test
+
+import (
+	"context"
+	"database/sql"
+	"errors"
+	"fmt"
+	"net"
+	"strconv"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/jackc/pgx/v5/pgconn"
+	"github.com/lib/pq"
+
+	"github.com/otelpool/otelpool"
+)
+
+// ofPostgres are the two drivers.
+var ofPostgres = []subject{pgxSubject, pqSubject}
+
+func TestAPostgreSQLPoolIsToldByItsDataSource(t *testing.T) {
+	each(t, ofPostgres, func(t *testing.T, s subject) {
+		in := postgres.Instance(t)
+		version := s.setting(t, s.bare(t, s.dsn(t)), "SHOW server_version")
+		to := newTold()
+		db := s.openAdapted(t, s.dsn(t, "idle_session_timeout=77s"), to)
+		if got := s.setting(t, db, "SHOW idle_session_timeout"); got != "77s" {
+			t.Errorf("the setting is %s", got)
+		}
+		snap := inspect(t, db)
+		want := otelpool.Target{
+			System: "postgresql", Address: "127.0.0.1", Port: in.Port(), Namespace: "postgres",
+			PoolName: fmt.Sprintf("127.0.0.1:%d/postgres", in.Port()),
+		}
+		if snap.Target != want || snap.Pool != want.PoolName || snap.System != "postgresql" {
+			t.Errorf("pool %q, system %q, target %+v, want %+v", snap.Pool, snap.System, snap.Target, want)
+		}
+		server := otelpool.Server{IdleTimeout: 77 * time.Second}
+		if s.driver == "pgx" {
+			server.Version = version
+		}
+		if snap.Server != server {
+			t.Errorf("server %+v, want %+v", snap.Server, server)
+		}
+	})
+}
+
+func TestAPostgreSQLServerSaysWhenItEndsASession(t *testing.T) {
+	admin := pgxSubject.bare(t, pgxSubject.dsn(t))
+	const name = "dbtest_impatient"
+	for _, statement := range []string{
+		"DROP DATABASE IF EXISTS " + name, "CREATE DATABASE " + name, "ALTER DATABASE " + name + " SET idle_session_timeout = '90min'",
+	} {
+		if _, err := admin.ExecContext(t.Context(), statement); err != nil {
+			t.Fatal(err)
+		}
+	}
+	each(t, ofPostgres, func(t *testing.T, s subject) {
+		want := otelpool.Server{Version: s.setting(t, admin, "SHOW server_version"), IdleTimeout: 90 * time.Minute}
+		to := newTold()
+		db := s.openAdapted(t, strings.Replace(s.dsn(t), "/postgres?", "/"+name+"?", 1), to, otelpool.WithServerQuery())
+		defer db.Close()
+		s.setting(t, db, "SELECT 1")
+		if got := inspect(t, db).Server; got != want {
+			t.Errorf("server %+v, want %+v", got, want)
+		}
+	})
+	if _, err := admin.ExecContext(t.Context(), "DROP DATABASE "+name+" WITH (FORCE)"); err != nil {
+		t.Error(err)
+	}
+}
+
+func TestTheHostThatWasReachedIsTold(t *testing.T) {
+	in := postgres.Instance(t)
+	l, err := net.Listen("tcp", "127.0.0.1:0") // nobody else gets the port while the test runs
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer l.Close()
+	go refuse(l)
+	other := l.Addr().(*net.TCPAddr).Port
+	each(t, ofPostgres, func(t *testing.T, s subject) {
+		to := newTold()
+		dsn := fmt.Sprintf("host=127.0.0.1,localhost port=%d,%d user=postgres dbname=postgres sslmode=disable", other, in.Port())
+		db := s.openAdapted(t, dsn, to)
+		s.setting(t, db, "SELECT 1")
+		snap := inspect(t, db)
+		want := otelpool.Target{
+			System: "postgresql", Namespace: "postgres", PoolName: fmt.Sprintf("127.0.0.1:%d,localhost:%d/postgres", other, in.Port()),
+		}
+		if snap.Target != want {
+			t.Errorf("target %+v, want %+v", snap.Target, want)
+		}
+		if snap.Server.Address != "localhost" || snap.Server.Port != in.Port() {
+			t.Errorf("server %+v, want localhost and port %d", snap.Server, in.Port())
+		}
+		for _, span := range to.ended() {
+			address, port := spanAttr(span, "server.address"), spanAttr(span, "server.port")
+			if address != "localhost" || port != strconv.Itoa(in.Port()) {
+				t.Errorf("span %s has %s and %s", span.Name(), address, port)
+			}
+		}
+	})
+}
+
+// refuse closes what connects.
+func refuse(l net.Listener) {
+	for {
+		c, err := l.Accept()
+		if err != nil {
+			return
+		}
+		_ = c.Close()
+	}
+}
+
+func TestWhatTerminatedASessionIsOnTheCertificate(t *testing.T) {
+	each(t, ofPostgres, func(t *testing.T, s subject) {
+		admin := s.bare(t, s.dsn(t))
+		db := s.openAdapted(t, s.dsn(t), newTold())
+		db.SetMaxOpenConns(1)
+		losses[0].lose(t, admin, s, db)
+		var n int
+		until(t, "a connection is there", func() bool { // a caller may see the loss
+			return db.QueryRowContext(t.Context(), "SELECT 1").Scan(&n) == nil
+		})
+		deaths := inspect(t, db).Deaths
+		if len(deaths) != 1 {
+			t.Fatalf("%d deaths: %v", len(deaths), deaths)
+		}
+		d := deaths[0]
+		if d.Reason != "bad" || d.Class != otelpool.ClassKilled {
+			t.Errorf("%v", d)
+		}
+		if code := codeOf(d.Said); code != "57P01" {
+			t.Errorf("said %v, code %q", d.Said, code)
+		}
+	})
+}
+
+func codeOf(err error) string {
+	var ofPgx *pgconn.PgError
+	var ofPq *pq.Error
+	switch {
+	case errors.As(err, &ofPgx):
+		return ofPgx.Code
+	case errors.As(err, &ofPq):
+		return string(ofPq.Code)
+	}
+	return ""
+}
+
+func TestNothingOfAPostgreSQLUserIsTold(t *testing.T) {
+	in := postgres.Instance(t)
+	admin := pgxSubject.bare(t, pgxSubject.dsn(t))
+	for _, statement := range []string{
+		"DROP ROLE IF EXISTS qqquser", "CREATE ROLE qqquser LOGIN PASSWORD 'qqq@:/%?qqq'",
+	} {
+		if _, err := admin.ExecContext(t.Context(), statement); err != nil {
+			t.Fatal(err)
+		}
+	}
+	each(t, ofPostgres, func(t *testing.T, s subject) {
+		for dsn, fine := range map[string]bool{
+			"postgres://qqquser:qqq%40%3A%2F%25%3Fqqq@" + in.Addr + "/postgres?sslmode=disable&application_name=qqqapp": true,
+			"postgres://qqqnobody:qqq@" + in.Addr + "/postgres?sslmode=disable":                                         false,
+		} {
+			to := newTold()
+			db := s.openAdapted(t, dsn, to, otelpool.WithServerQuery())
+			ctx, caller := to.caller(context.Background())
+			if err := db.PingContext(ctx); (err == nil) != fine {
+				t.Errorf("%q: %v", dsn, err)
+			}
+			caller.End()
+			if all := to.everything(t); strings.Contains(all, "qqq") {
+				t.Errorf("told of %q:\n%s", dsn, all)
+			}
+			if all := fmt.Sprintf("%+v", inspect(t, db)); strings.Contains(all, "qqq") {
+				t.Errorf("Inspect of %q:\n%s", dsn, all)
+			}
+			if err := db.Close(); err != nil && !errors.Is(err, sql.ErrConnDone) {
+				t.Error(err)
+			}
+		}
+	})
+	if _, err := admin.ExecContext(t.Context(), "DROP ROLE qqquser"); err != nil {
+		t.Error(err)
+	}
+}

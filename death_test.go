@@ -1,0 +1,537 @@
+package otelpool_test
+
+import (
+	"context"
+	"database/sql"
+	"database/sql/driver"
+	"errors"
+	"fmt"
+	"io"
+	"maps"
+	"slices"
+	"strings"
+	"sync"
+	"testing"
+	"testing/synctest"
+	"time"
+
+	"go.opentelemetry.io/otel/attribute"
+	sdktrace "go.opentelemetry.io/otel/sdk/trace"
+
+	"github.com/otelpool/otelpool"
+	"github.com/otelpool/otelpool/internal/fakedb"
+)
+
+const class = attribute.Key("otelpool.class")
+
+// mouth is a driver that says something besides its results, of the connection that
+// it dialed last.
+type mouth struct{ say func(error) }
+
+func (m *mouth) adapter(s otelpool.Server) otelpool.Option {
+	return otelpool.WithAdapter(otelpool.Adapter{
+		Connect: func(ctx context.Context, c driver.Connector, said func(error)) (driver.Conn, error) {
+			m.say = said
+			return c.Connect(ctx)
+		},
+		Server: func(context.Context, driver.Conn, bool) otelpool.Server { return s },
+	})
+}
+
+// deathsOf returns the deaths of a pool, the first one first.
+func deathsOf(t testing.TB, db *sql.DB) []otelpool.Death {
+	t.Helper()
+	s, err := otelpool.Inspect(db)
+	noError(t, err)
+	slices.Reverse(s.Deaths)
+	return s.Deaths
+}
+
+// TestADeathExplainsItself has what is said of each kind of end.
+func TestADeathExplainsItself(t *testing.T) {
+	none := otelpool.Server{}
+	idle2s := otelpool.Server{IdleTimeout: 2 * time.Second}
+	noValidator, noReset := full, full
+	noValidator.Conn &^= fakedb.Validator
+	noReset.Conn &^= fakedb.SessionResetter
+	for _, test := range []struct {
+		name   string
+		cfg    fakedb.Config
+		server otelpool.Server
+		do     func(*testing.T, *sql.DB, *fakedb.DB, *mouth)
+		want   []string
+	}{
+		{"idle for as long as the server allows, found by the reset", full, idle2s, func(t *testing.T, db *sql.DB, fake *fakedb.DB, _ *mouth) {
+			for range 12 {
+				noError(t, db.Ping())
+			}
+			time.Sleep(2 * time.Second)
+			fake.Fail(fakedb.Reset, 1, driver.ErrBadConn)
+			noError(t, db.Ping())
+		}, []string{"connection 1 of pool shop died bad (server_idle_timeout): 2s old, idle for 2s, used 12 times; the server closes a connection that is idle for 2s: set SetConnMaxIdleTime below that"}},
+		{"found by the first call", full, idle2s, func(t *testing.T, db *sql.DB, fake *fakedb.DB, _ *mouth) {
+			noError(t, db.Ping())
+			time.Sleep(1500 * ms) // the server counts from another end
+			fake.Fail(fakedb.Exec, 1, fmt.Errorf("%w: %w", io.EOF, driver.ErrBadConn))
+			execOK(t, db, t.Context())
+		}, []string{"connection 1 of pool shop died bad (server_idle_timeout): 1.5s old, idle for 1.5s, used 2 times; the server closes a connection that is idle for 2s: set SetConnMaxIdleTime below that"}},
+		{"the same, not idle for long enough", full, idle2s, func(t *testing.T, db *sql.DB, fake *fakedb.DB, _ *mouth) {
+			noError(t, db.Ping())
+			time.Sleep(1499 * ms)
+			fake.Fail(fakedb.Exec, 1, driver.ErrBadConn)
+			execOK(t, db, t.Context())
+		}, []string{"connection 1 of pool shop died bad (bad_connection): 1.5s old, idle for 1.5s, used 2 times; the driver says no more than that it is bad"}},
+		{"idle with its holder", full, idle2s, func(t *testing.T, db *sql.DB, fake *fakedb.DB, _ *mouth) {
+			conn, err := db.Conn(t.Context())
+			noError(t, err)
+			time.Sleep(time.Minute)
+			fake.Fail(fakedb.Exec, 1, driver.ErrBadConn)
+			_, _ = conn.ExecContext(t.Context(), "x")
+			_ = conn.Close()
+		}, []string{"connection 1 of pool shop died bad (server_idle_timeout): 1m0s old, idle for 1m0s, used once; the server closes a connection that is idle for 2s: give it back while there is nothing to do with it"}},
+		{"the driver has said why", full, none, func(t *testing.T, db *sql.DB, fake *fakedb.DB, m *mouth) {
+			noError(t, db.Ping())
+			time.Sleep(time.Second)
+			m.say(stateError("57P05"))
+			fake.Fail(fakedb.Reset, 1, driver.ErrBadConn)
+			noError(t, db.Ping())
+		}, []string{"connection 1 of pool shop died bad (server_idle_timeout): 1s old, idle for 1s, used once; the server closed it because it was idle for too long; set SetConnMaxIdleTime below the idle time-out of the server"}},
+		{"it has said something else than that it was idle", full, idle2s, func(t *testing.T, db *sql.DB, fake *fakedb.DB, m *mouth) {
+			noError(t, db.Ping())
+			time.Sleep(time.Minute)
+			m.say(stateError("57P01"))
+			fake.Fail(fakedb.Reset, 1, driver.ErrBadConn)
+			noError(t, db.Ping())
+		}, []string{"connection 1 of pool shop died bad (killed): 1m0s old, idle for 1m0s, used once; somebody ended it, or its statement, at the server"}},
+		{"it has said that it was cut", full, none, func(t *testing.T, db *sql.DB, fake *fakedb.DB, m *mouth) {
+			time.Sleep(time.Second)
+			noError(t, db.Ping())
+			time.Sleep(time.Second)
+			m.say(io.EOF)
+			fake.Fail(fakedb.Reset, 1, driver.ErrBadConn)
+			noError(t, db.Ping())
+		}, []string{"connection 1 of pool shop died bad (network): 1s old, idle for 1s, used once; the connection to the server was cut, or none was possible"}},
+		{"what it has said is over, or says nothing", full, none, func(t *testing.T, db *sql.DB, fake *fakedb.DB, m *mouth) {
+			noError(t, db.Ping())
+			m.say(io.EOF)
+			time.Sleep(time.Second)
+			noError(t, db.Ping())
+			fake.Fail(fakedb.Reset, 1, driver.ErrBadConn)
+			noError(t, db.Ping())
+			m.say(errors.New("x"))
+			fake.Fail(fakedb.Reset, 1, driver.ErrBadConn)
+			noError(t, db.Ping())
+		}, []string{
+			"connection 1 of pool shop died bad (bad_connection): 1s old, in use, used 2 times; the driver says no more than that it is bad",
+			"connection 2 of pool shop died bad (bad_connection): 0s old, in use, used once; the driver says no more than that it is bad",
+		}},
+		{"killed while a statement ran", full, idle2s, func(t *testing.T, db *sql.DB, fake *fakedb.DB, _ *mouth) {
+			fake.On(fakedb.Exec, fakedb.Sleep(7*time.Second))
+			fake.Fail(fakedb.Exec, 1, stateError("57P01"))
+			fake.Fail(fakedb.Valid, 1, driver.ErrBadConn)
+			_, _ = db.Exec("x")
+		}, []string{"connection 1 of pool shop died bad (killed): 7s old, in use, used once; somebody ended it, or its statement, at the server (code 57P01)"}},
+		{"killed, and found dead later", noValidator, idle2s, func(t *testing.T, db *sql.DB, fake *fakedb.DB, _ *mouth) {
+			tx, err := db.Begin()
+			noError(t, err)
+			fake.Fail(fakedb.Exec, 1, stateError("57P01"))
+			_, _ = tx.Exec("x")
+			fake.Fail(fakedb.Rollback, 1, errors.New("closed")) // what follows from it
+			_ = tx.Rollback()
+			time.Sleep(time.Hour)
+			fake.Fail(fakedb.Reset, 1, driver.ErrBadConn)
+			noError(t, db.Ping())
+		}, []string{"connection 1 of pool shop died bad (killed): 1h0m0s old, in use, used once; somebody ended it, or its statement, at the server (code 57P01)"}},
+		{"a stopped statement, and then cut", noValidator, none, func(t *testing.T, db *sql.DB, fake *fakedb.DB, m *mouth) {
+			fake.Fail(fakedb.Exec, 1, stateError("57014"))
+			_, _ = db.Exec("x")
+			time.Sleep(time.Hour)
+			m.say(io.EOF)
+			fake.Fail(fakedb.Reset, 1, driver.ErrBadConn)
+			noError(t, db.Ping())
+		}, []string{"connection 1 of pool shop died bad (network): 1h0m0s old, idle for 1h0m0s, used once; the connection to the server was cut, or none was possible"}},
+		{"a stopped statement that was the end", full, none, func(t *testing.T, db *sql.DB, fake *fakedb.DB, _ *mouth) {
+			conn, err := db.Conn(t.Context())
+			noError(t, err)
+			fake.Fail(fakedb.Exec, 1, stateError("70100"))
+			_, _ = conn.ExecContext(t.Context(), "x")
+			fake.Fail(fakedb.Exec, 1, driver.ErrBadConn)
+			_, _ = conn.ExecContext(t.Context(), "x")
+			_ = conn.Close()
+		}, []string{"connection 1 of pool shop died bad (killed): 0s old, in use, used once; somebody ended it, or its statement, at the server (code 70100)"}},
+		{"a failure that it has survived, as later calls show", noValidator, none, func(t *testing.T, db *sql.DB, fake *fakedb.DB, _ *mouth) {
+			fake.Fail(fakedb.Exec, 1, stateError("57P01"))
+			_, _ = db.Exec("x")
+			execOK(t, db, t.Context())
+			fake.Fail(fakedb.Reset, 1, driver.ErrBadConn)
+			noError(t, db.Ping())
+		}, []string{"connection 1 of pool shop died bad (bad_connection): 0s old, in use, used 2 times; the driver says no more than that it is bad"}},
+		{"a failure that it has survived, as the driver knows", full, none, func(t *testing.T, db *sql.DB, fake *fakedb.DB, _ *mouth) {
+			fake.Fail(fakedb.Exec, 1, stateError("57P01"))
+			_, _ = db.Exec("x")
+			fake.Fail(fakedb.Reset, 1, driver.ErrBadConn)
+			noError(t, db.Ping())
+		}, []string{"connection 1 of pool shop died bad (bad_connection): 0s old, in use, used once; the driver says no more than that it is bad"}},
+		{"bad, for a failure that others survive", full, none, func(t *testing.T, db *sql.DB, fake *fakedb.DB, _ *mouth) {
+			fake.Fail(fakedb.Exec, 1, fmt.Errorf("%w: %w", stateError("25006"), driver.ErrBadConn))
+			execOK(t, db, t.Context())
+		}, []string{"connection 1 of pool shop died bad (read_only): 0s old, in use, used once; the server takes no writes, as after a failover (code 25006)"}},
+		{"cut, though nobody asked before the caller gave up", full, none, func(t *testing.T, db *sql.DB, fake *fakedb.DB, _ *mouth) {
+			ctx, cancel := context.WithCancel(t.Context())
+			_, err := db.BeginTx(ctx, nil)
+			noError(t, err)
+			fake.Fail(fakedb.Rollback, 1, fmt.Errorf("%w: %w", io.EOF, driver.ErrBadConn))
+			cancel()
+			synctest.Wait()
+		}, []string{"connection 1 of pool shop died bad (network): 0s old, in use, used once; the connection to the server was cut, or none was possible"}},
+		{"its caller gave up", full, none, func(t *testing.T, db *sql.DB, fake *fakedb.DB, _ *mouth) {
+			ctx, cancel := context.WithCancel(t.Context())
+			fake.On(fakedb.Exec, func(ctx context.Context, _ string) error { cancel(); return ctx.Err() })
+			fake.Fail(fakedb.Valid, 1, driver.ErrBadConn)
+			_, _ = db.ExecContext(ctx, "x")
+		}, []string{"connection 1 of pool shop died bad (canceled): 0s old, in use, used once; the caller gave up"}},
+		{"its caller's time was over, though no call said so", full, none, func(t *testing.T, db *sql.DB, fake *fakedb.DB, _ *mouth) {
+			ctx, cancel := context.WithTimeout(t.Context(), 3*time.Second)
+			defer cancel()
+			fake.Fail(fakedb.Valid, 1, driver.ErrBadConn)
+			_, err := db.QueryContext(ctx, "x")
+			noError(t, err)
+			time.Sleep(4 * time.Second)
+			synctest.Wait()
+		}, []string{"connection 1 of pool shop died bad (deadline): 3s old, in use, used once; the caller's deadline passed"}},
+		{"bad, says the program", full, none, func(t *testing.T, db *sql.DB, _ *fakedb.DB, _ *mouth) {
+			conn, err := db.Conn(t.Context())
+			noError(t, err)
+			_ = conn.Raw(func(any) error { return driver.ErrBadConn })
+		}, []string{"connection 1 of pool shop died bad (bad_connection): 0s old, in use, used once; the driver says no more than that it is bad"}},
+		{"reading rows failed", full, none, func(t *testing.T, db *sql.DB, fake *fakedb.DB, _ *mouth) {
+			fake.Fail(fakedb.Next, 1, io.ErrUnexpectedEOF)
+			fake.Fail(fakedb.Valid, 1, driver.ErrBadConn)
+			var n int
+			_ = db.QueryRow("x").Scan(&n)
+		}, []string{"connection 1 of pool shop died bad (network): 0s old, in use, used once; the connection to the server was cut, or none was possible"}},
+		{"closing rows failed", full, none, func(t *testing.T, db *sql.DB, fake *fakedb.DB, _ *mouth) {
+			fake.Fail(fakedb.RowsClose, 1, fmt.Errorf("%w: %w", stateError("57P02"), driver.ErrBadConn))
+			rows, err := db.Query("x")
+			noError(t, err)
+			_ = rows.Close()
+		}, []string{"connection 1 of pool shop died bad (server_shutdown): 0s old, in use, used once; the server stopped (code 57P02)"}},
+		{"idle in a transaction", full, none, func(t *testing.T, db *sql.DB, fake *fakedb.DB, _ *mouth) {
+			fake.Fail(fakedb.Exec, 1, stateError("25P03"))
+			fake.Fail(fakedb.Valid, 1, driver.ErrBadConn)
+			_, _ = db.Exec("x")
+		}, []string{"connection 1 of pool shop died bad (idle_in_transaction): 0s old, in use, used once; the server closed it because it was idle in a transaction for too long (code 25P03); commit or roll back before work that is not the database's"}},
+		{"limits", full, idle2s, func(t *testing.T, db *sql.DB, _ *fakedb.DB, _ *mouth) {
+			giveBack(t, holdAll(t, db, 3))
+			time.Sleep(time.Minute)
+			db.SetMaxIdleConns(1)
+			db.SetConnMaxIdleTime(30 * time.Second)
+			time.Sleep(time.Minute)
+			synctest.Wait()
+			db.SetConnMaxIdleTime(0)
+			db.SetConnMaxLifetime(time.Minute)
+			conns := holdAll(t, db, 2)
+			time.Sleep(3 * time.Minute)
+			giveBack(t, conns[:1])
+			db.SetConnMaxLifetime(0)
+			conns = append(holdAll(t, db, 1), conns[1])
+			db.SetMaxOpenConns(1)
+			giveBack(t, conns)
+			_ = deathsOf(t, db) // while the DB can be asked
+			noError(t, db.Close())
+		}, []string{
+			"connection 3 of pool shop was closed (idle_count): 0s old, used once; SetMaxIdleConns lets no more be idle; if this is often, set SetMaxIdleConns nearer to SetMaxOpenConns",
+			"connection 2 of pool shop was closed (idle_count): 1m0s old, idle for 1m0s, used once; SetMaxIdleConns lets no more be idle",
+			"connection 1 of pool shop was closed (idle_time): 1m30s old, idle for 1m30s, used once; it had reached SetConnMaxIdleTime",
+			"connection 4 of pool shop was closed (lifetime): 3m0s old, used once; it had reached SetConnMaxLifetime",
+			"connection 6 of pool shop was closed (open_count): 0s old, used once; SetMaxOpenConns was lowered",
+			"connection 5 of pool shop was closed (pool_closed): 3m0s old, used once; DB.Close",
+		}},
+		{"the context of a transaction ended", noReset, none, func(t *testing.T, db *sql.DB, _ *fakedb.DB, _ *mouth) {
+			ctx, cancel := context.WithCancel(t.Context())
+			_, err := db.BeginTx(ctx, nil)
+			noError(t, err)
+			cancel()
+			synctest.Wait()
+		}, []string{"connection 1 of pool shop was closed (rollback_discard): 0s old, used once; the context of its transaction ended, and the driver cannot clean a connection"}},
+		{"for nobody", withDial(full), none, func(t *testing.T, db *sql.DB, _ *fakedb.DB, _ *mouth) {
+			dialForNobody(t, db, func() { db.SetMaxIdleConns(-1) })
+		}, []string{
+			"connection 1 of pool shop died bad (bad_connection): 0s old, in use, used once; the driver says no more than that it is bad",
+			"connection 2 of pool shop was closed (idle_count): 0s old, never used; SetMaxIdleConns lets no more be idle; if this is often, set SetMaxIdleConns nearer to SetMaxOpenConns",
+		}},
+	} {
+		t.Run(test.name, func(t *testing.T) {
+			m := &mouth{}
+			bubble(t, test.cfg, func(t *testing.T, db *sql.DB, fake *fakedb.DB, seen *telemetry) {
+				test.do(t, db, fake, m)
+				var got []string
+				byClass := map[string]int64{}
+				for _, d := range deathsOf(t, db) {
+					got = append(got, d.String())
+					byClass[strings.TrimRight(d.Reason+" "+string(d.Class), " ")]++
+				}
+				if !slices.Equal(got, test.want) {
+					t.Errorf("got\n  %s\nwant\n  %s", strings.Join(got, "\n  "), strings.Join(test.want, "\n  "))
+				}
+				seen.wantSums(t, "otelpool.connection.closed", byClass, reason, class)
+			}, m.adapter(test.server))
+		})
+	}
+}
+
+func TestADeathHasAllThatIsKnown(t *testing.T) {
+	m := &mouth{}
+	server := otelpool.Server{System: "mysql", Version: "8", IdleTimeout: time.Hour}
+	bubble(t, full, func(t *testing.T, db *sql.DB, fake *fakedb.DB, _ *telemetry) {
+		noError(t, db.Ping())
+		time.Sleep(2 * time.Second)
+		fake.On(fakedb.Exec, fakedb.Sleep(time.Second))
+		fake.Fail(fakedb.Exec, 1, stateError("08006"))
+		fake.Fail(fakedb.Valid, 1, driver.ErrBadConn)
+		_, _ = db.Exec("x")
+		m.say(io.EOF) // after it was closed
+		want := []otelpool.Death{{
+			Time: time.Now(), Pool: "shop", ConnID: 1, Reason: "bad", Class: otelpool.ClassNetwork,
+			Age: 3 * time.Second, Idle: 2 * time.Second, Uses: 2, ErrorType: "08006", Code: "08006", Said: io.EOF, Server: server,
+		}}
+		if got := deathsOf(t, db); !slices.Equal(got, want) {
+			t.Errorf("got\n%+v\nwant\n%+v", got, want)
+		}
+	}, m.adapter(server))
+}
+
+func TestTheLastDeathsAreKept(t *testing.T) {
+	bubble(t, full, func(t *testing.T, db *sql.DB, _ *fakedb.DB, _ *telemetry) {
+		db.SetMaxIdleConns(-1)
+		for range 100 {
+			noError(t, db.Ping())
+		}
+		var got, want []uint64
+		for _, d := range deathsOf(t, db) {
+			got = append(got, d.ConnID)
+			if d.Reason != "idle_count" {
+				t.Errorf("connection %d has reason %q", d.ConnID, d.Reason)
+			}
+		}
+		for id := uint64(37); id <= 100; id++ {
+			want = append(want, id)
+		}
+		if !slices.Equal(got, want) {
+			t.Errorf("got %v, want %v", got, want)
+		}
+	})
+}
+
+// TestADriverMaySpeakAtAnyTime is for the race detector.
+func TestADriverMaySpeakAtAnyTime(t *testing.T) {
+	m := &mouth{}
+	fake := fakedb.New(full)
+	db := otelpool.OpenDB(fake.Connector(), m.adapter(otelpool.Server{}))
+	defer db.Close()
+	var all sync.WaitGroup
+	for range 50 {
+		noError(t, db.Ping())
+		say := m.say
+		all.Go(func() {
+			for range 20 {
+				say(io.EOF)
+				say(nil)
+			}
+		})
+		fake.Fail(fakedb.Reset, 1, driver.ErrBadConn)
+		noError(t, db.Ping())
+		if s, err := otelpool.Inspect(db); err != nil || len(s.Deaths) == 0 {
+			t.Errorf("got %d deaths and %v", len(s.Deaths), err)
+		}
+	}
+	all.Wait()
+	for _, d := range deathsOf(t, db)[1:] {
+		if d.Said != io.EOF { //nolint:errorlint // the same error, not one like it
+			t.Errorf("connection %d: the driver said %v, want EOF", d.ConnID, d.Said)
+		}
+	}
+}
+
+// eventLines spells the events of a span that are about bad connections.
+func eventLines(s sdktrace.ReadOnlySpan) []string {
+	var lines []string
+	for _, e := range s.Events() {
+		if e.Name != "otelpool.connection.retried" && e.Name != "otelpool.connection.closed" {
+			continue
+		}
+		line := strings.TrimPrefix(e.Name, "otelpool.connection.")
+		for _, a := range e.Attributes {
+			line += fmt.Sprintf(" %s=%s", a.Key[strings.LastIndex(string(a.Key), ".")+1:], a.Value.String())
+		}
+		lines = append(lines, line)
+	}
+	return lines
+}
+
+func TestMaskedRetriesAreEventsOfTheCallerAndOfTheSurvivor(t *testing.T) {
+	cfg := full
+	for _, test := range []struct {
+		name string
+		do   func(*testing.T, context.Context, *otelpool.DB, *fakedb.DB)
+		want map[string][]string // by span
+	}{
+		{"a reset and a call", func(t *testing.T, ctx context.Context, db *otelpool.DB, fake *fakedb.DB) {
+			noError(t, db.Ping())
+			time.Sleep(2 * time.Second)
+			fake.Fail(fakedb.Reset, 1, driver.ErrBadConn)
+			fake.Fail(fakedb.Exec, 1, fmt.Errorf("%w: %w", stateError("57P01"), driver.ErrBadConn))
+			_, err := db.ExecContext(ctx, "x")
+			noError(t, err)
+		}, map[string][]string{
+			"caller": {
+				"retried name=shop id=1 type=bad_connection class=bad_connection age=2 idle=2",
+				"closed id=1 reason=bad class=bad_connection age=2 idle=2 uses=1",
+				"retried name=shop id=2 type=57P01 class=killed age=0 idle=0",
+				"closed id=2 reason=bad class=killed age=0 idle=0 uses=1",
+			},
+			"exec failed": {"retried name=shop id=1 type=bad_connection class=bad_connection age=2 idle=2"},
+			"exec": {
+				"retried name=shop id=1 type=bad_connection class=bad_connection age=2 idle=2",
+				"retried name=shop id=2 type=57P01 class=killed age=0 idle=0",
+			},
+		}},
+		{"a dial", func(t *testing.T, ctx context.Context, db *otelpool.DB, fake *fakedb.DB) {
+			fake.Fail(fakedb.Connect, 1, driver.ErrBadConn)
+			_, err := db.ExecContext(ctx, "x")
+			noError(t, err)
+			_, err = db.ExecContext(ctx, "x") // has none
+			noError(t, err)
+		}, map[string][]string{
+			"caller": {"retried name=shop type=bad_connection class=bad_connection"},
+			"exec":   {"retried name=shop type=bad_connection class=bad_connection"},
+		}},
+		{"a call of the *sql.DB", func(t *testing.T, ctx context.Context, db *otelpool.DB, fake *fakedb.DB) {
+			fake.Fail(fakedb.Exec, 1, driver.ErrBadConn)
+			_, err := db.DB.ExecContext(ctx, "x")
+			noError(t, err)
+		}, map[string][]string{
+			"caller": {
+				"retried name=shop id=1 type=bad_connection class=bad_connection age=0 idle=0",
+				"closed id=1 reason=bad class=bad_connection age=0 idle=0 uses=1",
+			},
+		}},
+		{"a transaction", func(t *testing.T, ctx context.Context, db *otelpool.DB, fake *fakedb.DB) {
+			fake.Fail(fakedb.Begin, 1, driver.ErrBadConn)
+			tx, err := db.BeginTx(ctx, nil)
+			noError(t, err)
+			_, err = tx.ExecContext(ctx, "x") // was not repeated itself
+			noError(t, err)
+			noError(t, tx.Commit())
+		}, map[string][]string{
+			"caller": {
+				"retried name=shop id=1 type=bad_connection class=bad_connection age=0 idle=0",
+				"closed id=1 reason=bad class=bad_connection age=0 idle=0 uses=1",
+			},
+			"begin": {"retried name=shop id=1 type=bad_connection class=bad_connection age=0 idle=0"},
+		}},
+		{"found bad at its release", func(t *testing.T, ctx context.Context, db *otelpool.DB, fake *fakedb.DB) {
+			fake.Fail(fakedb.Valid, 1, driver.ErrBadConn)
+			_, err := db.ExecContext(ctx, "x")
+			noError(t, err)
+		}, map[string][]string{
+			"caller": {"closed id=1 reason=bad class=bad_connection age=0 idle=0 uses=1"},
+		}},
+	} {
+		for _, kept := range []bool{false, true} {
+			var opts []otelpool.Option
+			if kept {
+				opts = append(opts, otelpool.WithHooks(otelpool.Hooks{
+					Keep: func(context.Context, otelpool.Statement, otelpool.Outcome) bool { return true },
+				}))
+			}
+			t.Run(fmt.Sprintf("%s, kept at the end: %t", test.name, kept), func(t *testing.T) {
+				timed(t, cfg, func(t *testing.T, db *otelpool.DB, fake *fakedb.DB, seen *telemetry) {
+					ctx, caller := seen.caller()
+					test.do(t, ctx, db, fake)
+					caller.End()
+					got := map[string][]string{}
+					for _, s := range seen.spans.Ended() {
+						name := s.Name()
+						if s.Status().Code != 0 {
+							name += " failed"
+						}
+						if lines := eventLines(s); lines != nil {
+							got[name] = append(got[name], lines...)
+						}
+					}
+					if !maps.EqualFunc(got, test.want, slices.Equal) {
+						t.Errorf("got\n%q\nwant\n%q", got, test.want)
+					}
+				}, opts...)
+			})
+		}
+	}
+}
+
+func TestTheClassIsWhereverTheTypeIs(t *testing.T) {
+	cfg := withDial(full)
+	timed(t, cfg, func(t *testing.T, db *otelpool.DB, fake *fakedb.DB, seen *telemetry) {
+		ctx, caller := seen.caller()
+		fake.Fail(fakedb.Connect, 1, stateError("53300"))
+		if _, err := db.ExecContext(ctx, "x"); err == nil {
+			t.Error("a dial that failed went through")
+		}
+		fake.Fail(fakedb.Exec, 1, stateError("40P01"))
+		_, _ = db.ExecContext(ctx, "x")
+		fake.Fail(fakedb.Next, 1, io.ErrUnexpectedEOF)
+		var n int
+		_ = db.QueryRowContext(ctx, "x").Scan(&n)
+		fake.Fail(fakedb.Reset, 1, driver.ErrBadConn)
+		fake.Fail(fakedb.Connect, 2, driver.ErrBadConn)
+		_, _ = db.ExecContext(ctx, "x")
+		held, err := db.Conn(ctx)
+		noError(t, err)
+		short, cancel := context.WithTimeout(ctx, time.Second)
+		defer cancel()
+		_, _ = db.ExecContext(short, "x")
+		noError(t, held.Close())
+		caller.End()
+
+		got := map[string]int{}
+		for _, s := range seen.ended() {
+			a := attributes(s.Attributes())
+			if (a[errorType] == nil) != (a[class] == nil) {
+				t.Errorf("%s has type %v and class %v", s.Name(), a[errorType], a[class])
+			}
+			if a[class] != nil {
+				got[fmt.Sprint(s.Name(), " ", a[errorType], " ", a[class])]++
+			}
+		}
+		want := map[string]int{
+			"connect 53300 too_many_connections": 1, "acquire 53300 too_many_connections": 1, "exec 40P01 deadlock": 1,
+			"connect bad_connection bad_connection": 2, "acquire bad_connection bad_connection": 1, "acquire deadline_exceeded deadline": 1,
+		}
+		if !maps.Equal(got, want) {
+			t.Errorf("spans: got %v, want %v", got, want)
+		}
+		seen.wantHistogram(t, "db.client.connection.create_time", map[string]hist{
+			"53300 too_many_connections": {1, time.Second}, "": {2, 2 * time.Second}, "bad_connection bad_connection": {2, 2 * time.Second},
+		}, errorType, class)
+		seen.wantHistogram(t, "db.client.operation.duration", map[string]hist{
+			"exec 40P01 deadlock": {1, 0}, "query": {1, 0},
+		}, operation, errorType, class)
+		seen.wantSums(t, "otelpool.connection.retries", map[string]int64{"bad_connection bad_connection": 2}, errorType, class)
+		events := map[string]int{}
+		for _, s := range seen.spans.Ended() {
+			for _, e := range s.Events() {
+				if a := attributes(e.Attributes); a[errorType] != nil {
+					events[fmt.Sprint(e.Name, " ", a[errorType], " ", a[class])]++
+				}
+			}
+		}
+		wantEvents := map[string]int{"otelpool.rows.closed *errors.errorString network": 1, "otelpool.connection.retried bad_connection bad_connection": 2}
+		if !maps.Equal(events, wantEvents) {
+			t.Errorf("events: got %v, want %v", events, wantEvents)
+		}
+		seen.wantHistogram(t, "db.client.connection.wait_time", map[string]hist{
+			"53300 too_many_connections": {1, time.Second}, "bad_connection bad_connection": {1, 2 * time.Second},
+			"deadline_exceeded deadline": {1, time.Second}, "": {3, 2 * time.Second},
+		}, errorType, class)
+	})
+}

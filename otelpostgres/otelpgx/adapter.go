@@ -1,0 +1,88 @@
+package otelpgx
+
+import (
+	"context"
+	"database/sql/driver"
+	"sync"
+
+	"github.com/jackc/pgx/v5/stdlib"
+
+	"github.com/otelpool/otelpool"
+	"github.com/otelpool/otelpool/otelpostgres/internal/setting"
+)
+
+// WithAdapter brings what this package knows to the entrances of otelpool, such as
+//
+//	db, err := otelpool.Open("pgx", dsn, otelpgx.WithAdapter())
+//
+// Of a connector that comes from stdlib itself only the errors and the answers of the
+// server are known, since it does not show its configuration: see [Connector].
+func WithAdapter() otelpool.Option {
+	a := &adapter{}
+	return otelpool.WithAdapter(otelpool.Adapter{
+		Connector: a.connector,
+		Target:    a.target,
+		Connect:   a.connect,
+		Server:    a.server,
+		Classify:  classify,
+	})
+}
+
+// adapter is the state between the dials of one pool and the questions after them.
+type adapter struct {
+	// dialed has what is known of a connection from its dial until otelpool asks, which
+	// it does before the connection is used.
+	dialed sync.Map // driver.Conn to otelpool.Server
+}
+
+func (a *adapter) connector(d driver.Driver, dataSourceName string) (driver.Connector, error) {
+	own, ok := d.(*stdlib.Driver)
+	if !ok {
+		return nil, nil
+	}
+	return dataSource(own, dataSourceName)
+}
+
+func (a *adapter) target(c driver.Connector) otelpool.Target {
+	if c, ok := c.(*connector); ok {
+		return c.target()
+	}
+	return otelpool.Target{System: system}
+}
+
+func (a *adapter) connect(ctx context.Context, c driver.Connector, said func(error)) (driver.Conn, error) {
+	ours, ok := c.(*connector)
+	if !ok {
+		return c.Connect(ctx)
+	}
+	dc, s, err := ours.connect(ctx, said)
+	if err == nil {
+		a.dialed.Store(dc, s)
+	}
+	return dc, err
+}
+
+func (a *adapter) server(ctx context.Context, c driver.Conn, ask bool) otelpool.Server {
+	var s otelpool.Server
+	if known, ok := a.dialed.LoadAndDelete(c); ok {
+		s = known.(otelpool.Server)
+	}
+	own, ok := c.(*stdlib.Conn)
+	if !ok {
+		return s
+	}
+	pg := own.Conn().PgConn()
+	s.Version = pg.ParameterStatus("server_version")
+	cfg := own.Conn().Config()
+	s.IdleTimeout = setting.FromConfig(cfg.RuntimeParams, cfg.RuntimeParams["options"])
+	if !ask {
+		return s
+	}
+	// One message each way, and past the tracers of the program.
+	results, err := pg.Exec(ctx, setting.Question).ReadAll()
+	if err != nil || len(results) != 1 || len(results[0].Rows) != 1 || len(results[0].Rows[0]) != 2 {
+		return s
+	}
+	s.IdleTimeout = setting.Interval(string(results[0].Rows[0][1]))
+	return s
+}

@@ -1,0 +1,73 @@
+package otelpgx
+
+import (
+	"context"
+	"database/sql/driver"
+	"errors"
+	"fmt"
+	"io"
+	"testing"
+
+	"github.com/jackc/pgx/v5"
+	"github.com/jackc/pgx/v5/pgconn"
+
+	"github.com/otelpool/otelpool"
+)
+
+// locked is the error of a connection that is in use, as pgx has it.
+type locked struct{ status string }
+
+func (e locked) Error() string { return e.status }
+
+func (locked) SafeToRetry() bool { return true }
+
+func (locked) Unwrap() error { return nil }
+
+func TestAnErrorHasTheClassThatOnlyPgxKnows(t *testing.T) {
+	for err, want := range map[error]otelpool.Class{
+		pgconn.ErrConnClosed:                                             otelpool.ClassBadConnection,
+		fmt.Errorf("x: %w", pgconn.ErrConnClosed):                        otelpool.ClassBadConnection,
+		pgx.ErrTxCommitRollback:                                          otelpool.ClassFailedTransaction,
+		pgconn.ErrReadOnlyConnection:                                     otelpool.ClassReadOnly,
+		pgconn.ErrStandbyConnection:                                      otelpool.ClassReadOnly,
+		locked{"conn busy"}:                                              otelpool.ClassBusyConnection,
+		errors.New("server refused TLS connection"):                      otelpool.ClassTLS,
+		fmt.Errorf("x: %w", errors.New("server refused TLS connection")): otelpool.ClassTLS,
+		errors.Join(errOther, fmt.Errorf("x: %w", errors.New("server refused TLS connection"))): otelpool.ClassTLS,
+
+		// Otelpool knows these, or nobody does.
+		&pgconn.PgError{Code: "53300"}: "",
+		errors.Join(errors.New("server refused TLS connection"), &pgconn.PgError{Code: "28P01"}): "",
+		(*pgconn.PgError)(nil):              "",
+		driver.ErrBadConn:                   "",
+		io.EOF:                              "",
+		context.DeadlineExceeded:            "",
+		locked{"conn uninitialized"}:        "",
+		fmt.Errorf("conn busy: %w", io.EOF): "",
+	} {
+		if got := classify(err); got != (otelpool.Failure{Class: want}) {
+			t.Errorf("%T: %+v, want class %q", err, got, want)
+		}
+	}
+	if got := classify(nil); got != (otelpool.Failure{}) {
+		t.Errorf("nil: %+v", got)
+	}
+}
+
+func TestAConnectionThatIsInUseIsToldByPgxAsTheTableHasIt(t *testing.T) {
+	a := &adapter{}
+	c := dialed(t, a, Connector(*backend{play: untilItLeaves}.config(t, "host=db")), func(error) {})
+	pg := c.Conn().PgConn()
+	ctx, cancel := context.WithCancel(t.Context())
+	unread := pg.Exec(ctx, "x") // so that the connection is in use
+	_, err := pg.Prepare(t.Context(), "", "y", nil)
+	if got, want := classify(err), (otelpool.Failure{Class: otelpool.ClassBusyConnection}); got != want {
+		t.Errorf("%v: %+v, want %+v", err, got, want)
+	}
+	cancel()
+	_ = unread.Close() // an error, and no connection any more
+	_, err = pg.Prepare(t.Context(), "", "y", nil)
+	if got, want := classify(err), (otelpool.Failure{Class: otelpool.ClassBadConnection}); got != want {
+		t.Errorf("%v: %+v, want %+v", err, got, want)
+	}
+}
