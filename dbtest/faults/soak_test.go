@@ -217,6 +217,7 @@ func soak(t *testing.T, s subject, lasts time.Duration, seed uint64) {
 	// texts of statements, deaths, five minutes of history. All of them together are
 	// far below this; a leak of a hundred bytes for each call is not, in half an hour.
 	const slack = 16 << 20
+	t.Logf("the heap had %d bytes after %s, and has %d", heap, early, grown)
 	if grown > 2*heap+slack {
 		t.Errorf("the heap has grown from %d to %d bytes", heap, grown)
 	}
