@@ -3,6 +3,7 @@ package otelpool_test
 import (
 	"context"
 	"database/sql"
+	"database/sql/driver"
 	"fmt"
 	"regexp"
 	"runtime"
@@ -602,4 +603,30 @@ func TestTenThousandWhoWaitStopNeitherTheReportNorTheSnapshot(t *testing.T) {
 			})
 		})
 	}
+}
+
+func TestARestartOfTheServerIsOneReport(t *testing.T) {
+	bubble(t, full, func(t *testing.T, db *sql.DB, fake *fakedb.DB, seen *telemetry) {
+		start := time.Now()
+		var held []*sql.Conn
+		for range 20 {
+			c, err := db.Conn(t.Context())
+			noError(t, err)
+			held = append(held, c)
+		}
+		wait(2300 * ms)
+		for _, c := range held {
+			_ = c.Raw(func(any) error { return driver.ErrBadConn })
+			wait(10 * ms)
+		}
+		wait(time.Minute)
+		reports := seen.takeReports()
+		if len(reports) != 1 {
+			t.Fatalf("got %v", reports)
+		}
+		got := fmt.Sprint(reports[0].Time.Sub(start), " ", reports[0].Kind, " ", reports[0])
+		if want := "3.49s connections_lost pool shop has lost 20 connections within seconds: 20 bad_connection"; got != want {
+			t.Errorf("got  %s\nwant %s", got, want)
+		}
+	})
 }

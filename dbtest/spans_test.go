@@ -188,19 +188,20 @@ func TestMetricsHaveTheAttributesOfTheirDefinition(t *testing.T) {
 		sums   = attribute.Key("db.query.summary")
 		op     = attribute.Key("otelpool.operation")
 		typ    = attribute.Key("error.type")
+		class  = attribute.Key("otelpool.class")
 	)
 	want := map[string][]string{
-		"db.client.operation.duration":     {fmt.Sprint(name, system, op), fmt.Sprint(name, sums, system, op), fmt.Sprint(name, sums, system, typ, op)},
+		"db.client.operation.duration":     {fmt.Sprint(name, system, op), fmt.Sprint(name, sums, system, op), fmt.Sprint(name, sums, system, typ, class, op)},
 		"db.client.response.returned_rows": {fmt.Sprint(name, sums, system)},
 		"db.client.connection.wait_time":   {fmt.Sprint(name)},
 		"db.client.connection.use_time":    {fmt.Sprint(name)},
 		"otelpool.connection.acquired":     {fmt.Sprint(name, "otelpool.source")},
-		"otelpool.connection.closed":       {fmt.Sprint(name, "otelpool.reason")},
+		"otelpool.connection.closed":       {fmt.Sprint(name, class, "otelpool.reason")},
 		"db.client.connection.count":       {fmt.Sprint(name, "db.client.connection.state")},
 		"otelpool.connection.held":         {fmt.Sprint(name, "otelpool.phase")},
 		"db.client.connection.max":         {fmt.Sprint(name)},
 		"otelpool.connection.peak":         {fmt.Sprint(name)},
-		"otelpool.connection.retries":      {fmt.Sprint(name, typ)},
+		"otelpool.connection.retries":      {fmt.Sprint(name, typ, class)},
 	}
 	each(t, served, func(t *testing.T, s subject) {
 		admin := s.bare(t, s.dsn(t))

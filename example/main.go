@@ -161,7 +161,7 @@ func play(ctx context.Context, set settings, stdout, stderr io.Writer) error {
 		}
 	}
 	if set.serve {
-		fmt.Fprintf(stdout, servingText, p.base, p.base, firstStreamUser)
+		fmt.Fprintf(stdout, servingText, p.base, p.base, p.base, firstStreamUser)
 		stop := p.stage.load.start(ctx)
 		<-ctx.Done()
 		stop()
@@ -171,5 +171,6 @@ func play(ctx context.Context, set settings, stdout, stderr io.Writer) error {
 
 const servingText = `
 The service goes on, under load, until it is interrupted. Metrics: %s/metrics
+Who holds the connections: %s/debug/poolz/
 To take a connection and keep it:  curl -N '%s/users/%d/stream?hold=tx'
 `

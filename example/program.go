@@ -191,6 +191,7 @@ func (p *program) introduce(out io.Writer) {
 	for _, line := range [][2]string{
 		{"service", p.base},
 		{"metrics", p.base + "/metrics"},
+		{"page", p.base + "/debug/poolz/"},
 		{"database", p.stage.database.About()},
 		{"pool", fmt.Sprintf("%q, at most %d connections", poolName, poolLimit)},
 		{"exports", exports},

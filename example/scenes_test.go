@@ -3,13 +3,17 @@ package main
 import (
 	"bytes"
 	"context"
+	"encoding/json"
 	"fmt"
 	"io"
 	"maps"
 	"math"
+	"os/exec"
+	"path/filepath"
 	"regexp"
 	"runtime"
 	"slices"
+	"strconv"
 	"strings"
 	"sync"
 	"testing"
@@ -151,6 +155,54 @@ func wantDryReport(t *testing.T, story []string) {
 	t.Errorf("no report before the streams' clients leave:\n%s", strings.Join(story, "\n"))
 }
 
+// wantDryPage fails unless the page shows the same as the report, at that time.
+func wantDryPage(t *testing.T, page string) {
+	t.Helper()
+	var shown struct {
+		Pools []struct {
+			Verdict string
+			Conns   []struct {
+				Holder *struct {
+					Frames []struct{ File string }
+				}
+			}
+		}
+	}
+	if err := json.Unmarshal([]byte(page), &shown); err != nil || len(shown.Pools) != 1 {
+		t.Fatalf("%v: %s", err, page)
+	}
+	pool := shown.Pools[0]
+	if pool.Verdict != "exhausted" || len(pool.Conns) != poolLimit {
+		t.Errorf("the page says %s, with %d connections", pool.Verdict, len(pool.Conns))
+	}
+	for _, c := range pool.Conns {
+		if c.Holder == nil || !slices.ContainsFunc(c.Holder.Frames, func(f struct{ File string }) bool { return filepath.Base(f.File) == "stream.go" }) {
+			t.Errorf("the page has a connection that no line of stream.go asked for: %v", c.Holder)
+		}
+	}
+}
+
+// wantDryProfile fails unless the handler of the streams is first in the profile of
+// the holds, with more than half of the time.
+func wantDryProfile(t *testing.T, url string) {
+	t.Helper()
+	out, err := exec.Command("go", "tool", "pprof", "-top", "-cum", url).Output()
+	if err != nil {
+		t.Fatal(err)
+	}
+	for line := range strings.Lines(string(out)) {
+		f := strings.Fields(line)
+		if len(f) < 6 || !strings.HasSuffix(f[5], ".(*service).stream") {
+			continue
+		}
+		if share, err := strconv.ParseFloat(strings.TrimSuffix(f[4], "%"), 64); err != nil || share < 50 {
+			t.Errorf("the streams have %s of the time:\n%s", f[4], out)
+		}
+		return
+	}
+	t.Errorf("no streams in\n%s", out)
+}
+
 // wantDryEvents fails unless the span of each stream has the event of the report, from
 // before its end.
 func wantDryEvents(t *testing.T, spans []sdktrace.ReadOnlySpan) {
@@ -178,11 +230,19 @@ func TestInTheDrySceneStreamsHoldEveryConnection(t *testing.T) {
 	made := begin(t, p)
 	refused := refusals(made.service)
 	var story []string
-	made.stage.tell = func(format string, args ...any) { story = append(story, fmt.Sprintf(format, args...)) }
+	var page string
+	made.stage.tell = func(format string, args ...any) {
+		story = append(story, fmt.Sprintf(format, args...))
+		if page == "" && strings.HasPrefix(story[len(story)-1], "the pool reports: ") {
+			_, page = exchange(t, "GET", made.base+"/debug/poolz/?format=json", "")
+		}
+	}
 	spans := tracetest.NewSpanRecorder()
 	made.told.spans.RegisterSpanProcessor(spans)
 	f, counted := performed(t, "dry", made.stage)
 	wantDryReport(t, story)
+	wantDryPage(t, page)
+	wantDryProfile(t, made.base+"/debug/poolz/holds.pb.gz")
 	wantDryEvents(t, spans.Ended())
 	if f.limit != poolLimit || f.mostUsed != f.limit || f.peak != f.limit {
 		t.Errorf("limit %d, most held %d, peak %d", f.limit, f.mostUsed, f.peak)

@@ -14,6 +14,7 @@ import (
 	"go.opentelemetry.io/otel/trace"
 
 	"github.com/otelpool/otelpool"
+	"github.com/otelpool/otelpool/poolz"
 )
 
 // digestTakes is how long the digest's statement runs.
@@ -30,7 +31,8 @@ type service struct {
 	refused func(*otelpool.AcquireError)
 }
 
-// handler serves the service, and the metrics at /metrics.
+// handler serves the service, the metrics at /metrics, and the page of the pools at
+// /debug/poolz/. A real service has the last two on a listener of their own.
 func (s *service) handler(metrics http.Handler) http.Handler {
 	mux := http.NewServeMux()
 	handle := func(pattern string, f func(http.ResponseWriter, *http.Request) error) {
@@ -42,6 +44,7 @@ func (s *service) handler(metrics http.Handler) http.Handler {
 	handle("GET /users/{id}/digest", s.digest)
 	handle("GET /users/{id}/stream", s.stream)
 	mux.Handle("GET /metrics", metrics)
+	mux.Handle("GET /debug/poolz/", poolz.Handler())
 	return mux
 }
 
