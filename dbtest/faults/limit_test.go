@@ -141,9 +141,12 @@ commit: sql.ErrTxDone
 query: fine
 failed rollback bad_connection bad_connection
 closed bad bad_connection bad_connection
+`, `
+commit: sql.ErrTxDone
+query: fine
 `},
 		},
-		why: "the driver may notice the end of the context before database/sql rolls back, or after",
+		why: "the driver may notice the end of the context before database/sql rolls back, after it, or not at all",
 	},
 	{
 		name: "the pool is closed",
