@@ -1,0 +1,531 @@
+package e2e
+
+import (
+	"bytes"
+	"context"
+	"encoding/json"
+	"fmt"
+	"io"
+	"maps"
+	"net"
+	"net/http"
+	"net/url"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"slices"
+	"strconv"
+	"strings"
+	"sync"
+	"testing"
+	"time"
+
+	"go.yaml.in/yaml/v3"
+)
+
+// requireEnv turns a missing program from a skip into a failure.
+const requireEnv = "OTELPOOL_REQUIRE_SERVERS"
+
+// patience is how long a real server is waited for. It is not reached but by one that
+// does not work.
+const patience = 5 * time.Minute
+
+// rulesFile are the alert rules, as a Prometheus loads them.
+const rulesFile = "../docs/alerts/otelpool.rules.yaml"
+
+// need fails or skips the test where a program is missing.
+func need(t *testing.T, program string) {
+	t.Helper()
+	if _, err := exec.LookPath(program); err != nil {
+		lacking := "no " + program + "; to get it: apt-get install --no-install-recommends prometheus"
+		if os.Getenv(requireEnv) != "" {
+			t.Fatal(lacking)
+		}
+		t.Skip(lacking)
+	}
+}
+
+// server is a running Prometheus.
+type server struct{ base string }
+
+// startPrometheus starts a Prometheus on a folder of data, with our rules, that scrapes
+// a target. It ends with the test.
+func startPrometheus(t *testing.T, data, target string) *server {
+	t.Helper()
+	need(t, "prometheus")
+	dir := t.TempDir()
+	rules, err := filepath.Abs(rulesFile)
+	if err != nil {
+		t.Fatal(err)
+	}
+	config := fmt.Sprintf(`
+global: {scrape_interval: 1s, evaluation_interval: 1s}
+rule_files: [%q]
+scrape_configs:
+  - job_name: live
+    static_configs: [{targets: [%q]}]
+`, rules, target)
+	file := filepath.Join(dir, "prometheus.yml")
+	if err := os.WriteFile(file, []byte(config), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	addr := freeAddress(t)
+	var log bytes.Buffer
+	ctx, stop := context.WithCancel(context.Background())
+	c := exec.CommandContext(ctx, "prometheus",
+		"--config.file="+file, "--storage.tsdb.path="+data, "--web.listen-address="+addr,
+		"--storage.tsdb.retention.time=100y", "--enable-feature=exemplar-storage")
+	c.Stdout, c.Stderr = &log, &log
+	c.Cancel = func() error { return c.Process.Signal(os.Interrupt) }
+	c.WaitDelay = 10 * time.Second
+	if err := c.Start(); err != nil {
+		stop()
+		t.Fatal(err)
+	}
+	t.Cleanup(func() {
+		stop()
+		_ = c.Wait() // it was told to stop
+		if t.Failed() {
+			t.Log(log.String())
+		}
+	})
+	s := &server{"http://" + addr}
+	s.wait(t, "being ready", func() bool {
+		res, err := http.Get(s.base + "/-/ready")
+		if err != nil {
+			return false
+		}
+		defer res.Body.Close()
+		return res.StatusCode == http.StatusOK
+	})
+	return s
+}
+
+func freeAddress(t *testing.T) string {
+	t.Helper()
+	l, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer l.Close()
+	return l.Addr().String()
+}
+
+// wait asks again and again for something that has to happen.
+func (s *server) wait(t *testing.T, what string, happened func() bool) {
+	t.Helper()
+	for deadline := time.Now().Add(patience); !happened(); time.Sleep(50 * time.Millisecond) {
+		if time.Now().After(deadline) {
+			t.Fatalf("gave up after %v on: %s", patience, what)
+		}
+	}
+}
+
+// get asks the query API, and decodes its data into answer.
+func (s *server) get(t *testing.T, path string, query url.Values, answer any) {
+	t.Helper()
+	res, err := http.PostForm(s.base+path, query)
+	if err == nil && res.StatusCode == http.StatusMethodNotAllowed {
+		res.Body.Close()
+		res, err = http.Get(s.base + path + "?" + query.Encode())
+	}
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer res.Body.Close()
+	body, err := io.ReadAll(res.Body)
+	if err != nil {
+		t.Fatal(err)
+	}
+	var whole struct {
+		Status, Error string
+		Data          json.RawMessage
+	}
+	if err := json.Unmarshal(body, &whole); err != nil || whole.Status != "success" {
+		t.Fatalf("%s %v: %v %s", path, query, err, body)
+	}
+	if err := json.Unmarshal(whole.Data, answer); err != nil {
+		t.Fatal(err)
+	}
+}
+
+// series is one answer to a query.
+type series struct {
+	Metric map[string]string
+	Value  [2]any
+	Values [][2]any
+}
+
+func unix(at time.Time) string {
+	return strconv.FormatFloat(float64(at.UnixMilli())/1000, 'f', 3, 64)
+}
+
+// query evaluates an expression at one time.
+func (s *server) query(t *testing.T, expr string, at time.Time) []series {
+	t.Helper()
+	var answer struct{ Result []series }
+	s.get(t, "/api/v1/query", url.Values{"query": {expr}, "time": {unix(at)}}, &answer)
+	return answer.Result
+}
+
+// over evaluates an expression at every scrape from one time to another.
+func (s *server) over(t *testing.T, expr string, from, to time.Time) []series {
+	t.Helper()
+	var answer struct{ Result []series }
+	s.get(t, "/api/v1/query_range", url.Values{
+		"query": {expr}, "start": {unix(from)}, "end": {unix(to)}, "step": {scrapeEvery.String()},
+	}, &answer)
+	return answer.Result
+}
+
+// began is when a bubble of virtual time begins.
+var began = time.Date(2000, 1, 1, 0, 0, 0, 0, time.UTC)
+
+// record plays all situations and makes them the past of a Prometheus. The server that
+// takes part in the story of the fleet is told as its exporter would.
+func record(t *testing.T) (data string) {
+	t.Helper()
+	need(t, "promtool")
+	dir := t.TempDir()
+	data = filepath.Join(dir, "data")
+	var (
+		all  sync.WaitGroup
+		mu   sync.Mutex // guards text
+		text bytes.Buffer
+	)
+	running := make(chan struct{}, 2)
+	for _, s := range situations {
+		all.Go(func() {
+			running <- struct{}{}
+			defer func() { <-running }()
+			told := s.record(t)
+			mu.Lock()
+			defer mu.Unlock()
+			text.Write(told)
+		})
+	}
+	all.Wait()
+	text.WriteString("# TYPE mysql_global_variables_max_connections gauge\n")
+	for at := began; !at.After(began.Add(time.Hour)); at = at.Add(scrapeEvery) {
+		fmt.Fprintf(&text, "mysql_global_variables_max_connections{job=\"mysql\"} 100 %s\n", unix(at))
+	}
+	text.WriteString("# EOF\n")
+	file := filepath.Join(dir, "told.txt")
+	if err := os.WriteFile(file, text.Bytes(), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	out, err := exec.CommandContext(t.Context(), "promtool", "tsdb", "create-blocks-from", "openmetrics", file, data).CombinedOutput()
+	if err != nil {
+		t.Fatal(err, string(out))
+	}
+	return data
+}
+
+type rule struct {
+	Alert       string            `yaml:"alert"`
+	Record      string            `yaml:"record"`
+	Expr        string            `yaml:"expr"`
+	For         string            `yaml:"for"`
+	Labels      map[string]string `yaml:"labels"`
+	Annotations map[string]string `yaml:"annotations"`
+}
+
+func readRules(t *testing.T) (rules []rule) {
+	t.Helper()
+	content, err := os.ReadFile(rulesFile)
+	if err != nil {
+		t.Fatal(err)
+	}
+	var file struct{ Groups []struct{ Rules []rule } }
+	if err := yaml.Unmarshal(content, &file); err != nil {
+		t.Fatal(err)
+	}
+	for _, g := range file.Groups {
+		rules = append(rules, g.Rules...)
+	}
+	return rules
+}
+
+// firing returns when each alert begins to fire in each situation, after its beginning:
+// the expression has had a value at every evaluation for as long as the alert says.
+func (s *server) firing(t *testing.T, r rule) map[string]time.Duration {
+	t.Helper()
+	var patience time.Duration
+	if r.For != "" {
+		var err error
+		if patience, err = time.ParseDuration(r.For); err != nil {
+			t.Fatal(err)
+		}
+	}
+	first := map[string]time.Duration{}
+	var found []series
+	for _, part := range [][2]time.Duration{{0, 75 * time.Minute}, {24 * time.Hour, 25 * time.Hour}} {
+		found = append(found, s.over(t, r.Expr, began.Add(part[0]), began.Add(part[1]))...)
+	}
+	for _, f := range found {
+		var since, last time.Time
+		for _, v := range f.Values {
+			at := time.Unix(int64(v[0].(float64)), 0)
+			if at.Sub(last) > scrapeEvery {
+				since = at
+			}
+			last = at
+			if after := at.Sub(began); at.Sub(since) >= patience {
+				job := f.Metric["job"]
+				if known, ok := first[job]; !ok || after < known {
+					first[job] = after
+				}
+			}
+		}
+	}
+	return first
+}
+
+// TestThePast plays what happens to pools, and asks a real Prometheus about it, in
+// the expressions of alerts and dashboards.
+func TestThePast(t *testing.T) {
+	s := startPrometheus(t, record(t), "127.0.0.1:1")
+	t.Run("EachSituationFiresItsAlertsAndNoOther", func(t *testing.T) { alertsFire(t, s) })
+	t.Run("EveryPanelHasDataInItsSituation", func(t *testing.T) { panelsShow(t, s) })
+	t.Run("TheFirstPanelTellsTheState", func(t *testing.T) { statesAreTold(t, s) })
+}
+
+// alerts are those that have to fire in each situation, and when at the latest. What
+// goes wrong goes wrong after five minutes.
+var alerts = map[string]map[string]time.Duration{
+	"healthy": {},
+	"busy":    {},
+	"dry": {
+		"DBPoolStuck":       7 * time.Minute,
+		"DBPoolExhausted":   6 * time.Minute,
+		"DBPoolTimeouts":    9 * time.Minute,
+		"DBPoolLeak":        11 * time.Minute,
+		"DBPoolSlowAcquire": 11 * time.Minute,
+		"DBPoolHeldIdle":    16 * time.Minute,
+		"DBPoolSaturated":   19 * time.Minute,
+	},
+	"patient": {
+		"DBPoolStuck":      7 * time.Minute,
+		"DBPoolOldestWait": 7 * time.Minute,
+		"DBPoolExhausted":  6 * time.Minute,
+		"DBPoolLeak":       11 * time.Minute,
+		"DBPoolHeldIdle":   16 * time.Minute,
+	},
+	"plain": {
+		"DBPoolStuckPlain": 7 * time.Minute,
+		"DBPoolExhausted":  6 * time.Minute,
+		"DBPoolLeak":       11 * time.Minute,
+		"DBPoolHeldIdle":   16 * time.Minute,
+		"DBPoolSaturated":  19 * time.Minute,
+	},
+	"leak":   {"DBPoolLeak": 11 * time.Minute},
+	"down":   {"DBPoolCannotConnect": 7 * time.Minute},
+	"closed": {"DBPoolHiddenRetries": 11 * time.Minute, "DBPoolConnectionsLost": 11 * time.Minute},
+	"churn":  {"DBPoolChurn": 15 * time.Minute},
+	"slow": {
+		"DBPoolExhausted":   5 * time.Minute,
+		"DBPoolSlowAcquire": 10 * time.Minute,
+		"DBPoolSaturated":   15 * time.Minute,
+	},
+	"drift":     {"DBPoolHoldDrift": 24*time.Hour + 45*time.Minute},
+	"unlimited": {"DBPoolUnlimited": 61 * time.Minute},
+	"fleet":     {"DBFleetOvercommitted": 31 * time.Minute},
+}
+
+func alertsFire(t *testing.T, s *server) {
+	fired := map[string]map[string]time.Duration{}
+	for _, at := range situations {
+		fired[at.name] = map[string]time.Duration{}
+	}
+	missing := map[string]bool{}
+	for _, r := range readRules(t) {
+		if r.Alert == "" {
+			continue
+		}
+		missing[r.Alert] = true
+		for job, after := range s.firing(t, r) {
+			fired[job][r.Alert] = after
+			missing[r.Alert] = false
+		}
+	}
+	for job, want := range alerts {
+		got := fired[job]
+		if !slices.Equal(slices.Sorted(maps.Keys(got)), slices.Sorted(maps.Keys(want))) {
+			t.Errorf("%s: %v fired, want %v", job, got, want)
+			continue
+		}
+		for alert, latest := range want {
+			if got[alert] > latest {
+				t.Errorf("%s: %s fired after %v, want %v", job, alert, got[alert], latest)
+			}
+		}
+	}
+	for alert, never := range missing {
+		if never {
+			t.Errorf("%s fired in no situation", alert)
+		}
+	}
+	if len(alerts) != len(situations) {
+		t.Errorf("%d situations, %d in the list of alerts", len(situations), len(alerts))
+	}
+}
+
+// moment is a time in a situation.
+type moment struct {
+	job   string
+	after time.Duration
+}
+
+// panels is where each panel has something to show.
+var panels = map[string]moment{
+	"State":                               {"dry", 8 * time.Minute},
+	"Held of limit":                       {"slow", 20 * time.Minute},
+	"Oldest wait":                         {"patient", 8 * time.Minute},
+	"Gave up, 5 min":                      {"dry", 5*time.Minute + 15*time.Second},
+	"Repeated in silence, 5 min":          {"closed", 12 * time.Minute},
+	"Suspected leaks, now":                {"leak", 12 * time.Minute},
+	"Connections":                         {"slow", 20 * time.Minute},
+	"Held, by phase":                      {"dry", 8 * time.Minute},
+	"Waiting":                             {"patient", 8 * time.Minute},
+	"Wait":                                {"healthy", 20 * time.Minute},
+	"Waits":                               {"healthy", 20 * time.Minute},
+	"Acquires that took more than 100 ms": {"slow", 20 * time.Minute},
+	"Acquires per second":                 {"healthy", 20 * time.Minute},
+	"Acquires in vain":                    {"dry", 5*time.Minute + 15*time.Second},
+	"Times exhausted":                     {"plain", 6 * time.Minute},
+	"Hold":                                {"healthy", 20 * time.Minute},
+	"Holds":                               {"healthy", 20 * time.Minute},
+	"Oldest hold, and leaks":              {"leak", 12 * time.Minute},
+	"Closed, by reason":                   {"closed", 10*time.Minute + 15*time.Second},
+	"Acquires that dial":                  {"churn", 20 * time.Minute},
+	"Repeated in silence":                 {"closed", 10*time.Minute + 15*time.Second},
+	"Dial":                                {"churn", 20 * time.Minute},
+	"Failed dials, by class":              {"down", 5*time.Minute + 15*time.Second},
+	"Time in the database, by statement":  {"healthy", 20 * time.Minute},
+	"Operations, p99":                     {"healthy", 20 * time.Minute},
+	"Failed operations, by class":         {"slow", 20 * time.Minute},
+	"Rows per result set, p99":            {"healthy", 20 * time.Minute},
+	"Size":                                {"slow", 20 * time.Minute},
+	"Worst state":                         {"dry", 8 * time.Minute},
+	"Pools in trouble":                    {"dry", 8 * time.Minute},
+	"Open connections":                    {"healthy", 20 * time.Minute},
+	"Limits of the server's":              {"fleet", 20 * time.Minute},
+	"Pools":                               {"healthy", 20 * time.Minute},
+	"Callers that wait, on average":       {"patient", 8 * time.Minute},
+	"Wait, p99":                           {"healthy", 20 * time.Minute},
+	"Connections opened, per second":      {"churn", 20 * time.Minute},
+	"Connections lost":                    {"closed", 10*time.Minute + 15*time.Second},
+	"What the pools may open":             {"fleet", 20 * time.Minute},
+}
+
+// columns are the moments of columns in a table whose pools are well otherwise.
+var columns = map[string]moment{
+	"state":        {"dry", 8 * time.Minute},
+	"idle in code": {"dry", 8 * time.Minute},
+	"oldest wait":  {"patient", 8 * time.Minute},
+	"oldest hold":  {"dry", 8 * time.Minute},
+	"gave up":      {"dry", 8 * time.Minute},
+	"failed dials": {"down", 8 * time.Minute},
+	"repeated":     {"closed", 12 * time.Minute},
+}
+
+// board is what a dashboard asks.
+type board struct {
+	Panels []struct {
+		Title   string
+		Type    string
+		Targets []struct{ Expr, LegendFormat string }
+	}
+}
+
+func readBoard(t *testing.T, name string) (b board) {
+	t.Helper()
+	content, err := os.ReadFile("../docs/dashboards/" + name)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := json.Unmarshal(content, &b); err != nil {
+		t.Fatal(err)
+	}
+	return b
+}
+
+// chosen is an expression with the variables replaced by what leads to one pool.
+func chosen(expr, job string) string {
+	return strings.NewReplacer("$__rate_interval", "1m", "$job", job, "$instance", ".+", "$pool", job).Replace(expr)
+}
+
+func panelsShow(t *testing.T, s *server) {
+	shown := map[string]bool{}
+	for _, name := range []string{"otelpool-pool.json", "otelpool-fleet.json"} {
+		for _, p := range readBoard(t, name).Panels {
+			if p.Type == "row" || p.Type == "text" {
+				continue
+			}
+			at, ok := panels[p.Title]
+			if !ok {
+				t.Errorf("%s: %q is in no situation", name, p.Title)
+				continue
+			}
+			shown[p.Title] = true
+			for _, q := range p.Targets {
+				at := at
+				for column, other := range columns {
+					if p.Type == "table" && strings.HasPrefix(q.LegendFormat, column) {
+						at = other
+					}
+				}
+				expr := chosen(q.Expr, at.job)
+				most := 0.0
+				for _, found := range s.query(t, expr, began.Add(at.after)) {
+					most = max(most, number(t, found.Value[1]))
+				}
+				if !(most > 0) {
+					t.Errorf("%s: %q shows nothing of %s (%v) in %s:\n%s", name, p.Title, q.LegendFormat, most, at.job, expr)
+				}
+			}
+		}
+	}
+	for title := range panels {
+		if !shown[title] {
+			t.Errorf("%q is no panel", title)
+		}
+	}
+}
+
+func number(t *testing.T, value any) float64 {
+	t.Helper()
+	f, err := strconv.ParseFloat(value.(string), 64)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return f
+}
+
+// verdicts are the states that the first panel has to tell.
+var verdicts = map[moment]float64{
+	{"healthy", 20 * time.Minute}:   0,
+	{"busy", 20 * time.Minute}:      0,
+	{"leak", 12 * time.Minute}:      0,
+	{"unlimited", 60 * time.Minute}: 0,
+	{"churn", 20 * time.Minute}:     1,
+	{"slow", 20 * time.Minute}:      2,
+	{"plain", 8 * time.Minute}:      2, // nobody tells who waits
+	{"down", 8 * time.Minute}:       3,
+	{"dry", 4 * time.Minute}:        0,
+	{"dry", 7 * time.Minute}:        4,
+	{"patient", 7 * time.Minute}:    4,
+}
+
+func statesAreTold(t *testing.T, s *server) {
+	p := readBoard(t, "otelpool-pool.json").Panels[1]
+	if p.Title != "State" {
+		t.Fatalf("the first panel is %q", p.Title)
+	}
+	for at, want := range verdicts {
+		found := s.query(t, chosen(p.Targets[0].Expr, at.job), began.Add(at.after))
+		if len(found) != 1 || number(t, found[0].Value[1]) != want {
+			t.Errorf("%s after %v: %v, want %v", at.job, at.after, found, want)
+		}
+	}
+}

@@ -1,0 +1,226 @@
+package e2e
+
+import (
+	"bytes"
+	"cmp"
+	"context"
+	"database/sql"
+	"errors"
+	"io"
+	"log/slog"
+	"sync"
+	"testing"
+	"testing/synctest"
+	"time"
+
+	"github.com/prometheus/client_golang/prometheus"
+	dto "github.com/prometheus/client_model/go"
+	"github.com/prometheus/common/expfmt"
+	otelprom "go.opentelemetry.io/otel/exporters/prometheus"
+	sdkmetric "go.opentelemetry.io/otel/sdk/metric"
+	"go.opentelemetry.io/otel/trace/noop"
+
+	"github.com/otelpool/otelpool"
+	"github.com/otelpool/otelpool/internal/fakedb"
+)
+
+// scrapeEvery is how often a situation is scraped.
+const scrapeEvery = 15 * time.Second
+
+// errNoServer stands for a dial that nobody answers.
+var errNoServer = errors.New("nobody listens")
+
+// full is a driver with what real ones have.
+var full = fakedb.Config{
+	Conn:   fakedb.AllConn &^ (fakedb.Execer | fakedb.Queryer),
+	Stmt:   fakedb.StmtExecContext | fakedb.StmtQueryContext,
+	Rows:   fakedb.AllRows,
+	Closer: true,
+	Quiet:  true,
+}
+
+// situation is something that happens to a pool, for as long as an alert needs to
+// tell. It is played in virtual time, by a real pool; its name is the job and the
+// pool in what Prometheus gets.
+type situation struct {
+	name      string
+	length    time.Duration
+	limit     int // of open connections; 0 is none
+	idle      int // of idle ones; 0 is as many as may be open
+	plain     bool
+	instances int // how many play it; 0 is one
+	// Nothing happens and nothing is scraped from quiet to loud.
+	quiet, loud time.Duration
+	play        func(*stage)
+}
+
+// stage is where a situation is played.
+type stage struct {
+	db    *sql.DB
+	pool  *otelpool.DB // nil for a plain one
+	fake  *fakedb.DB
+	ctx   context.Context // it is the stage's time
+	start time.Time
+	all   sync.WaitGroup
+}
+
+// at waits for a moment of the situation.
+func (on *stage) at(d time.Duration) { time.Sleep(time.Until(on.start.Add(d))) }
+
+// exec runs a statement on the pool.
+func (on *stage) exec(ctx context.Context, query string) error {
+	if on.pool != nil {
+		_, err := on.pool.ExecContext(ctx, query)
+		return err
+	}
+	_, err := on.db.ExecContext(ctx, query)
+	return err
+}
+
+// begin begins a transaction on the pool.
+func (on *stage) begin(ctx context.Context) (*sql.Tx, error) {
+	if on.pool != nil {
+		return on.pool.BeginTx(ctx, nil)
+	}
+	return on.db.BeginTx(ctx, nil)
+}
+
+// clients run a statement each, again and again with a pause between, until the
+// context ends. A statement is given up after patience; 0 is never.
+func (on *stage) clients(during context.Context, n int, pause, patience time.Duration, query string) {
+	for i := range n {
+		on.all.Go(func() {
+			time.Sleep(pause * time.Duration(i) / time.Duration(n)) // not all at once
+			for during.Err() == nil {
+				ctx, cancel := during, context.CancelFunc(func() {})
+				if patience > 0 {
+					ctx, cancel = context.WithTimeout(ctx, patience)
+				}
+				_ = on.exec(ctx, query) // what a client does about it is not the matter here
+				cancel()
+				time.Sleep(pause)
+			}
+		})
+	}
+}
+
+// readers read a result set each, again and again with a pause between.
+func (on *stage) readers(n int, pause time.Duration, query string) {
+	for range n {
+		on.all.Go(func() {
+			for ; on.ctx.Err() == nil; time.Sleep(pause) {
+				rows, err := on.pool.QueryContext(on.ctx, query)
+				if err != nil {
+					continue
+				}
+				for rows.Next() {
+				}
+				_ = rows.Close() // the same
+			}
+		})
+	}
+}
+
+// leave is a caller who goes away if there is no answer at once, again and again.
+func (on *stage) leave(pause, patience time.Duration, query string) {
+	on.all.Go(func() {
+		for ; on.ctx.Err() == nil; time.Sleep(pause) {
+			ctx, cancel := context.WithCancel(on.ctx)
+			timer := time.AfterFunc(patience, cancel)
+			_ = on.exec(ctx, query) // the same
+			timer.Stop()
+			cancel()
+		}
+	})
+}
+
+// until is a context that ends at a moment of the situation, or with it.
+func (on *stage) until(d time.Duration) context.Context {
+	ctx, cancel := context.WithDeadline(on.ctx, on.start.Add(d))
+	context.AfterFunc(ctx, cancel)
+	return ctx
+}
+
+// hold takes n connections by transactions that do nothing, until the context ends.
+func (on *stage) hold(ctx context.Context, n int) {
+	for range n {
+		on.all.Go(func() {
+			tx, err := on.begin(ctx)
+			if err == nil {
+				<-ctx.Done()
+				_ = tx.Rollback() // the context has ended it
+			}
+		})
+	}
+}
+
+// take makes the statements of a text take d.
+func take(d time.Duration) fakedb.Hook { return fakedb.Sleep(d) }
+
+// record plays a situation and returns what a Prometheus that scrapes it would have
+// got, as one text with times.
+func (s situation) record(t *testing.T) []byte {
+	t.Helper()
+	var text bytes.Buffer
+	for i := range max(s.instances, 1) {
+		synctest.Test(t, func(t *testing.T) { s.recordInstance(t, string(rune('a'+i)), &text) })
+	}
+	return text.Bytes()
+}
+
+func (s situation) recordInstance(t *testing.T, instance string, out io.Writer) {
+	registry := prometheus.NewRegistry()
+	exporter, err := otelprom.New(otelprom.WithRegisterer(registry))
+	if err != nil {
+		t.Fatal(err)
+	}
+	fake := fakedb.New(full)
+	db := otelpool.OpenDB(fake.Connector(),
+		otelpool.WithPoolName(s.name),
+		otelpool.WithMeterProvider(sdkmetric.NewMeterProvider(sdkmetric.WithReader(exporter))),
+		otelpool.WithTracerProvider(noop.NewTracerProvider()),
+		otelpool.WithLogger(slog.New(slog.DiscardHandler)))
+	ctx, stop := context.WithCancel(context.Background())
+	on := &stage{db: db, fake: fake, ctx: ctx, start: time.Now()}
+	if !s.plain {
+		if on.pool, err = otelpool.NewDB(db); err != nil {
+			t.Fatal(err)
+		}
+	}
+	db.SetMaxOpenConns(s.limit)
+	db.SetMaxIdleConns(cmp.Or(s.idle, s.limit, 2))
+	on.all.Go(func() { s.play(on) })
+	for at := time.Duration(0); at <= s.length; at += scrapeEvery {
+		if s.quiet < at && at < s.loud {
+			continue
+		}
+		on.at(at)
+		scrape(t, registry, s.name, instance, out)
+	}
+	stop()
+	on.all.Wait()
+	if err := db.Close(); err != nil {
+		t.Error(err)
+	}
+}
+
+// scrape writes what the exporter tells, with the labels of the target and the time,
+// which Prometheus adds when it scrapes.
+func scrape(t *testing.T, from prometheus.Gatherer, job, instance string, out io.Writer) {
+	families, err := from.Gather()
+	if err != nil {
+		t.Error(err)
+	}
+	now := time.Now().UnixMilli()
+	for _, f := range families {
+		for _, m := range f.GetMetric() {
+			m.TimestampMs = &now
+			m.Label = append(m.Label, pair("job", job), pair("instance", instance))
+		}
+		if _, err := expfmt.MetricFamilyToOpenMetrics(out, f); err != nil {
+			t.Error(err)
+		}
+	}
+}
+
+func pair(name, value string) *dto.LabelPair { return &dto.LabelPair{Name: &name, Value: &value} }
