@@ -25,10 +25,8 @@ func TestEveryNameIsInTheTableOfInstruments(t *testing.T) {
 	table := readTable(t)
 	for _, m := range metrics {
 		i, ok := table.instrument(m.name)
-		if ok == slices.Contains(awaited, m.name) {
-			t.Errorf("%s: in docs/metrics.md: %t; the list of awaited names says otherwise", m.name, ok)
-		}
 		if !ok {
+			t.Errorf("%s is not in docs/metrics.md", m.name)
 			continue
 		}
 		namer := otlptranslator.MetricNamer{WithMetricSuffixes: true}
@@ -54,8 +52,8 @@ func TestEveryNameIsInTheTableOfInstruments(t *testing.T) {
 		}
 	}
 	for _, a := range attributes {
-		if slices.Contains(table.attributes, a) == slices.Contains(awaited, a) {
-			t.Errorf("%s: docs/metrics.md and the list of awaited names disagree", a)
+		if !slices.Contains(table.attributes, a) {
+			t.Errorf("%s is not in docs/metrics.md", a)
 		}
 	}
 }
