@@ -120,8 +120,8 @@ closed bad killed 57P01
 query: driver.ErrBadConn
 the next: sql.ErrConnDone
 the pool: fine
-failed query bad_connection network
-closed bad network bad_connection
+failed query bad_connection killed
+closed bad killed bad_connection
 `},
 		},
 	},

@@ -72,8 +72,8 @@ closed bad killed 57P01
 			"postgres": {`
 query: driver.ErrBadConn
 the pool: fine
-failed query bad_connection network
-closed bad network bad_connection
+failed query bad_connection killed
+closed bad killed bad_connection
 `},
 		},
 	},

@@ -349,6 +349,8 @@ func TestLastWordsAreThoseOfAFatalError(t *testing.T) {
 	}{
 		"a fatal error":           {message(fatal), want},
 		"with more after it":      {append(message(fatal), 'Z'), want},
+		"with others before it":   {append(append([]byte("T\x00\x00\x00\x06xy"), message("VERROR\x00C57014\x00")...), message(fatal)...), want},
+		"with a part before it":   {append([]byte("T\x00\x00\xff\x06xy"), message(fatal)...), nil},
 		"in another language":     {message("STÖDLICH\x00VFATAL\x00C57P01\x00"), want},
 		"of an old server":        {message("SFATAL\x00C57P01\x00"), want},
 		"a panic":                 {message("VPANIC\x00C57P02\x00"), &pq.Error{Severity: "PANIC", Code: "57P02"}},

@@ -119,20 +119,30 @@ func (c *conn) Write(p []byte) (int, error) {
 	return n, err
 }
 
-// lastWords returns the error with which the server ends a session, if data is one: a
-// message of its own at the beginning of a read, as the server sends it to a client that
-// waits or is idle. Only severity and code are kept. Under TLS there is nothing to see.
+// lastWords returns the error with which the server ends a session, if there is one among
+// the messages of a read that begins with a whole one. Under TLS there is nothing to see.
 func lastWords(data []byte) error {
 	const header = 5
-	if len(data) < header || data[0] != 'E' {
-		return nil
+	for len(data) >= header {
+		size := int(binary.BigEndian.Uint32(data[1:header])) - (header - 1)
+		if size < 0 || size > len(data)-header {
+			break
+		}
+		if data[0] == 'E' {
+			if last := fatal(data[header : header+size]); last != nil {
+				return last
+			}
+		}
+		data = data[header+size:]
 	}
-	size := int(binary.BigEndian.Uint32(data[1:header])) - (header - 1)
-	if size < 0 || size > len(data)-header {
-		return nil
-	}
+	return nil
+}
+
+// fatal returns the error in a message, nil if the session goes on after it. Only
+// severity and code are kept.
+func fatal(message []byte) error {
 	fields := map[byte]string{}
-	for field := range bytes.SplitSeq(data[header:header+size], []byte{0}) {
+	for field := range bytes.SplitSeq(message, []byte{0}) {
 		if len(field) > 1 {
 			fields[field[0]] = string(field[1:])
 		}

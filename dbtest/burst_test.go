@@ -1,0 +1,81 @@
+package dbtest_test
+
+import (
+	"database/sql"
+	"log/slog"
+	"sync"
+	"testing"
+
+	"github.com/otelpool/otelpool"
+	"github.com/otelpool/otelpool/dbtest/server"
+)
+
+// A server is restarted under a pool of idle connections, all of which are found dead
+// when they are next wanted: that is one report, with all of them.
+func TestARestartOfTheServerIsOneReport(t *testing.T) {
+	const conns = 8
+	starts := map[string]func(testing.TB, ...string) *server.Instance{
+		"mysql": server.MariaDB, "postgresql": server.PostgreSQL,
+	}
+	each(t, served, func(t *testing.T, s subject) {
+		in := starts[s.system](t)
+		connector, err := s.connect(in.DSN())
+		if err != nil {
+			t.Fatal(err)
+		}
+		var mu sync.Mutex // guards lost
+		var lost []otelpool.Report
+		db := otelpool.OpenDB(connector, append(newTold().options(),
+			otelpool.WithLogger(slog.New(slog.DiscardHandler)),
+			otelpool.WithReports(func(r otelpool.Report) {
+				if r.Kind == otelpool.ConnectionsLost {
+					mu.Lock()
+					defer mu.Unlock()
+					lost = append(lost, r)
+				}
+			}))...)
+		defer db.Close()
+		db.SetMaxIdleConns(conns)
+		use := func() {
+			t.Helper()
+			var held []*sql.Conn
+			for range conns {
+				c, err := db.Conn(t.Context())
+				if err != nil {
+					t.Fatal(err)
+				}
+				// pgx and lib/pq find out with a statement, and it may be the caller who is told.
+				_, _ = c.ExecContext(t.Context(), "SELECT 1")
+				held = append(held, c)
+			}
+			for _, c := range held {
+				_ = c.Close()
+			}
+		}
+		use()
+		if err := in.Stop(); err != nil {
+			t.Fatal(err)
+		}
+		if err := in.Start(); err != nil {
+			t.Fatal(err)
+		}
+		until(t, "every dead connection is found", func() bool {
+			use()
+			return inspect(t, db).Closed["bad"] >= conns
+		})
+		until(t, "the loss is reported", func() bool {
+			mu.Lock()
+			defer mu.Unlock()
+			return len(lost) > 0
+		})
+		mu.Lock()
+		defer mu.Unlock()
+		var n int64
+		for _, of := range lost[0].Lost {
+			n += of
+		}
+		if bad := inspect(t, db).Closed["bad"]; len(lost) != 1 || n != bad {
+			t.Errorf("%d connections were closed as bad; reported is %v", bad, lost)
+		}
+	})
+}
