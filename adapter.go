@@ -13,8 +13,9 @@ import (
 // packages otelmysql and otelpostgres have one each; see [WithAdapter].
 //
 // A function that panics counts as absent for that call. The first panic of each is
-// reported through otel.Handle, with the type of what it panicked with. All but
-// Connector and Target may be called from several goroutines at once.
+// reported through otel.Handle, with the type of what it panicked with. Connect is the
+// exception: the driver runs in it, and hooks of the program, whose panics are the
+// program's. All but Connector and Target may be called from several goroutines at once.
 type Adapter struct {
 	// Connector makes the connector for a data source name, where a pool is opened
 	// by driver name. A nil connector without an error leaves it to the driver. An
@@ -26,7 +27,7 @@ type Adapter struct {
 	// Connect dials in place of c.Connect. said is for what the driver says about
 	// the connection outside of its results, such as to a logger; it may be called
 	// from any goroutine at any time, after the connection was closed too, and keeps
-	// the last error. It must not be called with what holds data of statements.
+	// the last error that it was called with. It must not be called with what holds data of statements.
 	Connect func(ctx context.Context, c driver.Connector, said func(error)) (driver.Conn, error)
 	// Server tells what is known of the server at the other end of a new connection.
 	// It is called after each dial, before the connection is used, with the driver's
@@ -129,10 +130,11 @@ func WithAdapter(a Adapter) Option {
 }
 
 // WithServerQuery allows the adapter one query to the server after a dial, to learn
-// after how long the server closes idle connections. It is made once for a pool,
-// and again when a server of another version was reached. The caller of that dial
-// waits for it, a second at most; create_time does not have it. If it fails the
-// connection is handed out all the same.
+// after how long the server closes idle connections. It is made after the first dial,
+// and after one a minute or more later, since the answer may change with the server. The
+// caller of that dial waits for it, a second at most; create_time does not have it. If it
+// fails the connection is handed out all the same, or, if it was lost by that, another
+// that is not asked.
 func WithServerQuery() Option {
 	return optionFunc(func(c *config) { c.askServer = true })
 }
@@ -149,14 +151,13 @@ type adapterFunc int
 const (
 	funcConnector adapterFunc = iota
 	funcTarget
-	funcConnect
 	funcServer
 	funcClassify
 	numAdapterFuncs
 )
 
 func (f adapterFunc) String() string {
-	return [...]string{"Connector", "Target", "Connect", "Server", "Classify"}[f]
+	return [...]string{"Connector", "Target", "Server", "Classify"}[f]
 }
 
 // excuse is deferred by what calls a function of an adapter: one that panics is not
@@ -188,21 +189,13 @@ func (a *adapter) target(c driver.Connector) (t Target) {
 // connect dials, and returns what keeps what the driver says of the connection,
 // nil if it does not say anything.
 func (a *adapter) connect(ctx context.Context, c driver.Connector, now func() time.Duration) (driver.Conn, *said, error) {
-	if a.Connect != nil {
-		s := &said{now: now}
-		if conn, err, ok := a.dial(ctx, c, s); ok {
-			return conn, s, err
-		}
+	if a.Connect == nil {
+		conn, err := c.Connect(ctx)
+		return conn, nil, err
 	}
-	conn, err := c.Connect(ctx)
-	return conn, nil, err
-}
-
-// dial reports false if the adapter panicked.
-func (a *adapter) dial(ctx context.Context, c driver.Connector, s *said) (conn driver.Conn, err error, ok bool) {
-	defer a.excuse(funcConnect)
-	conn, err = a.Connect(ctx, c, s.say)
-	return conn, err, true
+	s := &said{now: now}
+	conn, err := a.Connect(ctx, c, s.say)
+	return conn, s, err
 }
 
 func (a *adapter) server(ctx context.Context, c driver.Conn, ask bool) (s Server) {

@@ -251,14 +251,12 @@ func TestAPanicInAnAdapterIsAbsenceAndReportedOnce(t *testing.T) {
 	}, otelpool.WithServerQuery(), otelpool.WithAdapter(otelpool.Adapter{
 		Connector: func(driver.Driver, string) (driver.Connector, error) { panic(secret) },
 		Target:    func(driver.Connector) otelpool.Target { panic(secret) },
-		Connect:   func(context.Context, driver.Connector, func(error)) (driver.Conn, error) { panic(secret) },
 		Server:    func(context.Context, driver.Conn, bool) otelpool.Server { panic(secret) },
 		Classify:  func(error) otelpool.Failure { panic(secret) },
 	}))
 	slices.Sort(reported)
 	want := []string{
 		"otelpool: Adapter.Classify panicked with a *errors.errorString",
-		"otelpool: Adapter.Connect panicked with a *errors.errorString",
 		"otelpool: Adapter.Connector panicked with a *errors.errorString",
 		"otelpool: Adapter.Server panicked with a *errors.errorString",
 		"otelpool: Adapter.Target panicked with a *errors.errorString",
@@ -402,7 +400,7 @@ func TestAQueryToTheServerThatHangsIsMadeOnce(t *testing.T) {
 		}
 		return otelpool.Server{}
 	}
-	bubble(t, full, func(t *testing.T, db *sql.DB, _ *fakedb.DB, _ *telemetry) {
+	bubble(t, full, func(t *testing.T, db *sql.DB, fake *fakedb.DB, _ *telemetry) {
 		begin := time.Now()
 		short, cancel := context.WithTimeout(t.Context(), 300*ms)
 		defer cancel()
@@ -420,8 +418,65 @@ func TestAQueryToTheServerThatHangsIsMadeOnce(t *testing.T) {
 		if took := time.Since(begin); took != 1300*ms || asked != 2 {
 			t.Errorf("after %v the server was asked %d times, want 1.3s and 2", took, asked)
 		}
+		// A driver closes the connection of a query that it stopped to wait for.
+		if fake.Opened() != 6 || fake.Closed() != 1 || len(conns) != 5 {
+			t.Errorf("%d connections were opened, %d closed and %d held, want 6, 1 and 5", fake.Opened(), fake.Closed(), len(conns))
+		}
+		s, err := otelpool.Inspect(db)
+		noError(t, err)
+		if s.Opened != 5 || len(s.Closed) != 0 || len(s.Deaths) != 0 {
+			t.Errorf("told are %d opened, %v closed, %v", s.Opened, s.Closed, s.Deaths)
+		}
 		giveBack(t, conns)
 	}, otelpool.WithServerQuery(), otelpool.WithAdapter(otelpool.Adapter{Server: hang}))
+}
+
+func TestTheServerIsAskedAgainAfterAMinute(t *testing.T) {
+	limit := 2 * time.Second
+	asked := 0
+	ask := func(_ context.Context, _ driver.Conn, ask bool) otelpool.Server {
+		if !ask {
+			return otelpool.Server{}
+		}
+		asked++
+		return otelpool.Server{System: "mariadb", Version: "11", IdleTimeout: limit}
+	}
+	bubble(t, full, func(t *testing.T, db *sql.DB, _ *fakedb.DB, _ *telemetry) {
+		var got []string
+		dial := func() {
+			c, err := db.Conn(t.Context())
+			noError(t, err)
+			t.Cleanup(func() { _ = c.Close() })
+			s, err := otelpool.Inspect(db)
+			noError(t, err)
+			got = append(got, fmt.Sprint(asked, s.Server))
+		}
+		dial()
+		time.Sleep(59 * time.Second)
+		limit = 8 * time.Hour
+		dial()
+		time.Sleep(time.Second)
+		dial()
+		wantLines(t, got, "1 {mariadb 11  0 2s}", "1 {mariadb 11  0 2s}", "2 {mariadb 11  0 8h0m0s}")
+		noError(t, db.Close())
+	}, otelpool.WithServerQuery(), otelpool.WithAdapter(otelpool.Adapter{Server: ask}))
+}
+
+// The hooks of a program run in its driver's dial.
+func TestAPanicInADialIsTheProgramsOwn(t *testing.T) {
+	bubble(t, full, func(t *testing.T, db *sql.DB, fake *fakedb.DB, _ *telemetry) {
+		defer func() {
+			if p := recover(); p != "mine" || fake.Calls(fakedb.Connect) != 1 {
+				t.Errorf("got the panic %v after %d dials", p, fake.Calls(fakedb.Connect))
+			}
+		}()
+		fake.On(fakedb.Connect, func(context.Context, string) error { panic("mine") })
+		_ = db.Ping()
+	}, otelpool.WithAdapter(otelpool.Adapter{
+		Connect: func(ctx context.Context, c driver.Connector, _ func(error)) (driver.Conn, error) {
+			return c.Connect(ctx)
+		},
+	}))
 }
 
 func TestWhatOneConnectionLearnedOfTheServerIsKnownOfAll(t *testing.T) {

@@ -175,6 +175,7 @@ var (
 		"25P03": ClassIdleInTransaction,
 		"25P04": ClassStatementTimeout, // transaction_timeout
 		"40002": ClassConstraint,       // found at the commit
+		"40003": ClassOther,            // nobody knows whether it was done: it must not just be repeated
 		"40P01": ClassDeadlock,
 		"53300": ClassTooManyConnections,
 		"55P03": ClassLockWait,

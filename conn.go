@@ -62,6 +62,9 @@ type conn struct {
 	elsewhere []attribute.KeyValue
 	said      *said
 
+	// reading is the context of the query whose result set was the last thing that was
+	// done, else nil.
+	reading context.Context //nolint:containedctx // closing the rows has none
 	// fine is when the last call that succeeded ended, or the dial, and trouble what
 	// has failed since.
 	fine    time.Duration
@@ -178,6 +181,7 @@ func (c *conn) begin(k *call) {
 		c.abandon(&c.declined)
 	}
 	c.used(k.from)
+	c.reading = nil
 	c.pool.ins.begin(k)
 	if c.elsewhere != nil && k.wantsNotes() {
 		k.note(c.elsewhere...)
@@ -368,9 +372,16 @@ func (c *conn) ResetSession(ctx context.Context) error {
 		c.failed(ctx, start, err)
 		return err
 	}
+	if now-start >= roundTrip {
+		c.fine = now // the server was asked, and its clock starts anew
+	}
 	c.acquired(ctx, pool.Reused, now, wait{reset: now - start})
 	return err
 }
+
+// roundTrip is more than a driver takes for a look at its socket, and less than any
+// server takes to answer.
+const roundTrip = 50 * time.Microsecond
 
 // IsValid is called when the connection is given back. It is not called for one
 // that database/sql already knows to be bad.
@@ -387,7 +398,7 @@ func (c *conn) IsValid() bool {
 		c.givenBack()
 	} else if !c.discard {
 		c.finder = c.caller
-		c.condemn(c.holderContext())
+		c.condemn()
 	}
 	if h, ok := c.rec.Release(); ok {
 		c.released(h)
@@ -405,7 +416,7 @@ func (c *conn) Close() error {
 	reason, at := c.reason()
 	known := at == placeKnown
 	if known && reason == pool.Bad {
-		c.condemn(ctx)
+		c.condemn()
 	}
 	if d, h, held, ok := c.rec.Close(reason, known); ok {
 		if held {
@@ -495,7 +506,7 @@ func (c *conn) released(h pool.Hold) {
 		c.abandon(&c.declined)
 	}
 	ctx, span := c.holderContext(), c.caller
-	c.holder, c.caller, c.waited = nil, nil, 0
+	c.holder, c.caller, c.reading, c.waited = nil, nil, nil, 0
 	if h.Suspect != nil {
 		c.pool.givenBackLate(ctx, h.Suspect)
 	}

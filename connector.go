@@ -206,6 +206,20 @@ func (c *connector) Connect(ctx context.Context) (driver.Conn, error) {
 		c.ins.finish(&k, end-start, err, f)
 	}()
 	in, said, err := c.adapter.connect(k.ctx, c.in, c.ledger.Now)
+	var server Server
+	if err == nil && in != nil && c.adapter.Server != nil {
+		end = c.ledger.Now()
+		k.over = c.ledger.Time(end)
+		var alive bool
+		if server, alive = c.meet(k.ctx, in, c.cfg.askServer); !alive {
+			_ = in.Close()
+			if in, said, err = c.adapter.connect(k.ctx, c.in, c.ledger.Now); err == nil && in != nil {
+				server, _ = c.meet(k.ctx, in, false)
+			} else {
+				k.over = time.Time{}
+			}
+		}
+	}
 	if err != nil {
 		f = c.adapter.dialFault(ctx, err, said)
 		if errors.Is(err, driver.ErrBadConn) {
@@ -215,12 +229,6 @@ func (c *connector) Connect(ctx context.Context) (driver.Conn, error) {
 	}
 	if in == nil {
 		return nil, nil // what the driver answered
-	}
-	var server Server
-	if c.adapter.Server != nil {
-		end = c.ledger.Now()
-		k.over = c.ledger.Time(end)
-		server = c.meet(k.ctx, in)
 	}
 	var opened time.Duration
 	rec, opened = c.ledger.Opened(start)

@@ -93,9 +93,14 @@ func (c *conn) lastFault(ctx context.Context, err error) fault {
 	return f
 }
 
-// condemn notes that the connection is lost, by what is known by then. ctx is that
-// of its holder.
-func (c *conn) condemn(ctx context.Context) {
+// condemn notes that the connection is lost, by what is known by then. The context that
+// it was acquired in says nothing, since that of DB.Conn is often over by then, but that
+// of a result set does: database/sql closes it when that ends.
+func (c *conn) condemn() {
+	ctx := c.reading
+	if ctx == nil {
+		ctx = context.Background()
+	}
 	if c.trouble == nil {
 		c.trouble = &trouble{quiet: c.pool.ledger.Now() - c.fine}
 	}

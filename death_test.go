@@ -535,3 +535,61 @@ func TestTheClassIsWhereverTheTypeIs(t *testing.T) {
 		}, errorType, class)
 	})
 }
+
+// The server counts from the last that it heard, and some drivers ask it when a
+// connection is reused.
+func TestAResetThatAsksTheServerIsNotIdleTime(t *testing.T) {
+	server := func(context.Context, driver.Conn, bool) otelpool.Server {
+		return otelpool.Server{IdleTimeout: 2 * time.Second}
+	}
+	for took, want := range map[time.Duration]otelpool.Class{time.Microsecond: otelpool.ClassServerIdleTimeout, ms: otelpool.ClassBadConnection} {
+		bubble(t, full, func(t *testing.T, db *sql.DB, fake *fakedb.DB, _ *telemetry) {
+			noError(t, db.Ping())
+			time.Sleep(1600 * ms)
+			fake.On(fakedb.Reset, fakedb.Sleep(took))
+			fake.Fail(fakedb.Exec, 1, driver.ErrBadConn)
+			_, err := db.Exec("x")
+			noError(t, err)
+			if got := deathsOf(t, db); len(got) != 1 || got[0].Class != want {
+				t.Errorf("after a reset of %v: got %v, want %s", took, got, want)
+			}
+		}, otelpool.WithAdapter(otelpool.Adapter{Server: server}))
+	}
+}
+
+// The context of DB.Conn is that of the acquire, and is often over soon.
+func TestTheContextOfTheAcquireDoesNotCondemnAConnection(t *testing.T) {
+	bubble(t, full, func(t *testing.T, db *sql.DB, _ *fakedb.DB, _ *telemetry) {
+		ctx, cancel := context.WithCancel(t.Context())
+		c, err := db.Conn(ctx)
+		noError(t, err)
+		cancel()
+		_ = c.Raw(func(any) error { return driver.ErrBadConn })
+		if got := deathsOf(t, db); len(got) != 1 || got[0].Class != otelpool.ClassBadConnection {
+			t.Errorf("got %v", got)
+		}
+	})
+}
+
+// texty is an error that says of its type what it should not.
+type texty string
+
+func (e texty) Error() string     { return "texty" }
+func (e texty) ErrorType() string { return string(e) }
+
+func TestATextIsNoErrorType(t *testing.T) {
+	for says, want := range map[texty]string{
+		"duplicate_key":                      "duplicate_key",
+		"acme.example/db.DuplicateKey":       "acme.example/db.DuplicateKey",
+		"Duplicate entry 'jane@example.org'": "otelpool_test.texty",
+		"":                                   "github.com/otelpool/otelpool_test.texty",
+		texty(strings.Repeat("x", 201)):      "otelpool_test.texty",
+		"jane@example.org":                   "otelpool_test.texty",
+	} {
+		bubble(t, full, func(t *testing.T, db *sql.DB, fake *fakedb.DB, seen *telemetry) {
+			fake.Fail(fakedb.Ping, 1, says)
+			_ = db.Ping()
+			seen.wantHistogram(t, "db.client.operation.duration", map[string]hist{want: {1, 0}}, errorType)
+		})
+	}
+}

@@ -4,6 +4,7 @@ import (
 	"context"
 	"database/sql/driver"
 	"errors"
+	"fmt"
 
 	semconv "go.opentelemetry.io/otel/semconv/v1.43.0"
 )
@@ -28,7 +29,8 @@ func (e ended) Error() string     { return string(e) }
 func (e ended) ErrorType() string { return string(e) }
 
 // errorType returns the value of error.type for an error without a code: one of
-// the values above, else the Go type.
+// the values above, else what its method ErrorType says, if it has one and that is a
+// name, else the Go type.
 func errorType(err error) string {
 	switch {
 	case errors.Is(err, context.Canceled):
@@ -38,7 +40,21 @@ func errorType(err error) string {
 	case errors.Is(err, driver.ErrBadConn):
 		return errorTypeBadConn
 	}
-	return semconv.ErrorType(err).Value.AsString()
+	if typ := semconv.ErrorType(err).Value.AsString(); isName(typ) {
+		return typ
+	}
+	return fmt.Sprintf("%T", err)
+}
+
+// isName reports whether s may be the name of a type of errors, and not a text: an error
+// may have a method ErrorType, which the conventions let say what it likes.
+func isName(s string) bool {
+	for i := range len(s) {
+		if c := s[i]; c <= ' ' || c > '~' || c == '\'' || c == '"' || c == '@' || c == '=' {
+			return false
+		}
+	}
+	return s != "" && len(s) <= 200
 }
 
 // sqlState returns the SQLSTATE that err carries, or "". The method is the one

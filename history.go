@@ -106,7 +106,8 @@ func (h *history) copyLocked(c *connector, now time.Duration) {
 	}
 	h.copies = append(h.copies, spreads{at: now})
 	last := &h.copies[len(h.copies)-1]
-	c.ledger.Holds.Read(&last.holds)
+	last.holds = pool.Counts{}
+	c.ledger.HoldLengths(&last.holds)
 	c.ledger.Waits.Read(&last.waits)
 }
 
@@ -114,7 +115,7 @@ func (h *history) copyLocked(c *connector, now time.Duration) {
 // in those since the pool was made, if it is not as old.
 func (c *connector) spread() (waits, holds Distribution) {
 	var w, d, none pool.Counts
-	c.ledger.Holds.Read(&d)
+	c.ledger.HoldLengths(&d)
 	c.ledger.Waits.Read(&w)
 	h := &c.sweeper.history
 	h.mu.Lock()

@@ -166,8 +166,8 @@ type Death struct {
 	// condemned it, or else of the last one that the driver returned for it, if no call
 	// has succeeded since; empty if there was none.
 	ErrorType, Code string
-	// Said is the last that the driver said about it outside of its results, such as
-	// to its logger; nil if there is no adapter, or nothing was said. Its text is not
+	// Said is what the driver said about its end outside of its results, such as to its
+	// logger; nil if there is no adapter, or nothing was said. Its text is not
 	// told anywhere else.
 	Said error
 	// Server is what was known of the server.

@@ -4,6 +4,7 @@ import (
 	"cmp"
 	"context"
 	"database/sql/driver"
+	"math"
 	"sync"
 	"time"
 
@@ -15,59 +16,79 @@ import (
 // may close the connection of a query that took longer.
 const serverQueryTimeout = time.Second
 
-// maxVersions bounds for how many versions of the server its time-out is kept.
-const maxVersions = 16
+// maxVersions bounds for how many versions of the server its answer is kept, and
+// answerAge for how long: another server of the same version may answer otherwise.
+const (
+	maxVersions = 16
+	answerAge   = time.Minute
+)
 
 // servers is what is known of those that the pool has reached.
 type servers struct {
 	mu    sync.Mutex // guards what follows
 	last  Server
-	asked map[string]time.Duration // idle time-outs, by the version that was known before
+	asked map[string]answer // by the version that was known before
+}
+
+// answer is what a server has told.
+type answer struct {
+	Server
+	at time.Duration // when it was asked
 }
 
 // meet learns what it can of the server at the other end of a new connection. It
-// must not be called without Adapter.Server.
-func (c *connector) meet(ctx context.Context, in driver.Conn) Server {
-	s := c.adapter.server(ctx, in, false)
-	if c.cfg.askServer && c.servers.claim(s.Version) {
+// reports false if the connection was lost by asking. It must not be called without
+// Adapter.Server.
+func (c *connector) meet(ctx context.Context, in driver.Conn, ask bool) (s Server, alive bool) {
+	s = c.adapter.server(ctx, in, false)
+	alive = true
+	if now := c.ledger.Now(); ask && c.servers.claim(s.Version, now) {
 		asking, cancel := context.WithTimeout(ctx, serverQueryTimeout)
 		more := c.adapter.server(asking, in, true)
+		gaveUp := asking.Err() != nil
 		cancel()
-		if ctx.Err() != nil && more.IdleTimeout == 0 {
-			c.servers.giveUp(s.Version) // that one's caller went away
-		} else {
-			c.servers.learn(s.Version, more.IdleTimeout)
-		}
-		s = Server{
-			System:      cmp.Or(more.System, s.System),
-			Version:     cmp.Or(more.Version, s.Version),
-			Address:     cmp.Or(more.Address, s.Address),
-			Port:        cmp.Or(more.Port, s.Port),
-			IdleTimeout: cmp.Or(more.IdleTimeout, s.IdleTimeout),
+		switch {
+		case ctx.Err() != nil: // that one's caller went away
+			c.servers.giveUp(s.Version)
+		case gaveUp: // a driver closes a connection that it stops to wait for
+			alive = false
+			c.servers.stop(s.Version)
+		default:
+			c.servers.learn(s.Version, more, now)
 		}
 	}
+	s = c.servers.complete(s)
 	c.servers.met(s)
-	return s
+	return s, alive
 }
 
 // claim reports whether a server of the version is to be asked now, which nobody
 // else does then.
-func (s *servers) claim(version string) bool {
+func (s *servers) claim(version string, now time.Duration) bool {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	if _, ok := s.asked[version]; ok || len(s.asked) >= maxVersions {
+	known, ok := s.asked[version]
+	if ok && now-known.at < answerAge || !ok && len(s.asked) >= maxVersions {
 		return false
 	}
 	if s.asked == nil {
-		s.asked = map[string]time.Duration{}
+		s.asked = map[string]answer{}
 	}
-	s.asked[version] = 0
+	known.at = now // what is known holds until there is an answer
+	s.asked[version] = known
 	return true
 }
 
-func (s *servers) learn(version string, idle time.Duration) {
+func (s *servers) learn(version string, one Server, now time.Duration) {
 	s.mu.Lock()
-	s.asked[version] = idle
+	s.asked[version] = answer{one, now}
+	s.mu.Unlock()
+}
+
+// stop keeps servers of the version from being asked again.
+func (s *servers) stop(version string) {
+	s.mu.Lock()
+	s.asked[version] = answer{s.asked[version].Server, math.MaxInt64}
 	s.mu.Unlock()
 }
 
@@ -91,14 +112,18 @@ func (s *servers) latest() Server {
 	return s.complete(last)
 }
 
-// complete adds the idle time-out that another server of the same version has told.
+// complete adds what a server of the same version has told.
 func (s *servers) complete(one Server) Server {
-	if one.IdleTimeout == 0 {
-		s.mu.Lock()
-		one.IdleTimeout = s.asked[one.Version]
-		s.mu.Unlock()
+	s.mu.Lock()
+	told := s.asked[one.Version].Server
+	s.mu.Unlock()
+	return Server{
+		System:      cmp.Or(told.System, one.System),
+		Version:     cmp.Or(told.Version, one.Version),
+		Address:     one.Address,
+		Port:        one.Port,
+		IdleTimeout: cmp.Or(one.IdleTimeout, told.IdleTimeout),
 	}
-	return one
 }
 
 // attributes are those of operations.

@@ -85,7 +85,7 @@ func metricsPage() string {
 	p("| `%s` | %s |", keyPhase, codeList(namesBelow(pool.Phase(pool.NumPhases))))
 	p("| `%s` | %s |", keySource, codeList(namesBelow(pool.Source(pool.NumSources))))
 	p("| `%s` | %s |", keyReason, codeList(namesBelow(pool.Reason(pool.NumReasons))))
-	p("| `%s` | absent on success; the code of the server, if an adapter knows it or the error has a method `SQLState() string`; else one of %s; else the Go type of the error, without wrappers of `fmt.Errorf`. A pool tells %d different ones, each counted once for each class, then `%s` |",
+	p("| `%s` | absent on success; the code of the server, if an adapter knows it or the error has a method `SQLState() string`; else one of %s; else what its method `ErrorType() string` says, if that is a name; else the Go type of the error, without wrappers of `fmt.Errorf`. A pool tells %d different ones, each counted once for each class, then `%s` |",
 		semconv.ErrorTypeKey, codeList([]string{errorTypeCanceled, errorTypeDeadline, errorTypeBadConn, errorTypeClosed, string(errPanicked), string(errNotRun)}), maxErrorTypes, errorTypeOther)
 	p("| `%s` | wherever `%s` is, and on connections that were closed as `bad`: one of the [classes](#classes) |", keyClass, semconv.ErrorTypeKey)
 	p("")

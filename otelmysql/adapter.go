@@ -56,7 +56,11 @@ func (a *adapter) target(c driver.Connector) otelpool.Target {
 	if c, ok := c.(*connector); ok {
 		return c.target()
 	}
-	return otelpool.Target{System: systemMySQL}
+	switch c.Driver().(type) {
+	case mysql.MySQLDriver, *mysql.MySQLDriver:
+		return otelpool.Target{System: systemMySQL}
+	}
+	return otelpool.Target{}
 }
 
 func (a *adapter) connect(ctx context.Context, c driver.Connector, said func(error)) (driver.Conn, error) {

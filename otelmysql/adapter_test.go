@@ -40,7 +40,7 @@ var dsns = []struct {
 	{"cloudsql(project:region:shop)/shop", otelpool.Target{
 		System: "mysql", Address: "project:region:shop", Namespace: "shop", PoolName: "project:region:shop/shop",
 	}},
-	{"tcp(db)/a%2Fb", otelpool.Target{System: "mysql", Address: "db", PoolName: "db:3306"}},
+	{"tcp(db)/a%2Fb", otelpool.Target{System: "mysql"}},
 	{"tcp(db)/größe", otelpool.Target{System: "mysql", Address: "db", Namespace: "größe", PoolName: "db:3306/größe"}},
 
 	{"qqqu:qqqp@tcp(db)/shop", otelpool.Target{System: "mysql", Address: "db", Namespace: "shop", PoolName: "db:3306/shop"}},
@@ -53,8 +53,8 @@ var dsns = []struct {
 	}},
 	{"tcp(qqqu:qqqp)/shop", otelpool.Target{System: "mysql", Namespace: "shop"}},
 	{"qqqu:qqqp(db:3306)/shop", otelpool.Target{System: "mysql", Address: "db", Namespace: "shop", PoolName: "db:3306/shop"}},
-	{"tcp(db)/shop@qqq", otelpool.Target{System: "mysql", Address: "db", PoolName: "db:3306"}},
-	{"tcp(db)/shop%3Fpassword=qqq", otelpool.Target{System: "mysql", Address: "db", PoolName: "db:3306"}},
+	{"tcp(db)/shop@qqq", otelpool.Target{System: "mysql"}},
+	{"tcp(db)/shop%3Fpassword=qqq", otelpool.Target{System: "mysql"}},
 }
 
 func TestATargetIsThatOfTheDataSourceName(t *testing.T) {
@@ -154,7 +154,7 @@ func TestOtherDriversAreLeftAlone(t *testing.T) {
 	if c, err := a.connector(other{}, "tcp(db)/shop"); c != nil || err != nil {
 		t.Errorf("connector: %v, %v", c, err)
 	}
-	if got, want := a.target(other{}), (otelpool.Target{System: "mysql"}); got != want {
+	if got, want := a.target(other{}), (otelpool.Target{}); got != want {
 		t.Errorf("target: %+v, want %+v", got, want)
 	}
 	if _, err := a.connect(t.Context(), other{}, nil); !errors.Is(err, errOther) {

@@ -31,11 +31,14 @@ type Conn struct {
 	rows   int           // result sets that are open
 	tx     bool
 	totals totals
-	mark   [NumPhases]time.Duration // totals.held when the hold began
-	source Source
-	holder Holder
-	stack  Stack
-	last   Holding // the hold before, without its stack
+	// lengths are those of the holds that are over. Each connection counts its own, so
+	// that releases on several processors do not meet.
+	lengths Counts
+	mark    [NumPhases]time.Duration // totals.held when the hold began
+	source  Source
+	holder  Holder
+	stack   Stack
+	last    Holding // the hold before, without its stack
 
 	statement string        // the last one of the holder
 	seen      uint64        // reading when it was last looked at
@@ -285,7 +288,7 @@ func (c *Conn) releaseLocked(now time.Duration, next State) (Hold, bool) {
 	if h.Length >= ShortHold {
 		c.ledger.sites.add(&c.stack, h.Length)
 	}
-	c.ledger.Holds.Add(h.Length)
+	c.lengths.add(h.Length)
 	c.holder.Caller = nil
 	c.last = Holding{ID: c.id, Holder: c.holder, For: h.Length}
 	c.state, c.since = next, now
@@ -339,6 +342,7 @@ func (c *Conn) Close(r Reason, known bool) (d Death, h Hold, held, ok bool) {
 		l.ends++
 	}
 	l.past.add(&c.totals)
+	l.lengths.addAll(&c.lengths)
 	l.removeLocked(c)
 	if known {
 		l.closed[r]++

@@ -36,9 +36,8 @@ type Ledger struct {
 	doubt doubt
 	sites sites
 
-	// Holds are the lengths of the holds that are over, Waits what was noted of
-	// callers.
-	Holds, Waits Spread
+	// Waits is what was noted of callers.
+	Waits Spread
 
 	// mu guards what follows. It is taken before a Conn's own lock, never after,
 	// and it is not taken on the path of an acquire, a call or a release.
@@ -50,6 +49,7 @@ type Ledger struct {
 	closing int64 // closed, the reason still to come through Attribute
 	closed  [NumReasons]int64
 	past    totals   // of the connections that are closed
+	lengths Counts   // of their holds
 	ended   [4]ended // holds that ended with their connection, the last ones
 	ends    int
 	told    [NumPhases]time.Duration // the largest Snapshot.HeldTime so far
@@ -158,6 +158,18 @@ func (l *Ledger) removeLocked(c *Conn) {
 	moved.place = c.place
 	l.conns[last] = nil
 	l.conns = l.conns[:last]
+}
+
+// HoldLengths adds the lengths of the holds that are over to into.
+func (l *Ledger) HoldLengths(into *Counts) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	into.addAll(&l.lengths)
+	for _, c := range l.conns {
+		c.mu.Lock()
+		into.addAll(&c.lengths)
+		c.mu.Unlock()
+	}
 }
 
 // Empty reports whether no connection is open and none is being dialed.

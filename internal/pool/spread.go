@@ -27,6 +27,16 @@ func (s *Spread) Read(into *Counts) {
 	}
 }
 
+// add counts d.
+func (c *Counts) add(d time.Duration) { c[bucketOf(d)]++ }
+
+// addAll adds other counts.
+func (c *Counts) addAll(o *Counts) {
+	for i := range c {
+		c[i] += o[i]
+	}
+}
+
 // Since takes away what was counted before.
 func (c *Counts) Since(before *Counts) {
 	for i := range c {

@@ -31,12 +31,14 @@ type Target struct {
 // one is the default. Hosts that are there twice count once.
 //
 // If a host does not look like one, no host is told, since the others may be parts of
-// the same secret. The pool then has no name.
+// the same secret, and if the name of the database does not, nothing is. The pool then
+// has no name.
 func Of(hosts []Host, defaultPort int, namespace string) Target {
 	var t Target
-	if plausibleName(namespace) {
-		t.Namespace = namespace
+	if !plausibleName(namespace) {
+		return t
 	}
+	t.Namespace = namespace
 	hosts = distinct(hosts)
 	names := make([]string, 0, len(hosts))
 	for _, h := range hosts {
@@ -56,6 +58,22 @@ func Of(hosts []Host, defaultPort int, namespace string) Target {
 		t.PoolName += "/" + t.Namespace
 	}
 	return t
+}
+
+// Misread reports whether a URL was hardly meant as drivers read it: the @ that ends the
+// password is not where they look for it, because the password has one of /, ? and # in
+// it. What they take for the host is then a part of the user's name or of the password.
+func Misread(url string) bool {
+	_, rest, ok := strings.Cut(url, "://")
+	if !ok {
+		return false
+	}
+	authority := rest
+	if i := strings.IndexAny(rest, "/?#"); i >= 0 {
+		authority = rest[:i]
+	}
+	before, _, at := strings.Cut(rest[len(authority):], "@")
+	return at && (!strings.Contains(authority, "@") || !strings.Contains(before, "="))
 }
 
 // Told returns server.address and server.port of a host, both empty if it does not
@@ -140,7 +158,7 @@ func isPath(s string) bool {
 // any name, but hardly one that looks like a piece of a data source.
 func plausibleName(s string) bool {
 	for _, c := range s {
-		if unicode.IsControl(c) || strings.ContainsRune("@/?=&", c) {
+		if unicode.IsControl(c) || strings.ContainsRune("@/?=&:", c) {
 			return false
 		}
 	}

@@ -41,11 +41,11 @@ func TestATargetIsWhatTheDataSourceSays(t *testing.T) {
 		{"a control character", []Host{{"db\n", 3306}}, "shop", Target{Namespace: "shop"}},
 		{"what is no text", []Host{{"db\xff", 3306}}, "sh\xffop", Target{}},
 		{"what is too long", []Host{{strings.Repeat("a", 256), 3306}}, strings.Repeat("a", 256), Target{}},
-		{"a database with an @", []Host{{"db", 3306}}, "ss@host", Target{"db", 0, "", "db:3306"}},
-		{"a database with a path", []Host{{"db", 3306}}, "host/shop", Target{"db", 0, "", "db:3306"}},
-		{"a database with parameters", []Host{{"db", 3306}}, "shop?password=secret", Target{"db", 0, "", "db:3306"}},
-		{"a database with another parameter", []Host{{"db", 3306}}, "shop&secret", Target{"db", 0, "", "db:3306"}},
-		{"a database with a control character", []Host{{"db", 3306}}, "sh\x00op", Target{"db", 0, "", "db:3306"}},
+		{"a database with an @", []Host{{"db", 3306}}, "ss@host", Target{}},
+		{"a database with a path", []Host{{"db", 3306}}, "host/shop", Target{}},
+		{"a database with parameters", []Host{{"db", 3306}}, "shop?password=secret", Target{}},
+		{"a database with another parameter", []Host{{"db", 3306}}, "shop&secret", Target{}},
+		{"a database with a control character", []Host{{"db", 3306}}, "sh\x00op", Target{}},
 	} {
 		t.Run(tc.name, func(t *testing.T) {
 			if got := Of(tc.hosts, 3306, tc.namespace); got != tc.want {
@@ -87,6 +87,35 @@ func TestOnlyWhatLooksLikeAHostIsTold(t *testing.T) {
 	} {
 		if address, port := Told(tc.host, 5432); address != tc.address || port != tc.port {
 			t.Errorf("Told(%+v) = %q, %d, want %q, %d", tc.host, address, port, tc.address, tc.port)
+		}
+	}
+}
+
+func TestAURLWhosePasswordEndsItTooSoonIsMisread(t *testing.T) {
+	for url, want := range map[string]bool{
+		"postgres://alice:12345/xyz@db.example/app":       true,
+		"postgres://alice:12345?xyz@db.example/app":       true,
+		"postgres://alice:12345#xyz@db.example/app":       true,
+		"postgresql://alice:p@ss?word@db.example/app":     true,
+		"postgres://alice:p@ss/word@db.example/app":       true,
+		"postgres://alice:secret@db.example/app":          false,
+		"postgres://alice:secret@db.example/app?user=a@b": false,
+		"postgres://db.example/app?user=a@b":              true, // told is too little rather than too much
+		"postgres://db.example/app":                       false,
+		"host=db.example user=a@b password=c/d@e":         false,
+		"alice:secret@tcp(db.example)/app?x=a@b":          false,
+		"":                                                false,
+	} {
+		if got := Misread(url); got != want {
+			t.Errorf("%s: got %t", url, got)
+		}
+	}
+}
+
+func TestWhatIsNextToSomethingImplausibleIsNotTold(t *testing.T) {
+	for _, namespace := range []string{"xyz@db.example/app", "a:b", "a/b", "a?b=c"} {
+		if got := Of([]Host{{"alice", 12345}}, 5432, namespace); got != (Target{}) {
+			t.Errorf("%s: got %+v", namespace, got)
 		}
 	}
 }

@@ -51,7 +51,7 @@ var dsns = []struct {
 	{"postgres://qqqü:qqqß漢字@db/shop", otelpool.Target{System: "postgresql", Address: "db", Namespace: "shop", PoolName: "db:5432/shop"}},
 	{"postgres://qqqu:qqq@qqq@db/shop", otelpool.Target{System: "postgresql", Namespace: "shop"}},
 	{"postgres://qqqu:p@qqq@db:1,b:2/shop", otelpool.Target{System: "postgresql", Namespace: "shop"}},
-	{"postgres://u:12/qqq@db/shop", otelpool.Target{System: "postgresql", Address: "u", Port: 12, PoolName: "u:12"}},
+	{"postgres://u:12/qqq@db/shop", otelpool.Target{System: "postgresql"}},
 	{"postgres://u:12?qqq@db/shop", otelpool.Target{System: "postgresql", Address: "db", Namespace: "shop", PoolName: "db:5432/shop"}},
 	{"host=db user=qqqu password='qqq @:/%?\\' qqq' dbname=shop", otelpool.Target{System: "postgresql", Address: "db", Namespace: "shop", PoolName: "db:5432/shop"}},
 	{"host=db dbname=shop search_path=qqqv application_name=qqqv options='-c x=qqqv'", otelpool.Target{
@@ -59,7 +59,7 @@ var dsns = []struct {
 	}},
 	{"postgres://db/shop?password=qqqp&user=qqqu&x=qqqv", otelpool.Target{System: "postgresql", Address: "db", Namespace: "shop", PoolName: "db:5432/shop"}},
 	{"host=qqqu:qqqp@db dbname=shop", otelpool.Target{System: "postgresql", Namespace: "shop"}},
-	{"host=db dbname=postgres://qqqu:qqqp@db/shop", otelpool.Target{System: "postgresql", Address: "db", PoolName: "db:5432"}},
+	{"host=db dbname=postgres://qqqu:qqqp@db/shop", otelpool.Target{System: "postgresql"}},
 }
 
 // environment keeps that of the machine out of what pgx makes of a data source.
@@ -137,7 +137,7 @@ func TestOtherDriversAreLeftAlone(t *testing.T) {
 	if c, err := a.connector(other{}, "host=db"); c != nil || err != nil {
 		t.Errorf("connector: %v, %v", c, err)
 	}
-	if got, want := a.target(other{}), (otelpool.Target{System: "postgresql"}); got != want {
+	if got, want := a.target(other{}), (otelpool.Target{}); got != want {
 		t.Errorf("target: %+v, want %+v", got, want)
 	}
 	if _, err := a.connect(t.Context(), other{}, nil); !errors.Is(err, errOther) {

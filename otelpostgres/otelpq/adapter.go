@@ -47,7 +47,11 @@ func (a *adapter) target(c driver.Connector) otelpool.Target {
 	if c, ok := c.(*connector); ok {
 		return c.target()
 	}
-	return otelpool.Target{System: system}
+	switch c.Driver().(type) {
+	case pq.Driver, *pq.Driver:
+		return otelpool.Target{System: system}
+	}
+	return otelpool.Target{}
 }
 
 func (a *adapter) connect(ctx context.Context, c driver.Connector, said func(error)) (driver.Conn, error) {

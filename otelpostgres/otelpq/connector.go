@@ -64,7 +64,8 @@ type connector struct {
 	driver.Connector
 	config func() (pq.Config, error)
 	// open does what Connect does, but dials through the dialer.
-	open func(ctx context.Context, d pq.Dialer) (driver.Conn, error)
+	open    func(ctx context.Context, d pq.Dialer) (driver.Conn, error)
+	misread bool // see target.Misread
 }
 
 var _ driver.Connector = (*connector)(nil)
@@ -94,6 +95,7 @@ func dataSource(d driver.Driver, name string) *connector {
 		Connector: named{d, name},
 		config:    func() (pq.Config, error) { return pq.NewConfig(name) },
 		open:      func(_ context.Context, d pq.Dialer) (driver.Conn, error) { return pq.DialOpen(d, name) },
+		misread:   target.Misread(name),
 	}
 }
 
@@ -129,6 +131,9 @@ func (c *connector) connect(ctx context.Context, said func(error)) (driver.Conn,
 func (c *connector) target() otelpool.Target {
 	cfg, err := c.config()
 	if err != nil {
+		return otelpool.Target{System: system}
+	}
+	if c.misread {
 		return otelpool.Target{System: system}
 	}
 	t := target.Of(hosts(cfg), defaultPort, cfg.Database)
