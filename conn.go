@@ -65,6 +65,8 @@ type conn struct {
 	// reading is the context of the query whose result set was the last thing that was
 	// done, else nil.
 	reading context.Context //nolint:containedctx // closing the rows has none
+	// transacting is that of the last transaction, unless it has ended before that.
+	transacting context.Context //nolint:containedctx // the release has none
 	// fine is when the last call that succeeded ended, or the dial, and trouble what
 	// has failed since.
 	fine    time.Duration
@@ -506,7 +508,7 @@ func (c *conn) released(h pool.Hold) {
 		c.abandon(&c.declined)
 	}
 	ctx, span := c.holderContext(), c.caller
-	c.holder, c.caller, c.reading, c.waited = nil, nil, nil, 0
+	c.holder, c.caller, c.reading, c.transacting, c.waited = nil, nil, nil, nil, 0
 	if h.Suspect != nil {
 		c.pool.givenBackLate(ctx, h.Suspect)
 	}

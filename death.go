@@ -95,9 +95,12 @@ func (c *conn) lastFault(ctx context.Context, err error) fault {
 
 // condemn notes that the connection is lost, by what is known by then. The context that
 // it was acquired in says nothing, since that of DB.Conn is often over by then, but that
-// of a result set does: database/sql closes it when that ends.
+// of a result set or of a transaction does: database/sql ends them with it.
 func (c *conn) condemn() {
 	ctx := c.reading
+	if ctx == nil {
+		ctx = c.transacting
+	}
 	if ctx == nil {
 		ctx = context.Background()
 	}

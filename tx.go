@@ -28,6 +28,7 @@ var _ driver.Tx = (*tx)(nil)
 // dropped as it would have been.
 func newTx(c *conn, ctx context.Context, in driver.Tx) *tx { //nolint:revive // the receiver of the call comes first
 	t := &tx{in: in, c: c, ctx: ctx}
+	c.transacting = ctx
 	if (c.resetter == nil || c.validator == nil) && ctx.Done() != nil {
 		t.begun = make([]uintptr, maxBegunFrames)
 		t.begun = t.begun[:runtime.Callers(2, t.begun)]
@@ -45,7 +46,16 @@ func (t *tx) Commit() (err error) {
 	defer t.c.end(&k, pool.TxEnded, &err)
 	err = t.in.Commit()
 	k.returned = true
+	t.over()
 	return err
+}
+
+// over notes the end of the transaction. What becomes of the connection after that has
+// nothing to do with its context, unless that has ended it.
+func (t *tx) over() {
+	if t.ctx.Err() == nil {
+		t.c.transacting = nil
+	}
 }
 
 // Rollback is called by the caller's Rollback, and by database/sql when the
@@ -76,5 +86,6 @@ func (t *tx) rollback() (err error) {
 	defer t.c.end(&k, pool.TxEnded, &err)
 	err = t.in.Rollback()
 	k.returned = true
+	t.over()
 	return err
 }
