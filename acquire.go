@@ -493,10 +493,7 @@ func (c *connector) explain(cause AcquireCause, waited time.Duration, err error)
 	s := c.ledger.Snapshot(nil)
 	e := &AcquireError{
 		Pool: c.name, Cause: cause, Waited: waited, err: err,
-		Held: s.Held, Idle: s.Idle + s.Fresh, Dialing: s.Dialing, Waiting: int(s.Waiting),
-	}
-	if db := c.db.Load(); db != nil {
-		e.MaxOpen = db.Stats().MaxOpenConnections
+		MaxOpen: c.maxOpen(), Held: s.Held, Idle: s.Idle + s.Fresh, Dialing: s.Dialing, Waiting: int(s.Waiting),
 	}
 	var longest [5]pool.Holding
 	held := longest[:c.ledger.Longest(longest[:])]

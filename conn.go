@@ -49,8 +49,6 @@ type conn struct {
 	behind pool.Mark
 	// since is what the next wait is inferred from.
 	since release
-	// asks is room to note the callers of an acquire.
-	asks stack
 
 	// declined is the call that the driver answered with ErrSkip, until the
 	// prepared statement that takes its place goes on with it.
@@ -226,6 +224,10 @@ func (c *conn) end(k *call, e pool.Effect, errp *error) {
 	now := c.rec.End(e)
 	if k.rows != nil {
 		k.rows.opened = now
+		c.reading = k.from
+	}
+	if e == pool.TxEnded && k.from.Err() == nil {
+		c.transacting = nil // what becomes of the connection now has nothing to do with it
 	}
 	took := now - k.start
 	if err == nil {
@@ -462,12 +464,12 @@ func (c *conn) acquired(ctx context.Context, s pool.Source, now time.Duration, w
 	}
 	switch {
 	case a != nil:
-		c.asks = a.waiter.Stack.Long()
-		c.rec.Acquire(now, s, &by, &c.asks)
+		at := a.waiter.Stack.Long()
+		c.rec.Acquire(now, s, &by, &at)
 	case c.pool.notesCallers(now):
-		clear(c.asks[:])
-		runtime.Callers(3, c.asks[:])
-		c.rec.Acquire(now, s, &by, &c.asks)
+		var at stack
+		runtime.Callers(3, at[:])
+		c.rec.Acquire(now, s, &by, &at)
 	default:
 		c.rec.Acquire(now, s, &by, nil)
 	}

@@ -129,7 +129,7 @@ type connector struct {
 	// acquires that were too long.
 	starvedFor, lateWait atomic.Int64
 
-	maxLifetime, maxIdleTime setTime
+	maxLifetime, maxIdleTime setting
 
 	retriesMu sync.Mutex       // guards retries
 	retries   map[string]int64 // masked retries by error.type
@@ -163,6 +163,7 @@ func newConnector(in driver.Connector, opts []Option) *connector {
 	c.sweeper.interval = min(sweepInterval, orNever(c.cfg.leakThreshold), orNever(c.cfg.exhaustionThreshold))
 	c.sweeper.history.samples.size = maxSamples
 	c.sweeper.reports.size = maxReports
+	c.deaths.size = maxDeaths
 	c.name = poolNames.claim(c, cmp.Or(c.cfg.poolName, c.target.PoolName), c.target.System)
 	var err error
 	c.ins, c.registration, err = newInstruments(c.cfg, c.target, c.name, c.observe)
@@ -284,14 +285,9 @@ func (c *connector) Close() error {
 // observe reads the pool for a collection.
 func (c *connector) observe() observation {
 	c.settle()
-	o := observation{Snapshot: c.ledger.Snapshot(nil), peak: c.ledger.TakePeak()}
-	if db := c.db.Load(); db != nil {
-		o.max = db.Stats().MaxOpenConnections
-		c.inference.limit.Store(int64(o.max))
-		c.maxIdle.lower(o.max)
-		o.maxIdle, o.maxIdleKnown = c.maxIdle.get()
-	}
-	o.exact = c.exact.Load()
+	o := observation{Snapshot: c.ledger.Snapshot(nil), peak: c.ledger.TakePeak(), max: c.readLimit(), exact: c.exact.Load()}
+	c.maxIdle.lower(o.max)
+	o.maxIdle, o.maxIdleKnown = c.maxIdle.get()
 	return o
 }
 

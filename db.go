@@ -155,7 +155,7 @@ func (d *DB) GetDBConn() (*sql.DB, error) { return d.DB, nil }
 // db.client.connection.idle.max known, which a *sql.DB does not tell.
 func (d *DB) SetMaxIdleConns(n int) {
 	d.DB.SetMaxIdleConns(n)
-	d.pool.maxIdle.set(n)
+	d.pool.maxIdle.set(int64(n))
 }
 
 // SetMaxOpenConns is [sql.DB.SetMaxOpenConns]. A pool learns of it at once if it is
@@ -170,28 +170,28 @@ func (d *DB) SetMaxOpenConns(n int) {
 // [Inspect], which a *sql.DB does not tell.
 func (d *DB) SetConnMaxLifetime(t time.Duration) {
 	d.DB.SetConnMaxLifetime(t)
-	d.pool.maxLifetime.set(t)
+	d.pool.maxLifetime.set(int64(t))
 }
 
 // SetConnMaxIdleTime is [sql.DB.SetConnMaxIdleTime], and known as the one above.
 func (d *DB) SetConnMaxIdleTime(t time.Duration) {
 	d.DB.SetConnMaxIdleTime(t)
-	d.pool.maxIdleTime.set(t)
+	d.pool.maxIdleTime.set(int64(t))
 }
 
-// setTime is a limit of time, as far as it was set where it can be seen.
-type setTime struct{ limit atomic.Int64 } // one more than the limit; 0 for unknown
+// setting is a limit of a DB, as far as it was set where it can be seen.
+type setting struct{ limit atomic.Int64 } // one more than it; 0 for unknown
 
-func (s *setTime) set(d time.Duration) { s.limit.Store(int64(max(d, 0)) + 1) }
+func (s *setting) set(n int64) { s.limit.Store(max(n, 0) + 1) }
 
 // get returns the limit, -1 if it is not known.
-func (s *setTime) get() time.Duration { return time.Duration(s.limit.Load() - 1) }
+func (s *setting) get() (n int64, known bool) {
+	limit := s.limit.Load()
+	return limit - 1, limit > 0
+}
 
-// maxIdle is the limit of idle connections, as far as it was set where it can be
-// seen.
-type maxIdle struct{ limit atomic.Int64 } // one more than the limit; 0 for unknown
-
-func (m *maxIdle) set(n int) { m.limit.Store(int64(max(n, 0)) + 1) }
+// maxIdle is the limit of idle connections.
+type maxIdle struct{ setting }
 
 // lower does what database/sql does when the limit of open connections is set: it
 // lowers this one to it, and leaves it there when that is raised again.
@@ -199,11 +199,6 @@ func (m *maxIdle) lower(maxOpen int) {
 	if limit := m.limit.Load(); maxOpen > 0 && limit > int64(maxOpen)+1 {
 		m.limit.CompareAndSwap(limit, int64(maxOpen)+1)
 	}
-}
-
-func (m *maxIdle) get() (n int64, known bool) {
-	limit := m.limit.Load()
-	return limit - 1, limit > 0
 }
 
 // failedRow returns a row whose error is err. Only database/sql can make one, and

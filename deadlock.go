@@ -1,8 +1,6 @@
 package otelpool
 
 import (
-	"slices"
-
 	"go.opentelemetry.io/otel/trace"
 
 	"github.com/otelpool/otelpool/internal/pool"
@@ -14,13 +12,13 @@ const maxDeadlocks = 8
 // findDeadlocks finds holders that wait for another connection. That a goroutine
 // which waits is one that holds is told by its stack: it has come from where the
 // connection was asked for, by the same calls, and is further down in the same
-// function. Calls of a DB are known while they wait; for others a profile of the
-// goroutines is taken, which knows neither the pool nor the caller's span.
+// function. Calls of a DB are known while they wait; for others p is asked, which knows
+// neither the pool nor the caller's span.
 //
 // A goroutine may also have come by there and have given its connection back. So of
 // the holders from one place those count that are as many as the goroutines which have
 // come by it.
-func (c *connector) findDeadlocks(holds []pool.Holding, plain bool) (found []Deadlock) {
+func (c *connector) findDeadlocks(holds []pool.Holding, plain bool, p *profile) (found []Deadlock) {
 	var holders []Holder
 	var places []path
 	for i := range holds {
@@ -33,7 +31,7 @@ func (c *connector) findDeadlocks(holds []pool.Holding, plain bool) (found []Dea
 	}
 	waiters := c.waiters(maxExamined)
 	if plain {
-		stacks, _ := goroutinesIn(frameConn)
+		stacks, _ := p.in(frameConn)
 		for _, pcs := range stacks {
 			var w Waiter
 			copy(w.stack[:], pcs)
@@ -50,7 +48,7 @@ func (c *connector) findDeadlocks(holds []pool.Holding, plain bool) (found []Dea
 			}
 			sure, known := certain[holders[i].stack]
 			if !known {
-				sure = holdersFrom(holders[i].stack, holds) == passers(places[i])
+				sure = holdersFrom(holders[i].stack, holds) == passers(places[i], p)
 				certain[holders[i].stack] = sure
 			}
 			if sure {
@@ -78,12 +76,12 @@ func holdersFrom(at stack, holds []pool.Holding) (n int) {
 
 // passers is how many goroutines have come by a place, -1 if there are too many to
 // count.
-func passers(place path) (n int) {
+func passers(place path, p *profile) (n int) {
 	var functions []string
 	for _, f := range place.frames {
 		functions = append(functions, f.Function)
 	}
-	stacks, all := goroutinesIn(functions...)
+	stacks, all := p.in(functions...)
 	if !all {
 		return -1
 	}
@@ -108,7 +106,7 @@ func mayBeOne(h *Holder, w *Waiter) bool {
 // waiters returns calls of a DB that wait, the first to ask first.
 func (c *connector) waiters(most int) []Waiter {
 	all := make([]pool.Waiting, most)
-	all = slices.Clip(all[:c.ledger.Waiting(all)])
+	all = all[:c.ledger.Waiting(all)]
 	out := make([]Waiter, len(all))
 	for i := range all {
 		out[i] = Waiter{Waited: all[i].For, stack: all[i].Stack}

@@ -6,7 +6,6 @@ import (
 	"errors"
 	"fmt"
 	"strings"
-	"sync"
 	"time"
 
 	"go.opentelemetry.io/otel/attribute"
@@ -207,43 +206,26 @@ type death struct {
 const maxDeaths = 64
 
 // deaths are the last ones.
-type deaths struct {
-	mu   sync.Mutex // guards what follows
-	ring [maxDeaths]death
-	n    int // how many there ever were
-}
-
-func (d *deaths) add(one death) {
-	d.mu.Lock()
-	d.ring[d.n%maxDeaths] = one
-	d.n++
-	d.mu.Unlock()
-}
+type deaths struct{ ring[death] }
 
 // settle gives the oldest death at a place that has no reason its reason. It may be
 // gone already.
 func (d *deaths) settle(at place, r pool.Reason) {
-	d.mu.Lock()
-	defer d.mu.Unlock()
-	for i := max(0, d.n-maxDeaths); i < d.n; i++ {
-		if one := &d.ring[i%maxDeaths]; one.at == at {
-			one.at, one.Reason = placeKnown, r.String()
-			one.Advice = one.advice()
-			return
+	d.find(func(one *death) bool {
+		if one.at != at {
+			return false
 		}
-	}
+		one.at, one.Reason = placeKnown, r.String()
+		one.Advice = one.advice()
+		return true
+	})
 }
 
-// latest returns them, the last one first.
-func (d *deaths) latest() []Death {
-	d.mu.Lock()
-	defer d.mu.Unlock()
-	var out []Death
-	for i := d.n - 1; i >= max(0, d.n-maxDeaths); i-- {
-		one := &d.ring[i%maxDeaths]
-		last := one.Death
-		last.Said, _ = one.said.last()
-		out = append(out, last)
+// told returns them, the last one first.
+func (d *deaths) told() (out []Death) {
+	for _, one := range d.latest() {
+		one.Said, _ = one.said.last()
+		out = append(out, one.Death)
 	}
 	return out
 }

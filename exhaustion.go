@@ -25,16 +25,15 @@ const (
 )
 
 // episode is one exhaustion, from its first sign to its end. It belongs to the
-// sweeper, but for failed.
+// sweeper.
 type episode struct {
 	on       bool
 	reported bool
 	began    time.Duration // when the first of those who wait asked
 	last     time.Duration // when it was last seen
-	told     time.Duration // the last report, of any episode
-	everTold bool
+	told     time.Duration // the last report, of any episode; 0 for none
 
-	// What was counted when it began, and at the last look before.
+	// What was counted before it began, and at the last look.
 	from, before count
 
 	plain guess
@@ -129,7 +128,8 @@ func (c *connector) searchDeadlock(now time.Duration) {
 		return
 	}
 	g.search = now + d
-	g.deadlocked = len(c.findDeadlocks(c.holds(), true)) > 0
+	var p profile
+	g.deadlocked = len(c.findDeadlocks(c.holds(&p), true, &p)) > 0
 }
 
 // watchExhaustion looks whether callers wait for too long, and returns when the next
@@ -171,17 +171,17 @@ func (c *connector) watchExhaustion(now time.Duration) (due time.Duration) {
 		return earlier(dueAfter(s.OldestWait, threshold, now), dueAfter(e.plain.waitedFor(now), threshold, now))
 	}
 	if !e.reported {
-		if wait := e.told + reportInterval - now; e.everTold && wait > 0 {
+		if wait := e.told + reportInterval - now; e.told > 0 && wait > 0 {
 			due = now + wait
 		} else if starved {
-			e.told, e.everTold, e.reported = now, true, true
+			e.told, e.reported = now, true
 			c.exhausted(now, oldest)
 		}
 	}
 	if !starved && now-e.last >= calm {
 		e.on, e.late = false, false
 		if e.reported {
-			c.exhaustionOver(at)
+			c.exhaustionOver()
 		}
 		return due
 	}
@@ -200,15 +200,16 @@ func dueAfter(waited, threshold, now time.Duration) time.Duration {
 // exhausted reports the exhaustion that is on.
 func (c *connector) exhausted(now, oldest time.Duration) {
 	e := &c.sweeper.episode
-	holds := c.holds()
+	var p profile
+	holds := c.holds(&p)
 	r := c.newReport(Exhausted)
 	plain := !c.exact.Load() || e.plain.pending > r.Waiting || e.late
 	r.Waiting = max(r.Waiting, e.plain.pending)
 	r.OldestWait = max(r.OldestWait, oldest)
 	r.Length = now - e.began
-	r.Waited, r.Failed = c.since(e, count{mark: c.ledger.Mark(now), failed: c.failed.Load(), plain: e.before.plain})
+	r.Waited, r.Failed = c.since(e)
 	r.Groups = group(holds)
-	r.Deadlocks = c.findDeadlocks(holds, plain)
+	r.Deadlocks = c.findDeadlocks(holds, plain, &p)
 	r.Verdict = diagnose(&r, holds, c.starvedDialing.Load())
 	c.ins.exhausted(r.Verdict)
 	attrs := trace.WithAttributes(
@@ -230,30 +231,30 @@ func (c *connector) exhausted(now, oldest time.Duration) {
 }
 
 // exhaustionOver reports its end.
-func (c *connector) exhaustionOver(at count) {
+func (c *connector) exhaustionOver() {
 	e := &c.sweeper.episode
 	r := c.newReport(ExhaustionOver)
 	r.Length = e.last - e.began
-	r.Waited, r.Failed = c.since(e, at)
+	r.Waited, r.Failed = c.since(e)
 	c.report(context.Background(), r)
 }
 
-// since is how many callers have waited, and failed, since the episode began. Without
-// a DB it is what DBStats counts.
-func (c *connector) since(e *episode, at count) (waited, failed int64) {
+// since is how many callers have waited, and failed, since the episode began, as of the
+// last look. Without a DB it is what DBStats counts.
+func (c *connector) since(e *episode) (waited, failed int64) {
 	if c.exact.Load() {
 		waited, _ = c.ledger.WaitedSince(e.from.mark, tellWait)
 	}
-	return max(waited, at.plain-e.from.plain), at.failed - e.from.failed
+	return max(waited, e.before.plain-e.from.plain), e.before.failed - e.from.failed
 }
 
 // holds returns all holds in progress, the longest first. Of those of which it was not
 // known it is found out whether they read a row.
-func (c *connector) holds() []pool.Holding {
+func (c *connector) holds(p *profile) []pool.Holding {
 	all := c.ledger.Holdings()
 	slices.SortFunc(all, func(a, b pool.Holding) int { return cmp.Compare(b.For, a.For) })
 	if slices.ContainsFunc(all, func(h pool.Holding) bool { return h.Unsure }) {
-		r := findReaders()
+		r := findReaders(p)
 		for i := range all {
 			all[i].Reading = all[i].Reading || all[i].Unsure && r.mayInclude(&all[i])
 		}

@@ -205,7 +205,10 @@ func TestAPlainPoolIsExhaustedTheThresholdAfterItIsSeen(t *testing.T) {
 func TestAPlainPoolWhoseCallersGiveUpSoonIsExhausted(t *testing.T) {
 	var got []string
 	for _, f := range reportsFrom(t, full, func(t *testing.T, db *sql.DB, _ *fakedb.DB) {
+		noError(t, db.PingContext(t.Context())) // it starts the sweeper
+		wait(250 * ms)                          // when nobody asks and nobody gives up
 		plain(t, db, 10*time.Minute+500*ms)
+		wait(100 * ms)
 		for range 3000 {
 			ask(t, db, 500*ms)
 			wait(200 * ms)
@@ -215,9 +218,9 @@ func TestAPlainPoolWhoseCallersGiveUpSoonIsExhausted(t *testing.T) {
 		got = append(got, fmt.Sprintf("%v %s", f.at, places.ReplaceAllString(f.text, "")))
 	}
 	wantLines(t, got,
-		"2s pool shop is exhausted: 1/1 held, 0 idle, 0 dialing, 0 waiting, the first for 1s; "+
-			"the connections are kept by code that does little with them: 1 held, longest 2s (idle for 2s)",
-		"10m1s pool shop has connections again, after 9m59s; 2995 callers have waited")
+		"3s pool shop is exhausted: 1/1 held, 0 idle, 0 dialing, 0 waiting, the first for 1s; "+
+			"the connections are kept by code that does little with them: 1 held, longest 2.8s (idle for 2.8s)",
+		"10m1s pool shop has connections again, after 9m58s; 2991 callers have waited")
 }
 
 func TestAPlainPoolThatIsHeldForLongAndWantedByNobodyIsNotExhausted(t *testing.T) {

@@ -10,18 +10,32 @@ import (
 // maxExamined is how many goroutines of a profile are looked at closely.
 const maxExamined = 1000
 
-// goroutinesIn returns the goroutines of the process that are in one of the given
-// functions: their stacks from there on. It reports false if those are not all. The
-// program is stopped for two short moments.
-func goroutinesIn(functions ...string) (out [][]uintptr, all bool) {
+// profile is the goroutines of the process at one moment: that at which it is first
+// asked, since to take it stops the program for two short moments.
+type profile struct {
+	taken   bool
+	all     bool // there is none but those in records
+	records []runtime.StackRecord
+}
+
+func (p *profile) take() {
+	p.taken = true
 	records := make([]runtime.StackRecord, runtime.NumGoroutine()+64)
-	n, ok := runtime.GoroutineProfile(records)
-	if !ok {
-		return nil, false // many more were started meanwhile
+	var n int
+	if n, p.all = runtime.GoroutineProfile(records); p.all { // else many more were started meanwhile
+		p.records = records[:n]
+	}
+}
+
+// in returns the goroutines that are in one of the given functions: their stacks from
+// there on. It reports false if those are not all.
+func (p *profile) in(functions ...string) (out [][]uintptr, all bool) {
+	if !p.taken {
+		p.take()
 	}
 	in := map[uintptr]bool{} // by program counter
-	for i := range records[:n] {
-		pcs := records[i].Stack()
+	for i := range p.records {
+		pcs := p.records[i].Stack()
 		at := slices.IndexFunc(pcs, func(pc uintptr) bool {
 			yes, known := in[pc]
 			if !known {
@@ -39,7 +53,7 @@ func goroutinesIn(functions ...string) (out [][]uintptr, all bool) {
 		}
 		out = append(out, pcs[at:])
 	}
-	return out, true
+	return out, p.all
 }
 
 // cameBy reports whether a goroutine that is at one place has come by another: both
@@ -89,8 +103,8 @@ type readers struct {
 	all   bool
 }
 
-func findReaders() (r readers) {
-	stacks, all := goroutinesIn(frameNext, frameNextResultSet, frameNextRow)
+func findReaders(p *profile) (r readers) {
+	stacks, all := p.in(frameNext, frameNextResultSet, frameNextRow)
 	r.all = all
 	for _, pcs := range stacks {
 		r.paths = append(r.paths, pathOf(pcs))
@@ -107,7 +121,7 @@ func (r readers) mayInclude(h *pool.Holding) bool {
 
 // notReading suspects those of some holders who are not reading a row.
 func (c *connector) notReading(unsure []*pool.Conn) (suspects []pool.Holding) {
-	r := findReaders()
+	r := findReaders(&profile{})
 	for _, one := range unsure {
 		h, held := one.Hold()
 		switch {

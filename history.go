@@ -34,6 +34,18 @@ func (r *ring[T]) all() []T {
 	return slices.Concat(r.kept[r.next:], r.kept[:r.next])
 }
 
+// find calls f with what is kept, the oldest first, until it returns true. f may change
+// it.
+func (r *ring[T]) find(f func(*T) bool) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	for i := range r.kept {
+		if f(&r.kept[(r.next+i)%len(r.kept)]) {
+			return
+		}
+	}
+}
+
 // latest returns what is kept, the latest first.
 func (r *ring[T]) latest() []T {
 	all := r.all()

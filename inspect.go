@@ -226,15 +226,14 @@ func (c *connector) inspect(db *sql.DB) Snapshot {
 		Acquired: map[string]int64{},
 		Retries:  c.retriesByType(),
 		HeldTime: byPhase(s.HeldTime),
-
-		MaxIdle: -1, MaxLifetime: c.maxLifetime.get(), MaxIdleTime: c.maxIdleTime.get(),
 	}
 	if db != nil {
 		out.MaxOpen = db.Stats().MaxOpenConnections
 	}
-	if n, known := c.maxIdle.get(); known {
-		out.MaxIdle = int(n)
-	}
+	idle, _ := c.maxIdle.get()
+	lifetime, _ := c.maxLifetime.get()
+	idleTime, _ := c.maxIdleTime.get()
+	out.MaxIdle, out.MaxLifetime, out.MaxIdleTime = int(idle), time.Duration(lifetime), time.Duration(idleTime)
 	for r, n := range s.Closed {
 		if n > 0 {
 			out.Closed[pool.Reason(r).String()] = n
@@ -265,17 +264,16 @@ func (c *connector) inspect(db *sql.DB) Snapshot {
 	slices.SortFunc(out.Sites, func(a, b Site) int { return cmp.Compare(b.Held, a.Held) })
 	out.History = c.sweeper.history.samples.all()
 	out.Reports = c.sweeper.reports.latest()
-	out.Deaths = c.deaths.latest()
+	out.Deaths = c.deaths.told()
 	return out
 }
 
 func describe(s *pool.ConnSnapshot) Conn {
 	c := Conn{ID: s.ID, State: s.State.String(), For: s.For, Age: s.Age, Uses: s.Uses}
 	if s.State == pool.Held {
-		c.Phase, c.Source = s.Phase.String(), s.Source.String()
-		c.HeldTime = byPhase(s.HeldTime)
 		holder := holderOf(&s.Hold)
-		c.Holder = &holder
+		c.Holder, c.Phase, c.Source = &holder, holder.Phase, s.Source.String()
+		c.HeldTime = byPhase(s.Hold.Phases)
 	}
 	return c
 }

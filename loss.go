@@ -28,8 +28,7 @@ type losses struct {
 	first time.Duration // of the burst
 	last  time.Duration
 	burst map[Class]int64 // nil for none
-	told  time.Duration   // when the last burst was ripe
-	any   bool            // there was one
+	told  time.Duration   // when the last burst was ripe; 0 if there was none
 }
 
 // loss is a connection that was lost.
@@ -73,14 +72,14 @@ func (l *losses) ripe(now time.Duration) (lost map[Class]int64, next time.Durati
 		return nil, 0
 	}
 	at := min(l.last+lossPause, l.first+lossWindow)
-	if l.any {
+	if l.told > 0 {
 		at = max(at, l.told+lossWindow)
 	}
 	if now < at {
 		return nil, at
 	}
 	lost, l.burst = l.burst, nil
-	l.told, l.any = now, true
+	l.told = now
 	return lost, 0
 }
 

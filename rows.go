@@ -41,7 +41,6 @@ func (c *conn) wrapRows(k *call, in driver.Rows, err error) (driver.Rows, error)
 	if err != nil || in == nil {
 		return in, err
 	}
-	c.reading = k.from
 	k.rows = &rows{in: in, c: c, st: k.st, ctx: k.ctx, caller: trace.SpanFromContext(k.from)}
 	return shapeRows(k.rows), nil
 }

@@ -51,7 +51,7 @@ type sweeper struct {
 // maxReturned bounds what waits to be told.
 const maxReturned = 256
 
-// start starts the goroutine if there is none. It is called after the ledger knows
+// startSweeper starts the goroutine if there is none. It is called after the ledger knows
 // of a dial: either the goroutine sees it when it is about to end, or its end is
 // seen here.
 func (c *connector) startSweeper() {
@@ -131,7 +131,7 @@ func (c *connector) sweep() time.Duration {
 		c.suspected(&found.Suspects[i])
 	}
 	for _, h := range s.takeReturned() {
-		c.leak(LeakReturned, &h)
+		c.leak(spanContext(&h), LeakReturned, &h)
 	}
 	due = earlier(due, c.watchExhaustion(now))
 	lost, next := c.losses.ripe(now)
@@ -168,8 +168,9 @@ func earlier(a, b time.Duration) time.Duration {
 
 // suspected tells a hold that nobody does anything with.
 func (c *connector) suspected(h *pool.Holding) {
-	c.ins.leaked(spanContext(h), LeakSuspected, h)
-	c.leak(LeakSuspected, h)
+	ctx := spanContext(h)
+	c.ins.leaked(ctx, LeakSuspected, h)
+	c.leak(ctx, LeakSuspected, h)
 }
 
 // givenBackLate tells that a connection which was suspected is back. It runs on the
@@ -200,12 +201,12 @@ func (s *sweeper) hasReturned() bool {
 	return len(s.returned) > 0
 }
 
-// leak reports a holder.
-func (c *connector) leak(kind ReportKind, h *pool.Holding) {
+// leak reports a holder, in the context of its span.
+func (c *connector) leak(ctx context.Context, kind ReportKind, h *pool.Holding) {
 	r := c.newReport(kind)
 	holder := holderOf(h)
 	r.Holder = &holder
-	c.report(spanContext(h), r)
+	c.report(ctx, r)
 }
 
 // newReport returns a report of the pool as it is now.
@@ -214,10 +215,7 @@ func (c *connector) newReport(kind ReportKind) Report {
 	r := Report{
 		Kind: kind, Time: time.Now(), Pool: c.name, System: c.system(),
 		Held: s.Held, Idle: s.Idle + s.Fresh, Dialing: s.Dialing,
-		Waiting: int(s.Waiting), OldestWait: s.OldestWait,
-	}
-	if db := c.db.Load(); db != nil {
-		r.MaxOpen = db.Stats().MaxOpenConnections
+		MaxOpen: c.maxOpen(), Waiting: int(s.Waiting), OldestWait: s.OldestWait,
 	}
 	return r
 }

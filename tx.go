@@ -46,16 +46,7 @@ func (t *tx) Commit() (err error) {
 	defer t.c.end(&k, pool.TxEnded, &err)
 	err = t.in.Commit()
 	k.returned = true
-	t.over()
 	return err
-}
-
-// over notes the end of the transaction. What becomes of the connection after that has
-// nothing to do with its context, unless that has ended it.
-func (t *tx) over() {
-	if t.ctx.Err() == nil {
-		t.c.transacting = nil
-	}
 }
 
 // Rollback is called by the caller's Rollback, and by database/sql when the
@@ -86,6 +77,5 @@ func (t *tx) rollback() (err error) {
 	defer t.c.end(&k, pool.TxEnded, &err)
 	err = t.in.Rollback()
 	k.returned = true
-	t.over()
 	return err
 }

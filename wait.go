@@ -53,12 +53,21 @@ type release struct {
 	grown  time.Duration // what of its growth is the wait of the next caller, once that is there
 }
 
-// readLimit notes the limit of the pool. The program may change it at any time, so
-// it is read at each dial and at each collection, and now and then: see mayWait.
-func (c *connector) readLimit() {
+// readLimit notes the limit of the pool, and returns it. The program may change it at
+// any time, so it is read at each dial and at each collection, and now and then: see
+// mayWait.
+func (c *connector) readLimit() int {
+	limit := c.maxOpen()
+	c.inference.limit.Store(int64(limit))
+	return limit
+}
+
+// maxOpen is the limit of open connections, 0 if there is none, or the DB is not known.
+func (c *connector) maxOpen() int {
 	if db := c.db.Load(); db != nil {
-		c.inference.limit.Store(int64(db.Stats().MaxOpenConnections))
+		return db.Stats().MaxOpenConnections
 	}
+	return 0
 }
 
 // mayWait reports whether somebody may be waiting for the connection that is given

@@ -36,9 +36,7 @@ type adapter struct {
 }
 
 func (a *adapter) connector(d driver.Driver, dataSourceName string) (driver.Connector, error) {
-	switch d.(type) {
-	case mysql.MySQLDriver, *mysql.MySQLDriver:
-	default:
+	if !isOwn(d) {
 		return nil, nil
 	}
 	cfg, err := mysql.ParseDSN(dataSourceName)
@@ -56,11 +54,19 @@ func (a *adapter) target(c driver.Connector) otelpool.Target {
 	if c, ok := c.(*connector); ok {
 		return c.target()
 	}
-	switch c.Driver().(type) {
-	case mysql.MySQLDriver, *mysql.MySQLDriver:
+	if isOwn(c.Driver()) {
 		return otelpool.Target{System: systemMySQL}
 	}
 	return otelpool.Target{}
+}
+
+// isOwn reports whether a driver is the one that this package is about.
+func isOwn(d driver.Driver) bool {
+	switch d.(type) {
+	case mysql.MySQLDriver, *mysql.MySQLDriver:
+		return true
+	}
+	return false
 }
 
 func (a *adapter) connect(ctx context.Context, c driver.Connector, said func(error)) (driver.Conn, error) {

@@ -23,7 +23,7 @@ const (
 const question = "SELECT VERSION(), @@SESSION.wait_timeout"
 
 // asked is s with what the server answers, or s if it does not. The driver closes a
-// connection whose call runs out of time; database/sql then opens another.
+// connection whose call runs out of time; otelpool then dials another.
 func asked(ctx context.Context, c driver.Conn, s otelpool.Server) otelpool.Server {
 	q, ok := c.(driver.QueryerContext)
 	if !ok {

@@ -367,15 +367,11 @@ func sampleOf(h otelpool.Sample, exact bool) sample {
 }
 
 func deathOf(d otelpool.Death) deathDoc {
-	out := deathDoc{
+	return deathDoc{
 		Time: d.Time.UTC(), ConnID: d.ConnID, Reason: d.Reason, Class: string(d.Class),
 		Age: seconds(d.Age), Idle: seconds(d.Idle), Uses: d.Uses, ErrorType: d.ErrorType, Code: d.Code,
-		Server: serverOf(d.Server), Advice: d.Advice,
+		Server: serverOf(d.Server), Advice: d.Advice, Sentence: d.String(),
 	}
-	if out.Sentence = told(d); out.Sentence == "" {
-		out.Sentence = deathSentence(&out)
-	}
-	return out
 }
 
 func reportOf(r otelpool.Report) reportDoc {
@@ -523,14 +519,6 @@ func serverOf(s otelpool.Server) *serverDoc {
 
 func distributionOf(d otelpool.Distribution) distribution {
 	return distribution{d.Count, seconds(d.P50), seconds(d.P90), seconds(d.P95), seconds(d.P99), seconds(d.Most)}
-}
-
-// told is what a value says of itself, if it does.
-func told(v any) string {
-	if s, ok := v.(fmt.Stringer); ok {
-		return s.String()
-	}
-	return ""
 }
 
 func some(d time.Duration) *seconds {

@@ -94,11 +94,7 @@ func textPool(w *bytes.Buffer, p *poolDoc) {
 		wrap(w, "", fmt.Sprintf("opened %d; closed: %s", p.Opened, strings.Join(parts, ", ")))
 	}
 	for _, x := range p.Deaths[:min(len(p.Deaths), textRows)] {
-		text := x.Sentence
-		if x.Advice != "" && !strings.Contains(text, x.Advice) {
-			text += ". " + x.Advice
-		}
-		wrap(w, fmt.Sprintf("%8s ago  ", seconds(p.Time.Sub(x.Time).Round(time.Second))), text)
+		wrap(w, fmt.Sprintf("%8s ago  ", seconds(p.Time.Sub(x.Time).Round(time.Second))), x.Sentence)
 	}
 	if len(p.Reports) > 0 {
 		w.WriteString("\nreports\n")

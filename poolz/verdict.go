@@ -139,21 +139,3 @@ func are(n int, one, more string) string {
 	}
 	return fmt.Sprintf("%d %s", n, more)
 }
-
-// deathSentence is a death in words, for one that does not say it itself.
-func deathSentence(d *deathDoc) string {
-	var b strings.Builder
-	fmt.Fprintf(&b, "connection %d closed", d.ConnID)
-	if d.Reason != "" {
-		fmt.Fprintf(&b, ": %s", d.Reason)
-	}
-	if d.Class != "" {
-		fmt.Fprintf(&b, " (%s)", d.Class)
-	}
-	fmt.Fprintf(&b, ", open for %s", d.Age)
-	if d.Idle > 0 {
-		fmt.Fprintf(&b, ", idle for %s", d.Idle)
-	}
-	fmt.Fprintf(&b, ", used %s", are(int(d.Uses), "time", "times"))
-	return b.String()
-}

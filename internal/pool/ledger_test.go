@@ -194,8 +194,7 @@ func TestSnapshotListsTheConnections(t *testing.T) {
 		l.Snapshot(&got)
 		want := map[uint64]ConnSnapshot{
 			1: {
-				ID: 1, State: Held, Phase: Executing, Source: Reused, Age: 2 * time.Second, For: time.Second, Uses: 1,
-				HeldTime: [NumPhases]time.Duration{Executing: time.Second},
+				ID: 1, State: Held, Source: Reused, Age: 2 * time.Second, For: time.Second, Uses: 1,
 				Hold: Holding{
 					ID: 1, For: time.Second, Phase: Executing, InPhase: time.Second, Statement: "SELECT a",
 					Phases: [NumPhases]time.Duration{Executing: time.Second},

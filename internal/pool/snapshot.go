@@ -33,18 +33,14 @@ type Snapshot struct {
 type ConnSnapshot struct {
 	ID    uint64
 	State State
-	// Phase and Source are of the hold in progress, and without meaning if State
-	// is not Held.
-	Phase  Phase
+	// Source is that of the hold in progress, and without meaning if State is not Held.
 	Source Source
 	// Age is how long the connection has been open, For how long it has been in
 	// its State.
 	Age, For time.Duration
-	// HeldTime is how the hold in progress was spent so far, by phase.
-	HeldTime [NumPhases]time.Duration
 	// Uses is how often it was acquired.
 	Uses int64
-	// Hold is the hold in progress.
+	// Hold is the hold in progress, if State is Held.
 	Hold Holding
 }
 
@@ -63,7 +59,7 @@ func (l *Ledger) Snapshot(conns *[]ConnSnapshot) Snapshot {
 	}
 	sum := l.past
 	for _, c := range l.conns {
-		one, t := c.snapshot(now)
+		one, t := c.snapshot(now, conns != nil)
 		sum.add(&t)
 		switch one.State {
 		case Held:
@@ -214,9 +210,9 @@ func (c *Conn) idleSinceLocked(now time.Duration) time.Duration {
 	return max(c.entry, c.active)
 }
 
-// snapshot reads one connection at the time now. A connection that moved on
-// after now was read is told as of its last move.
-func (c *Conn) snapshot(now time.Duration) (ConnSnapshot, totals) {
+// snapshot reads one connection at the time now, with its hold if that is wanted. A
+// connection that moved on after now was read is told as of its last move.
+func (c *Conn) snapshot(now time.Duration, hold bool) (ConnSnapshot, totals) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	t := c.totals
@@ -231,11 +227,10 @@ func (c *Conn) snapshot(now time.Duration) (ConnSnapshot, totals) {
 	}
 	if c.state == Held {
 		t.held[c.phase] += max(0, now-c.entry)
-		s.Phase, s.Source = c.phase, c.source
-		for i := range s.HeldTime {
-			s.HeldTime[i] = t.held[i] - c.mark[i]
+		s.Source = c.source
+		if hold {
+			s.Hold = c.holdingLocked(now)
 		}
-		s.Hold = c.holdingLocked(now)
 	}
 	return s, t
 }

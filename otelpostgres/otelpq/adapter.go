@@ -36,22 +36,29 @@ type adapter struct {
 }
 
 func (a *adapter) connector(d driver.Driver, dataSourceName string) (driver.Connector, error) {
-	switch d.(type) {
-	case pq.Driver, *pq.Driver:
-		return dataSource(d, dataSourceName), nil
+	if !isOwn(d) {
+		return nil, nil
 	}
-	return nil, nil
+	return dataSource(d, dataSourceName), nil
 }
 
 func (a *adapter) target(c driver.Connector) otelpool.Target {
 	if c, ok := c.(*connector); ok {
 		return c.target()
 	}
-	switch c.Driver().(type) {
-	case pq.Driver, *pq.Driver:
+	if isOwn(c.Driver()) {
 		return otelpool.Target{System: system}
 	}
 	return otelpool.Target{}
+}
+
+// isOwn reports whether a driver is the one that this package is about.
+func isOwn(d driver.Driver) bool {
+	switch d.(type) {
+	case pq.Driver, *pq.Driver:
+		return true
+	}
+	return false
 }
 
 func (a *adapter) connect(ctx context.Context, c driver.Connector, said func(error)) (driver.Conn, error) {

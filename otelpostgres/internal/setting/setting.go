@@ -14,7 +14,7 @@ const Name = "idle_session_timeout"
 
 // Question asks a server for its version and for the setting; the second is null where
 // there is none. It changes nothing in the session. The drivers close a connection whose
-// call runs out of time; database/sql then opens another.
+// call runs out of time; otelpool then dials another.
 const Question = "SELECT current_setting('server_version'), current_setting('" + Name + "', true)"
 
 // FromConfig returns the setting that a client sends when it connects, 0 if it sends
