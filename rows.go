@@ -47,10 +47,10 @@ func (c *conn) wrapRows(k *call, in driver.Rows, err error) (driver.Rows, error)
 
 func (r *rows) Columns() []string { return r.in.Columns() }
 
-// Next costs one atomic add, two in a result set that has been open for a second. No
-// clock is read for a row.
+// Next costs nothing but for the first row, and two atomic adds in a result set that has
+// been open for a second. No clock is read for a row.
 func (r *rows) Next(dest []driver.Value) error {
-	watched := r.c.rec.Reads()
+	watched := r.c.rec.Reads(r.read == 0)
 	err := r.in.Next(dest)
 	r.c.rec.HasRead(watched)
 	if err != nil {
@@ -110,7 +110,7 @@ func (r *rows) NextResultSet() error {
 	if !ok {
 		return io.EOF
 	}
-	watched := r.c.rec.Reads()
+	watched := r.c.rec.Reads(true)
 	defer r.c.rec.HasRead(watched)
 	return in.NextResultSet()
 }

@@ -12,7 +12,7 @@ type scanRows struct{ *rows }
 var _ driver.RowsColumnScanner = scanRows{}
 
 func (r scanRows) NextRow() error {
-	watched := r.c.rec.Reads()
+	watched := r.c.rec.Reads(r.read == 0)
 	err := r.in.(driver.RowsColumnScanner).NextRow()
 	r.c.rec.HasRead(watched)
 	if err != nil {

@@ -3,7 +3,6 @@ package benchmarks
 import (
 	"context"
 	"database/sql"
-	"sync/atomic"
 	"time"
 
 	"github.com/otelpool/otelpool"
@@ -37,8 +36,7 @@ const operationDuration = "db.client.operation.duration"
 // closed, once for both ends of a hold that coincide with it. Nobody waits, and the
 // floor takes that for granted: it reads no clock for it, and tells no wait but the
 // 0 that it records. It knows how many rows it will have read.
-// Each row that is read takes one atomic add, by which somebody who reads for
-// long is told from somebody who forgot the connection.
+// A row that is read takes nothing, but for those of a result set that is open for long.
 // The test of the signals holds otelpool to this table.
 type floor struct {
 	tracer                      trace.Tracer
@@ -226,33 +224,6 @@ func one(w what, plain func(*sql.DB) (call, error)) func(*sql.DB, *floor) (call,
 			return n, err
 		}, nil
 	}
-}
-
-// countedRows is rows with the atomic add.
-func countedRows(db *sql.DB) (call, error) {
-	return func(ctx context.Context) (int64, error) {
-		return countedSum(db.QueryContext(ctx, selectRows, argument))
-	}, nil
-}
-
-func countedSum(rs *sql.Rows, err error) (int64, error) {
-	if err != nil {
-		return 0, err
-	}
-	var total int64
-	var n any
-	var activity atomic.Uint64
-	for rs.Next() {
-		activity.Add(1)
-		if err := rs.Scan(&n); err != nil {
-			return 0, err
-		}
-		total += n.(int64)
-	}
-	if err := rs.Err(); err != nil {
-		return 0, err
-	}
-	return total, rs.Close()
 }
 
 func toldTx(db *sql.DB, f *floor) (call, error) {

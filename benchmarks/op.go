@@ -56,7 +56,7 @@ type Op struct {
 // Ops are the operations measured, in the order in which they are reported.
 var Ops = []Op{
 	{Name: "query_row", plain: queryRow, told: one(selectsRow, queryRow), exact: exactQueryRow, want: 1},
-	{Name: "rows", plain: rows, told: one(selectsRows, countedRows), exact: exactRows, want: resultRows * (resultRows + 1) / 2},
+	{Name: "rows", plain: rows, told: one(selectsRows, rows), exact: exactRows, want: resultRows * (resultRows + 1) / 2},
 	execOp,
 	{Name: "prepared_exec", plain: preparedExec, told: one(updates, preparedExec), exact: exactPreparedExec, want: 1},
 	{Name: "tx", plain: tx, told: toldTx, exact: exactTx, want: 1},

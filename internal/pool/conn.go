@@ -17,8 +17,8 @@ type Conn struct {
 	opened time.Duration
 	place  int // in ledger.conns, guarded by ledger.mu
 
-	reading atomic.Uint64 // twice the rows so far; odd while one is being read that is watched
-	watched atomic.Bool   // both ends of a read are noted
+	reading atomic.Uint64 // grows by 2 with a read that is noted; odd while one goes on that is watched
+	watched atomic.Bool   // every read is noted, at both ends
 	doubted uint64        // see doubt; 0 for no doubt
 	taken   bool          // out of the pool, and not held yet
 
@@ -43,6 +43,7 @@ type Conn struct {
 	statement string        // the last one of the holder
 	seen      uint64        // reading when it was last looked at
 	active    time.Duration // when that had changed
+	unread    bool          // the first read of the open result set will be noted, watched or not
 	unsure    bool          // a read may go on that began before it was watched
 	suspect   bool          // of being forgotten
 }
@@ -178,6 +179,7 @@ func (c *Conn) End(e Effect) time.Duration {
 	}
 	c.applyLocked(e)
 	c.enterLocked(now)
+	c.unread = e == RowsOpened && c.rows == 1
 	c.mu.Unlock()
 	return now
 }
@@ -199,11 +201,15 @@ func (c *Conn) RowsClosed() time.Duration {
 }
 
 // Reads notes that the driver begins to read a row, or to go on to the next result
-// set. That is not worth a clock read, and its end is worth noting only in a result set
-// that has been open for a while: HasRead gets what Reads has returned.
-func (c *Conn) Reads() (watched bool) {
+// set; first is whether it is the first read of a result set. A read is not worth a
+// clock, nor, in a result set that has been open for a short while and is likely to be
+// closed soon, an atomic add: there the first is noted, and the others taken for read
+// until somebody looks. HasRead gets what Reads has returned.
+func (c *Conn) Reads(first bool) (watched bool) {
 	if !c.watched.Load() {
-		c.reading.Add(2)
+		if first {
+			c.reading.Add(2)
+		}
 		return false
 	}
 	c.reading.Add(1)
@@ -240,7 +246,7 @@ func (c *Conn) enterLocked(now time.Duration) {
 	}
 	c.totals.held[c.phase] += now - c.entry
 	c.entry = now
-	c.seen = c.reading.Load()
+	c.seen, c.unread = c.reading.Load(), false
 	switch {
 	case c.calls > 0:
 		c.phase = Executing

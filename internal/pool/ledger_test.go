@@ -229,7 +229,7 @@ func TestAHoldAllocatesNothing(t *testing.T) {
 		l.InTheWayOf(c, now, 1, longest[:])
 		c.Begin("")
 		c.End(RowsOpened)
-		c.HasRead(c.Reads())
+		c.HasRead(c.Reads(true))
 		c.RowsClosed()
 		c.Release()
 		l.Snapshot(nil)

@@ -87,13 +87,16 @@ func TestWhoReadsIsNotIdle(t *testing.T) {
 		}
 		time.Sleep(time.Second)
 		want(time.Second)
-		c.HasRead(c.Reads())
+		c.HasRead(c.Reads(true))
 		time.Sleep(time.Second)
 		want(0) // has read since the last look
+		c.HasRead(c.Reads(false))
+		time.Sleep(time.Second)
+		want(0)                       // may have read
+		l.Sweep(time.Hour, time.Hour) // watched from here on
 		time.Sleep(time.Second)
 		want(time.Second)
-		l.Sweep(time.Hour, time.Hour) // watched from here on
-		watched := c.Reads()
+		watched := c.Reads(false)
 		time.Sleep(time.Second)
 		want(0) // reads
 		time.Sleep(time.Second)
@@ -102,11 +105,42 @@ func TestWhoReadsIsNotIdle(t *testing.T) {
 		want(0)
 		time.Sleep(time.Second)
 		want(time.Second)
-		c.Reads()
+		c.Reads(true)
 		c.RowsClosed() // the driver panicked
 		time.Sleep(time.Second)
 		want(time.Second)
 	})
+}
+
+// Of a result set that is not the first read on a connection it is not known whether
+// anything was read of it, until it is watched.
+func TestWhatIsBesideAResultSetMayHaveBeenRead(t *testing.T) {
+	for name, beside := range map[string]func(*Conn){
+		"statement":    func(c *Conn) { c.Begin(""); c.End(NoEffect) },
+		"result set":   func(c *Conn) { c.Begin(""); c.End(RowsOpened) },
+		"its end":      func(c *Conn) { c.Begin(""); c.End(RowsOpened); c.RowsClosed() },
+		"end of watch": func(c *Conn) { c.ledger.Sweep(0, 0); c.Begin(""); c.End(RowsOpened); c.RowsClosed() },
+	} {
+		t.Run(name, func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) {
+				l := NewLedger()
+				c := open(l)
+				acquire(c, New)
+				c.Begin("")
+				c.End(RowsOpened)
+				beside(c)
+				time.Sleep(time.Second)
+				if h, _ := c.Hold(); h.Idle != 0 || !h.Unsure {
+					t.Errorf("idle for %v, unsure %t; want 0, true", h.Idle, h.Unsure)
+				}
+				l.Sweep(0, 0)
+				time.Sleep(time.Second)
+				if h, _ := c.Hold(); h.Idle != time.Second || !h.Unsure {
+					t.Errorf("watched: idle for %v, unsure %t; want 1s, true", h.Idle, h.Unsure)
+				}
+			})
+		})
+	}
 }
 
 func TestAReadThatBeganUnwatchedMayGoOn(t *testing.T) {
@@ -116,7 +150,7 @@ func TestAReadThatBeganUnwatchedMayGoOn(t *testing.T) {
 		acquire(c, New)
 		c.Begin("")
 		c.End(RowsOpened)
-		c.Reads()
+		c.Reads(true)
 		want := func(unsure, suspects int, next time.Duration) {
 			t.Helper()
 			s := l.Sweep(10*time.Second, time.Hour)
@@ -140,7 +174,7 @@ func TestAReadThatBeganUnwatchedMayGoOn(t *testing.T) {
 		if _, ok := c.Suspect(10 * time.Second); ok {
 			t.Error("suspected twice")
 		}
-		c.HasRead(c.Reads())
+		c.HasRead(c.Reads(true))
 		time.Sleep(time.Hour)
 		want(0, 0, 0) // of one hold only once
 	})

@@ -202,10 +202,14 @@ func (c *Conn) holdingLocked(now time.Duration) Holding {
 }
 
 // idleSinceLocked is since when nothing was done with the connection. Rows that
-// were read since somebody last looked were read until now, for all that is known.
+// were read since somebody last looked were read until now, for all that is known; so
+// were those of a result set that is not watched, if any was.
 func (c *Conn) idleSinceLocked(now time.Duration) time.Duration {
-	if n := c.reading.Load(); n != c.seen || n&1 == 1 {
-		c.seen, c.active, c.unsure = n, now, false
+	n := c.reading.Load()
+	if n != c.seen || n&1 == 1 {
+		c.seen, c.active, c.unsure, c.unread = n, now, false, false
+	} else if c.phase == Rows && !c.unread && !c.watched.Load() {
+		c.active = now
 	}
 	return max(c.entry, c.active)
 }
