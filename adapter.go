@@ -131,10 +131,11 @@ func WithAdapter(a Adapter) Option {
 
 // WithServerQuery allows the adapter one query to the server after a dial, to learn
 // after how long the server closes idle connections. It is made after the first dial,
-// and after one a minute or more later, since the answer may change with the server. The
-// caller of that dial waits for it, a second at most; create_time does not have it. If it
-// fails the connection is handed out all the same, or, if it was lost by that, another
-// that is not asked.
+// and after one a minute or more later, since the answer may change with the server; of
+// servers with several versions, for each version that the driver can tell without asking,
+// and again if the caller who waited for it gave up. The caller of that dial waits for
+// it, a second at most; create_time does not have it. If it fails the connection is handed
+// out all the same, or, if it was lost by that, another that is not asked.
 func WithServerQuery() Option {
 	return optionFunc(func(c *config) { c.askServer = true })
 }

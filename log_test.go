@@ -3,6 +3,8 @@ package otelpool_test
 import (
 	"context"
 	"database/sql"
+	"database/sql/driver"
+	"errors"
 	"fmt"
 	"log/slog"
 	"os"
@@ -240,4 +242,38 @@ func TestAHookThatBlocksDoesNotHoldUpThePool(t *testing.T) {
 		seen.wantSums(t, "otelpool.connection.leaks", map[string]int64{"suspected": 1, "returned": 1}, verdict)
 		close(release)
 	}, otelpool.WithReports(func(otelpool.Report) { <-release }))
+}
+
+func TestNoArgumentNoLiteralAndNoErrorTextIsLogged(t *testing.T) {
+	const secret = "s3cr3t"
+	n := &notebook{}
+	timed(t, full, func(t *testing.T, db *otelpool.DB, fake *fakedb.DB, _ *telemetry) {
+		tx, err := db.BeginTx(t.Context(), nil)
+		noError(t, err)
+		_, err = tx.ExecContext(t.Context(), "UPDATE orders SET price = '"+secret+"' WHERE id = ?", secret)
+		noError(t, err)
+		fake.Fail(fakedb.Exec, 1, errors.New(secret))
+		_, _ = tx.ExecContext(t.Context(), "UPDATE orders SET price = ?", secret)
+		ask(t, db, 5*time.Second)
+		wait(45 * time.Second)
+		fake.Fail(fakedb.Commit, 1, fmt.Errorf("%s: %w", secret, driver.ErrBadConn))
+		_ = tx.Commit()
+		fake.Fail(fakedb.Connect, 1, errors.New(secret))
+		ask(t, db, 0)
+		fake.Fail(fakedb.Exec, 5, fmt.Errorf("%s: %w", secret, driver.ErrBadConn))
+		for range 5 {
+			_, _ = db.ExecContext(t.Context(), "UPDATE orders SET price = ?", secret)
+		}
+		wait(time.Minute)
+	}, otelpool.WithLogger(slog.New(n)))
+	var kinds []string
+	for _, line := range n.lines() {
+		_, rest, _ := strings.Cut(line, "otelpool.report=")
+		kind, _, _ := strings.Cut(rest, "\n")
+		kinds = append(kinds, kind)
+		if strings.Contains(line, secret) {
+			t.Errorf("the log tells the secret: %s", line)
+		}
+	}
+	wantLines(t, kinds, "exhausted", "leak_suspected", "leak_returned", "exhaustion_over", "connections_lost")
 }
