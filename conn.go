@@ -76,7 +76,8 @@ type conn struct {
 	bad     bool // the driver called the connection bad, or found it invalid
 	discard bool // the pool must not keep the connection: see Tx.Rollback
 
-	told *events // nil until there is a span to tell
+	told     *events // nil until there is a span to tell
+	rowsTold int     // result sets that the holder's span was told of
 }
 
 var (
@@ -473,7 +474,7 @@ func (c *conn) acquired(ctx context.Context, s pool.Source, now time.Duration, w
 	default:
 		c.rec.Acquire(now, s, &by, nil)
 	}
-	c.began, c.hops = now, a.masked()
+	c.began, c.hops, c.rowsTold = now, a.masked(), 0
 	c.pool.settle()
 
 	reset := w.reset

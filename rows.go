@@ -95,10 +95,16 @@ func (r *rows) tell(open time.Duration) {
 		}
 		in.returnedRows.Record(r.ctx, r.read, opts...)
 	}
-	if r.caller.IsRecording() {
+	if r.caller.IsRecording() && (r.c.rowsTold < maxRowsTold || r.fault.typ != "") {
+		r.c.rowsTold++
 		r.c.events().tellRows(r.caller, r.read, open, r.fault)
 	}
 }
+
+// maxRowsTold bounds the result sets of a hold that are told by an event, but for those
+// that failed. A span keeps its last events only, those of the program among them: a
+// holder who asks again and again must not push out what matters.
+const maxRowsTold = 32
 
 func (r *rows) HasNextResultSet() bool {
 	in, ok := r.in.(driver.RowsNextResultSet)

@@ -232,6 +232,35 @@ func TestAResultSetWhoseReadingFailsSaysSo(t *testing.T) {
 	})
 }
 
+// A span keeps 128 events, the last ones. Those of result sets leave room for others.
+func TestAHoldTellsItsFirstResultSetsAndEachThatFails(t *testing.T) {
+	bubble(t, full, func(t *testing.T, db *sql.DB, fake *fakedb.DB, seen *telemetry) {
+		for range 2 {
+			ctx, caller := seen.caller()
+			c, err := db.Conn(ctx)
+			noError(t, err)
+			for i := range 200 {
+				if i%50 == 49 {
+					fake.Fail(fakedb.Next, 1, errBroken)
+				}
+				_ = c.QueryRowContext(ctx, selectName, 1).Scan(new(any))
+			}
+			noError(t, c.Close())
+			caller.End()
+		}
+		var got []string
+		for _, e := range callerEvents(seen) {
+			if e.Name == "otelpool.rows.closed" {
+				got = append(got, fmt.Sprint(attributes(e.Attributes)[errorType]))
+			}
+		}
+		one := append(slices.Repeat([]string{"<nil>"}, 32), slices.Repeat([]string{"*errors.errorString"}, 4)...)
+		if want := slices.Concat(one, one); !slices.Equal(got, want) {
+			t.Errorf("got events %v, want %v", got, want)
+		}
+	})
+}
+
 func TestALongTextIsToldByItsBeginning(t *testing.T) {
 	bubble(t, full, func(t *testing.T, db *sql.DB, _ *fakedb.DB, seen *telemetry) {
 		for _, size := range []int{1 << 10, 100 << 10, 200 << 10} {
