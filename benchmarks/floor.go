@@ -35,8 +35,8 @@ const operationDuration = "db.client.operation.duration"
 // A clock is read where an operation begins and ends and where a result set is
 // closed, once for both ends of a hold that coincide with it. Nobody waits, and the
 // floor takes that for granted: it reads no clock for it, and tells no wait but the
-// 0 that it records. It knows how many rows it will have read.
-// A row that is read takes nothing, but for those of a result set that is open for long.
+// 0 that it records. Rows are counted on their way from the driver, since the signals
+// have their number; that is one more call for each.
 // The test of the signals holds otelpool to this table.
 type floor struct {
 	tracer                      trace.Tracer

@@ -49,7 +49,7 @@ const (
 // Peers are all peers, in the order in which they are reported.
 var Peers = []Peer{
 	{Name: Bare, In: always, open: openBare, do: doPlain},
-	{Name: Floor, In: always, open: openBare, do: doTold},
+	{Name: Floor, In: always, open: openCounted, do: doTold},
 	{Name: Otelpool, In: always, open: openOtelpool, do: doPlain},
 	{Name: OtelpoolDB, In: always, open: openOtelpool, do: doExact},
 	{Name: XSAM, Module: "github.com/XSAM/otelsql", In: notReduced, open: openXSAM, do: doPlain},
@@ -84,6 +84,14 @@ func doExact(op Op, db *sql.DB, _ providers) (call, error) {
 }
 
 func openBare(c driver.Connector, _ providers) (*sql.DB, error) { return sql.OpenDB(c), nil }
+
+// openCounted has rows counted below the floor, if the driver does nothing else.
+func openCounted(c driver.Connector, _ providers) (*sql.DB, error) {
+	if _, ok := c.(nopConnector); ok {
+		c = nopConnector{counts: true}
+	}
+	return sql.OpenDB(c), nil
+}
 
 func openOtelpool(c driver.Connector, p providers) (*sql.DB, error) {
 	return otelpool.OpenDB(c, otelpoolOptions(p)...), nil
