@@ -86,6 +86,7 @@ func parse(args []string, stderr io.Writer) (settings, error) {
 	name := flags.String("scene", "all", "which `scene` to play: "+strings.Join(sceneNames(), ", ")+" or all")
 	dsn := flags.String("dsn", "", "play on the MySQL or MariaDB server with this data `source` name, such as\nuser:password@tcp(host:3306)/database\n(default: $"+dsnVariable+", else a server in this process)")
 	flags.StringVar(&set.addr, "addr", "127.0.0.1:0", "`address` of the service and its /metrics; port 0 takes a free one")
+	flags.DurationVar(&set.pace.hold, "hold", usualPace.hold, "how `long` the pool stays dry in the scene dry: most alerts take minutes")
 	flags.BoolVar(&set.serve, "serve", false, "go on after the scenes, under load, until interrupted")
 	if err := flags.Parse(args); err != nil {
 		if errors.Is(err, flag.ErrHelp) {
@@ -105,6 +106,9 @@ func parse(args []string, stderr io.Writer) (settings, error) {
 	}
 	if set.scenes == nil {
 		return set, fmt.Errorf("-scene %s: want %s or all", *name, strings.Join(sceneNames(), ", "))
+	}
+	if set.pace.hold < leastHold {
+		return set, fmt.Errorf("-hold %v: want %v or more", set.pace.hold, leastHold)
 	}
 	_, port, err := net.SplitHostPort(set.addr)
 	if err == nil {

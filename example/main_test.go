@@ -3,8 +3,10 @@ package main
 import (
 	"bytes"
 	"context"
+	"io"
 	"strings"
 	"testing"
+	"time"
 
 	"go.uber.org/goleak"
 )
@@ -74,6 +76,8 @@ func TestAWrongCommandLineIsExplained(t *testing.T) {
 		{"-dsn here", "", "-dsn: invalid DSN: missing the slash separating the database name"},
 		{"-dsn root@tcp(localhost)/", "", "-dsn: no database named; want user:password@tcp(host:3306)/database"},
 		{"", "here", "OTELPOOL_EXAMPLE_DSN: invalid DSN: missing the slash separating the database name"},
+		{"-hold 999ms", "", "-hold 999ms: want 1s or more"},
+		{"-hold long", "", `invalid value "long" for flag -hold: parse error`},
 		{"-slow", "", "flag provided but not defined: -slow"},
 		{"-serve=perhaps", "", `invalid boolean value "perhaps" for -serve: parse error`},
 		{"now", "", `unexpected argument "now"`},
@@ -94,12 +98,26 @@ func TestAWrongCommandLineIsExplained(t *testing.T) {
 	}
 }
 
+func TestTheHoldOfTheCommandLineChangesNoOtherPace(t *testing.T) {
+	for args, want := range map[string]time.Duration{"": 4 * time.Second, "-scene dry -hold 3m": 3 * time.Minute, "-hold 1s": time.Second} {
+		set, err := parse(strings.Fields(args), io.Discard)
+		if err != nil {
+			t.Fatal(err)
+		}
+		pace := usualPace
+		pace.hold = want
+		if set.pace != pace {
+			t.Errorf("%s: %+v, want %+v", args, set.pace, pace)
+		}
+	}
+}
+
 func TestHelpNamesEveryFlagAndIsNoFailure(t *testing.T) {
 	var stdout, stderr bytes.Buffer
 	if code := run(t.Context(), []string{"-h"}, &stdout, &stderr); code != 0 {
 		t.Errorf("exit code %d", code)
 	}
-	for _, flag := range []string{"-scene", "-dsn", "-addr", "-serve", dsnVariable, "OTEL_EXPORTER_OTLP_ENDPOINT", "130"} {
+	for _, flag := range []string{"-scene", "-dsn", "-addr", "-hold", "-serve", dsnVariable, "OTEL_EXPORTER_OTLP_ENDPOINT", "130"} {
 		if !strings.Contains(stderr.String(), flag) {
 			t.Errorf("no %s in\n%s", flag, &stderr)
 		}

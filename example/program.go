@@ -111,6 +111,7 @@ func setUp(ctx context.Context, set settings, complaints io.Writer, more ...sdkm
 		feed:    newFeed(),
 		tracer:  told.spans.Tracer("notifications"),
 		timeout: set.pace.request,
+		reading: readingPace(set.pace.hold),
 		refused: func(e *otelpool.AcquireError) {
 			select {
 			case refused <- e:

@@ -31,6 +31,10 @@ var usualPace = pace{
 	request: 500 * time.Millisecond,
 }
 
+// leastHold is the least for pace.hold on the command line: less than a slow statement
+// may take could not be told from one.
+const leastHold = time.Second
+
 // stage is what a scene plays on.
 type stage struct {
 	pace     pace
@@ -281,6 +285,7 @@ func playDry(ctx context.Context, on *stage) error {
 		return err
 	}
 	on.tellReport(report)
+	on.tell("it stays dry for %v", on.pace.hold)
 	if err := pause(ctx, on.pace.hold); err != nil {
 		return err
 	}

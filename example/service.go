@@ -26,6 +26,7 @@ type service struct {
 	feed    *feed
 	tracer  trace.Tracer
 	timeout time.Duration // of each request but the streams
+	reading time.Duration // how long a client takes to read one notification of an open result set
 	// refused is told of each request that got no connection, on the request's
 	// goroutine.
 	refused func(*otelpool.AcquireError)

@@ -34,6 +34,18 @@ func exchange(t *testing.T, method, url, body string) (status int, answer string
 	return got.StatusCode, strings.TrimSpace(string(data))
 }
 
+func TestABacklogIsReadForLongerThanThePoolStaysDry(t *testing.T) {
+	for dry, want := range map[time.Duration]time.Duration{
+		usualPace.hold:  250 * time.Millisecond,
+		time.Minute:     1200 * time.Millisecond,
+		3 * time.Minute: 3600 * time.Millisecond,
+	} {
+		if got := readingPace(dry); got != want || got*backlogLimit <= dry {
+			t.Errorf("%v dry: a notification takes %v, want %v", dry, got, want)
+		}
+	}
+}
+
 func TestANotificationIsPostedListedAndRead(t *testing.T) {
 	base := begin(t, testPace).base
 	status, body := exchange(t, "POST", base+"/notifications", `{"user": 1, "text": "hello"}`)

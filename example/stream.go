@@ -19,9 +19,13 @@ const (
 	holdConn    = "conn" // looks for news again and again, on a connection of its own
 )
 
-// streamPace is how long a client takes to read one notification, and how often
-// a stream that does not follow the feed looks for news.
+// streamPace is how often a stream that does not follow the feed looks for news, and
+// the least that a client takes to read one notification.
 const streamPace = 250 * time.Millisecond
+
+// readingPace is how long a client takes to read one notification, so that a whole
+// backlog takes it longer than the pool stays dry: the result set is open until then.
+func readingPace(dry time.Duration) time.Duration { return max(streamPace, 2*dry/backlogLimit) }
 
 // stream sends the user's notifications as server-sent events until the client
 // leaves: first the backlog, then the news. Its hold parameter chooses what it
@@ -107,7 +111,7 @@ func (s *service) streamRows(ctx context.Context, events *eventWriter, user int6
 		if err := events.send(n); err != nil {
 			return err
 		}
-		if err := pause(ctx, streamPace); err != nil {
+		if err := pause(ctx, s.reading); err != nil {
 			return err
 		}
 	}

@@ -41,10 +41,7 @@ func newTelemetry(ctx context.Context, complaints io.Writer, more ...sdkmetric.R
 		complaints: &onceEach{out: complaints, seen: map[string]bool{}},
 	}
 	otel.SetErrorHandler(t.complaints)
-	// The environment's name wins over ours.
-	about, err := resource.Merge(
-		resource.NewSchemaless(semconv.ServiceName("notifications")),
-		resource.Environment())
+	about, err := aboutService(ctx)
 	if err != nil {
 		return nil, err
 	}
@@ -54,12 +51,16 @@ func newTelemetry(ctx context.Context, complaints io.Writer, more ...sdkmetric.R
 	if err != nil {
 		return nil, err
 	}
-	t.prometheus = promhttp.HandlerFor(registry, promhttp.HandlerOpts{})
+	// Exemplars, which lead from a bucket to a trace, are in the OpenMetrics format only.
+	t.prometheus = promhttp.HandlerFor(registry, promhttp.HandlerOpts{EnableOpenMetrics: true})
 	metricOptions := []sdkmetric.Option{sdkmetric.WithResource(about), sdkmetric.WithReader(t.reader), sdkmetric.WithReader(scraped)}
 	for _, r := range more {
 		metricOptions = append(metricOptions, sdkmetric.WithReader(r))
 	}
 	if asked("METRICS", os.Environ()) {
+		if err := exportOften(); err != nil {
+			return nil, err
+		}
 		r, err := autoexport.NewMetricReader(ctx)
 		if err != nil {
 			return nil, fmt.Errorf("the export of metrics that the environment asks for: %w", err)
@@ -83,6 +84,35 @@ func newTelemetry(ctx context.Context, complaints io.Writer, more ...sdkmetric.R
 	t.metrics = sdkmetric.NewMeterProvider(metricOptions...)
 	t.spans = sdktrace.NewTracerProvider(traceOptions...)
 	return t, nil
+}
+
+// aboutService says which service this is, and which instance of it: a random one, by
+// which backends tell the pools of two processes apart. The environment's answers win.
+func aboutService(ctx context.Context) (*resource.Resource, error) {
+	ours, err := resource.New(ctx,
+		resource.WithService(), // the instance, and a name of no use
+		resource.WithAttributes(semconv.ServiceName("notifications")))
+	if err != nil {
+		return nil, err
+	}
+	return resource.Merge(ours, resource.Environment())
+}
+
+const (
+	// intervalVariable says how often metrics are exported, in milliseconds.
+	intervalVariable = "OTEL_METRIC_EXPORT_INTERVAL"
+	// usualInterval is enough for a scene to be seen. The SDK's own is a minute, which
+	// is longer than all of them.
+	usualInterval = "5000"
+)
+
+// exportOften sets the usual interval in the environment, unless there is one. The
+// readers that autoexport makes take it from nowhere else.
+func exportOften() error {
+	if os.Getenv(intervalVariable) != "" {
+		return nil
+	}
+	return os.Setenv(intervalVariable, usualInterval)
 }
 
 // sinceLastRead makes counters and histograms tell what was added since the last

@@ -1,11 +1,25 @@
 package main
 
 import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"maps"
 	"net/http"
 	"net/http/httptest"
+	"slices"
 	"strings"
 	"sync"
 	"testing"
+	"testing/synctest"
+	"time"
+
+	"go.opentelemetry.io/contrib/exporters/autoexport"
+	sdkmetric "go.opentelemetry.io/otel/sdk/metric"
+	"go.opentelemetry.io/otel/sdk/metric/metricdata"
+	"go.opentelemetry.io/otel/sdk/trace/tracetest"
+	semconv "go.opentelemetry.io/otel/semconv/v1.43.0"
 )
 
 func TestNothingIsExportedUnlessAVariableAsksForIt(t *testing.T) {
@@ -43,6 +57,7 @@ func TestTheStandardVariablesExportMetricsAndTraces(t *testing.T) {
 	defer collector.Close()
 	t.Setenv("OTEL_EXPORTER_OTLP_ENDPOINT", collector.URL)
 	t.Setenv("OTEL_EXPORTER_OTLP_PROTOCOL", "http/protobuf")
+	t.Setenv(intervalVariable, "") // and back again after the test
 
 	p := begin(t, testPace)
 	if exports := strings.Join(p.told.exports, ","); exports != "metrics,traces" {
@@ -56,6 +71,137 @@ func TestTheStandardVariablesExportMetricsAndTraces(t *testing.T) {
 	defer mu.Unlock()
 	if got["/v1/metrics"] == 0 || got["/v1/traces"] == 0 {
 		t.Errorf("the collector got %v", got)
+	}
+}
+
+// exports notes when it was given metrics.
+type exports struct {
+	since time.Time
+	at    []time.Duration
+}
+
+func (e *exports) Export(context.Context, *metricdata.ResourceMetrics) error {
+	e.at = append(e.at, time.Since(e.since))
+	return nil
+}
+
+func (e *exports) Temporality(k sdkmetric.InstrumentKind) metricdata.Temporality {
+	return sdkmetric.DefaultTemporalitySelector(k)
+}
+
+func (e *exports) Aggregation(k sdkmetric.InstrumentKind) sdkmetric.Aggregation {
+	return sdkmetric.DefaultAggregationSelector(k)
+}
+
+func (e *exports) ForceFlush(context.Context) error { return nil }
+
+func (e *exports) Shutdown(context.Context) error { return nil }
+
+func TestMetricsAreExportedEveryFiveSecondsUnlessTheEnvironmentSaysOtherwise(t *testing.T) {
+	for interval, want := range map[string][]time.Duration{
+		"":     {5 * time.Second, 10 * time.Second, 12 * time.Second},
+		"8000": {8 * time.Second, 12 * time.Second},
+	} {
+		t.Run(interval, func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) {
+				e := &exports{since: time.Now()}
+				// A name can be registered once in a process.
+				name := fmt.Sprintf("exports-%p", e)
+				autoexport.RegisterMetricReader(name, func(context.Context) (sdkmetric.Reader, error) { return sdkmetric.NewPeriodicReader(e), nil })
+				t.Setenv("OTEL_METRICS_EXPORTER", name)
+				t.Setenv(intervalVariable, interval)
+				told, err := newTelemetry(t.Context(), t.Output())
+				if err != nil {
+					t.Fatal(err)
+				}
+				time.Sleep(12 * time.Second)
+				if err := told.shutdown(t.Context()); err != nil { // exports once more
+					t.Error(err)
+				}
+				if !slices.Equal(e.at, want) {
+					t.Errorf("exported at %v, want %v", e.at, want)
+				}
+			})
+		})
+	}
+}
+
+func TestEachProcessIsAnInstanceOfTheServiceAndTheEnvironmentWins(t *testing.T) {
+	t.Setenv("OTEL_SERVICE_NAME", "")
+	t.Setenv("OTEL_RESOURCE_ATTRIBUTES", "")
+	about := func() (name, instance string) {
+		t.Helper()
+		r, err := aboutService(t.Context())
+		if err != nil {
+			t.Fatal(err)
+		}
+		for _, a := range r.Attributes() {
+			switch a.Key {
+			case semconv.ServiceNameKey:
+				name = a.Value.AsString()
+			case semconv.ServiceInstanceIDKey:
+				instance = a.Value.AsString()
+			default:
+				t.Errorf("also %s", a.Key)
+			}
+		}
+		return name, instance
+	}
+	name, first := about()
+	_, second := about()
+	if name != "notifications" || first == "" || first == second {
+		t.Errorf("service %s, instances %s and %s", name, first, second)
+	}
+	t.Setenv("OTEL_SERVICE_NAME", "orders")
+	t.Setenv("OTEL_RESOURCE_ATTRIBUTES", "service.instance.id=seven")
+	if name, instance := about(); name != "orders" || instance != "seven" {
+		t.Errorf("service %s, instance %s", name, instance)
+	}
+}
+
+func TestABucketLeadsToTheTraceOfARequestThatIsInIt(t *testing.T) {
+	p := begin(t, testPace)
+	spans := tracetest.NewSpanRecorder()
+	p.told.spans.RegisterSpanProcessor(spans)
+	// Which of several values the SDK keeps for a bucket is left to chance. A digest is the
+	// only one of its statement.
+	if status, _ := exchange(t, "GET", p.base+"/users/1/digest", ""); status != http.StatusNoContent {
+		t.Errorf("status %d", status)
+	}
+	var request string
+	for _, s := range spans.Ended() {
+		if s.Name() == "GET /users/{id}/digest" {
+			request = s.SpanContext().TraceID().String()
+		}
+	}
+	if len(request) != 32 {
+		t.Fatalf("the request's trace is %q", request)
+	}
+
+	r, err := http.NewRequestWithContext(t.Context(), http.MethodGet, p.base+"/metrics", http.NoBody)
+	if err != nil {
+		t.Fatal(err)
+	}
+	r.Header.Set("Accept", "application/openmetrics-text;version=1.0.0,text/plain;version=0.0.4;q=0.5")
+	answer, err := http.DefaultClient.Do(r)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer http.DefaultClient.CloseIdleConnections()
+	body, err := io.ReadAll(answer.Body)
+	if err := errors.Join(err, answer.Body.Close()); err != nil {
+		t.Fatal(err)
+	}
+	found := map[string]int{}
+	for line := range strings.Lines(string(body)) {
+		if strings.Contains(line, `db_query_summary="SELECT",`) && strings.Contains(line, `trace_id="`+request+`"`) {
+			name, _, _ := strings.Cut(line, "{")
+			found[name]++
+		}
+	}
+	want := map[string]int{"db_client_operation_duration_seconds_bucket": 1, "db_client_response_returned_rows_bucket": 1}
+	if !maps.Equal(found, want) {
+		t.Errorf("buckets with the request's trace: %v, want %v\n%s", found, want, body)
 	}
 }
 
