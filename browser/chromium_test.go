@@ -48,6 +48,28 @@ type tab struct {
 // but origin, and said nothing in its console.
 func newTab(t *testing.T, origin string) *tab {
 	t.Helper()
+	b := newTabAnywhere(t)
+	t.Cleanup(func() {
+		b.mu.Lock()
+		defer b.mu.Unlock()
+		for _, address := range b.asked {
+			if u, err := url.Parse(address); err != nil || u.Scheme+"://"+u.Host != origin {
+				t.Errorf("a request left the page's origin: %s", address)
+			}
+		}
+		for _, e := range b.errors {
+			t.Errorf("console: %s", e)
+		}
+		if len(b.asked) == 0 {
+			t.Error("no request was seen, not even that for the page")
+		}
+	})
+	return b
+}
+
+// newTabAnywhere starts a browser with one tab, for pages of others.
+func newTabAnywhere(t *testing.T) *tab {
+	t.Helper()
 	program := ""
 	for _, name := range []string{"chromium", "chromium-browser", "google-chrome"} {
 		if path, err := exec.LookPath(name); err == nil {
@@ -87,21 +109,6 @@ func newTab(t *testing.T, origin string) *tab {
 	if _, err := chromedp.Call(ctx, network.Enable, network.EnableParams{}); err != nil {
 		t.Fatal(err)
 	}
-	t.Cleanup(func() {
-		b.mu.Lock()
-		defer b.mu.Unlock()
-		for _, address := range b.asked {
-			if u, err := url.Parse(address); err != nil || u.Scheme+"://"+u.Host != origin {
-				t.Errorf("a request left the page's origin: %s", address)
-			}
-		}
-		for _, e := range b.errors {
-			t.Errorf("console: %s", e)
-		}
-		if len(b.asked) == 0 {
-			t.Error("no request was seen, not even that for the page")
-		}
-	})
 	return b
 }
 

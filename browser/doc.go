@@ -10,6 +10,9 @@
 // They leave pictures of the page in the folder that OTELPOOL_SCREENSHOTS names, or
 // else in a temporary one, which the log of the tests names.
 //
+// TestPictures takes the pictures of docs/operating.md from a run of the example, if
+// OTELPOOL_PICTURES names a folder for them.
+//
 // It is a module of its own because otelpool itself requires nothing that drives a
 // browser.
 package browser

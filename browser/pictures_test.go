@@ -1,0 +1,200 @@
+package browser_test
+
+import (
+	"bytes"
+	"cmp"
+	"encoding/json"
+	"fmt"
+	"image"
+	"image/color"
+	"image/draw"
+	"image/png"
+	"maps"
+	"net/url"
+	"os"
+	"path/filepath"
+	"slices"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/chromedp/chromedp"
+)
+
+// What TestPictures needs: the folder that the pictures go to, and the program jaeger,
+// unless it is on the path.
+const (
+	picturesEnv = "OTELPOOL_PICTURES"
+	jaegerEnv   = "OTELPOOL_JAEGER"
+)
+
+// How long each part of the run takes.
+const (
+	calm  = time.Minute      // load alone
+	dry   = 90 * time.Second // ten streams as well
+	after = 20 * time.Second // load alone
+)
+
+// TestPictures takes the pictures of docs/operating.md from a run of the example. Ten
+// streams join its load, and leave again: what Prometheus' own page shows of it, the page
+// of poolz meanwhile, and what Jaeger answers afterwards. It takes three minutes and two
+// more programs, and is no part of CI.
+func TestPictures(t *testing.T) {
+	dir := os.Getenv(picturesEnv)
+	if dir == "" {
+		t.Skip(picturesEnv + " names no folder")
+	}
+	dir, err := filepath.Abs(dir)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := os.MkdirAll(dir, 0o755); err != nil {
+		t.Fatal(err)
+	}
+	r := startRun(t, cmp.Or(os.Getenv(jaegerEnv), "jaeger"), dry)
+	began := time.Now()
+	r.goOn(calm)
+	dried := time.Now()
+	leave := r.streams(10)
+
+	b := newTab(t, r.example)
+	b.screen(1280, 900, "light")
+	b.do(chromedp.Navigate(r.example + "/debug/poolz/"))
+	b.until(verdict, "exhausted")
+	r.goOn(10 * time.Second)
+	// The pinned ones run a statement now and then.
+	b.until(`[...document.querySelectorAll(".groups td[data-label=phases]")].map((d) => d.textContent).join(", ")`, "4 rows, 3 tx, 3 pinned")
+	b.fits()
+	b.paste(filepath.Join(dir, "poolz.png"),
+		part{"header.top", "table.holders"}, part{"section.history", "section.history .charts"})
+
+	b = newTabAnywhere(t) // before the last part, which would show the load of its start
+	r.goOn(time.Until(dried.Add(dry)))
+	leave()
+	r.goOn(after)
+	b.screen(1000, 900, "light")
+	b.do(chromedp.Navigate(r.prometheus + "/classic/graph?" + url.Values{
+		"g0.expr": {panel(t, "Held, by phase")}, "g0.tab": {"0"}, "g0.stacked": {"1"},
+		"g0.range_input": {fmt.Sprintf("%ds", int(time.Since(began).Seconds())-5)}, "g0.step_input": {"1"},
+	}.Encode()))
+	b.until(`document.querySelectorAll("#graph0 .legend .line").length`, "4")
+	b.js(`(() => { const e = document.querySelector("#expr0"); e.style.height = e.scrollHeight + 2 + "px"; e.blur(); })()`)
+	b.paste(filepath.Join(dir, "panel.png"), part{"#expr0", "#expr0"}, part{"#graph0 .graph_area", "#graph0 .legend"})
+
+	starved, holder := r.starved(dried.Add(dry / 3))
+	origin := drawing(t, starved, holder)
+	b = newTab(t, origin)
+	b.screen(1040, 600, "light")
+	b.do(chromedp.Navigate(origin))
+	b.fits()
+	b.paste(filepath.Join(dir, "trace.png"), part{"html", "html"})
+}
+
+// panel is the first expression of a panel of the dashboard, with what Grafana puts in
+// for its variables if the example is scraped every second.
+func panel(t *testing.T, title string) string {
+	t.Helper()
+	content, err := os.ReadFile("../docs/dashboards/otelpool-pool.json")
+	if err != nil {
+		t.Fatal(err)
+	}
+	var board struct {
+		Panels []struct {
+			Title   string
+			Targets []struct{ Expr string }
+		}
+	}
+	if err := json.Unmarshal(content, &board); err != nil {
+		t.Fatal(err)
+	}
+	for _, p := range board.Panels {
+		if p.Title == title {
+			return strings.NewReplacer("$__rate_interval", "4s", "$job", service, "$instance", ".+", "$pool", service).Replace(p.Targets[0].Expr)
+		}
+	}
+	t.Fatalf("the dashboard has no panel %q", title)
+	return ""
+}
+
+// part is a part of a page: all of its width, from the top of an element to the bottom
+// of another.
+type part struct{ from, to string }
+
+// margin is left around a part.
+const margin = 6
+
+// paste saves parts of the page, one below the other, with a line where something was
+// cut out between them.
+func (b *tab) paste(file string, parts ...part) {
+	b.t.Helper()
+	var cuts []image.Rectangle
+	for _, p := range parts {
+		var r image.Rectangle
+		where := b.js(`(() => {
+			const [from, to] = [` + quote(p.from) + `, ` + quote(p.to) + `].map((s) => document.querySelector(s).getBoundingClientRect());
+			return [from.top + scrollY, to.bottom + scrollY].map(Math.round).join(" ");
+		})()`)
+		if _, err := fmt.Sscan(where, &r.Min.Y, &r.Max.Y); err != nil {
+			b.t.Fatalf("%v: %s: %v", p, where, err)
+		}
+		r.Min.Y, r.Max.Y = max(r.Min.Y-margin, 0), r.Max.Y+margin
+		cuts = append(cuts, r)
+	}
+	page, err := png.Decode(bytes.NewReader(get(b, chromedp.FullScreenshot(100))))
+	if err != nil {
+		b.t.Fatal(err)
+	}
+	const gap = 9
+	all := image.Rect(0, 0, page.Bounds().Dx(), gap*(len(cuts)-1))
+	for _, r := range cuts {
+		all.Max.Y += r.Dy()
+	}
+	pasted := image.NewRGBA(all)
+	draw.Draw(pasted, all, image.White, image.Point{}, draw.Src)
+	y := 0
+	for i, r := range cuts {
+		if i > 0 {
+			for x := 0; x < all.Max.X; x += 8 {
+				draw.Draw(pasted, image.Rect(x, y+gap/2, x+4, y+gap/2+1), image.NewUniform(color.Gray{0xa0}), image.Point{}, draw.Src)
+			}
+			y += gap
+		}
+		draw.Draw(pasted, image.Rect(0, y, all.Max.X, y+r.Dy()), page, r.Min, draw.Src)
+		y += r.Dy()
+	}
+	var out bytes.Buffer
+	if err := (&png.Encoder{CompressionLevel: png.BestCompression}).Encode(&out, fewColors(pasted)); err != nil {
+		b.t.Fatal(err)
+	}
+	if err := os.WriteFile(file, out.Bytes(), 0o644); err != nil {
+		b.t.Fatal(err)
+	}
+	b.t.Logf("picture: %s, %v, %d KB", file, all.Max, out.Len()/1000)
+}
+
+// fewColors is a picture with the 256 colors that are most frequent in it. Of a page,
+// nothing is lost that can be seen, and more than half of the file.
+func fewColors(of *image.RGBA) *image.Paletted {
+	count := map[color.RGBA]int{}
+	for y := range of.Rect.Dy() {
+		for x := range of.Rect.Dx() {
+			count[of.RGBAAt(x, y)]++
+		}
+	}
+	most := slices.SortedFunc(maps.Keys(count), func(a, b color.RGBA) int { return count[b] - count[a] })
+	var palette color.Palette
+	for _, c := range most[:min(len(most), 256)] {
+		palette = append(palette, c)
+	}
+	nearest := map[color.RGBA]uint8{}
+	for _, c := range most {
+		nearest[c] = uint8(palette.Index(c))
+	}
+	few := image.NewPaletted(of.Rect, palette)
+	for y := range of.Rect.Dy() {
+		for x := range of.Rect.Dx() {
+			few.SetColorIndex(x, y, nearest[of.RGBAAt(x, y)])
+		}
+	}
+	return few
+}

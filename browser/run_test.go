@@ -1,0 +1,222 @@
+package browser_test
+
+import (
+	"bufio"
+	"bytes"
+	"context"
+	"encoding/json"
+	"fmt"
+	"io"
+	"net"
+	"net/http"
+	"net/url"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"strconv"
+	"sync"
+	"testing"
+	"time"
+)
+
+// service is the name of the example, of its pool, and of its job.
+const service = "notifications"
+
+// run is a run of the example with those who watch it: a Prometheus that scrapes it
+// every second, and a Jaeger that gets its traces by OTLP.
+type run struct {
+	t                           *testing.T
+	example, prometheus, jaeger string // their addresses, as URLs
+}
+
+// startRun starts all three. They end with the test. A stream that sends a result set
+// takes longer for it than hold.
+func startRun(t *testing.T, jaeger string, hold time.Duration) *run {
+	t.Helper()
+	dir := t.TempDir()
+	example, prometheus, query, otlp := freeAddress(t), freeAddress(t), freeAddress(t), freeAddress(t)
+	r := &run{t, "http://" + example, "http://" + prometheus, "http://" + query}
+
+	start(t, jaeger, []string{"JAEGER_OTLP=" + otlp, "JAEGER_QUERY=" + query}, "--config=../example/backends/jaeger.yaml")
+	r.ready(r.jaeger + "/api/services")
+
+	built := filepath.Join(dir, "example")
+	if out, err := exec.CommandContext(t.Context(), "go", "build", "-C", "../example", "-trimpath", "-o", built, ".").CombinedOutput(); err != nil {
+		t.Fatal(err, string(out))
+	}
+	start(t, built, []string{"OTEL_EXPORTER_OTLP_ENDPOINT=http://" + otlp, "OTEL_EXPORTER_OTLP_PROTOCOL=grpc", "OTEL_METRICS_EXPORTER=none"},
+		"-scene", "healthy", "-hold", hold.String(), "-serve", "-addr", example)
+	r.ready(r.example + "/metrics")
+
+	config := filepath.Join(dir, "prometheus.yml")
+	if err := os.WriteFile(config, fmt.Appendf(nil, `
+global: {scrape_interval: 1s}
+scrape_configs: [{job_name: %s, static_configs: [{targets: [%q]}]}]
+`, service, example), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	start(t, "prometheus", nil, "--config.file="+config, "--storage.tsdb.path="+filepath.Join(dir, "data"), "--web.listen-address="+prometheus)
+	r.ready(r.prometheus + "/-/ready")
+	return r
+}
+
+// start starts a program with more in its environment. It ends with the test, and its
+// output is shown if that fails.
+func start(t *testing.T, program string, environ []string, args ...string) {
+	t.Helper()
+	var out bytes.Buffer
+	ctx, stop := context.WithCancel(context.Background())
+	c := exec.CommandContext(ctx, program, args...)
+	c.Env = append(os.Environ(), environ...)
+	c.Stdout, c.Stderr = &out, &out
+	c.Cancel = func() error { return c.Process.Signal(os.Interrupt) }
+	c.WaitDelay = 10 * time.Second
+	if err := c.Start(); err != nil {
+		stop()
+		t.Fatal(err)
+	}
+	t.Cleanup(func() {
+		stop()
+		_ = c.Wait() // it was told to stop
+		if t.Failed() {
+			t.Logf("%s:\n%s", program, out.String())
+		}
+	})
+}
+
+func freeAddress(t *testing.T) string {
+	t.Helper()
+	l, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer l.Close()
+	return l.Addr().String()
+}
+
+// ready waits until an address answers.
+func (r *run) ready(address string) {
+	r.t.Helper()
+	for end := time.Now().Add(patience); time.Now().Before(end); time.Sleep(50 * time.Millisecond) {
+		if answer, err := http.Get(address); err == nil {
+			answer.Body.Close()
+			if answer.StatusCode == http.StatusOK {
+				return
+			}
+		}
+	}
+	r.t.Fatalf("%s does not answer", address)
+}
+
+// goOn lets the run go on for a while.
+func (r *run) goOn(d time.Duration) {
+	r.t.Helper()
+	select {
+	case <-time.After(d):
+	case <-r.t.Context().Done():
+		r.t.Fatal(r.t.Context().Err())
+	}
+}
+
+// streams opens n streams, one a second, which keep a connection each in the three ways
+// that the example has, until they are told to leave.
+func (r *run) streams(n int) (leave func()) {
+	r.t.Helper()
+	ctx, end := context.WithCancel(r.t.Context())
+	var all sync.WaitGroup
+	for i := range n {
+		// The users that have a backlog begin with 101.
+		address := fmt.Sprintf("%s/users/%d/stream?hold=%s", r.example, 101+i, []string{"rows", "tx", "conn"}[i%3])
+		opened := make(chan struct{})
+		all.Go(func() {
+			if err := follow(ctx, address, sync.OnceFunc(func() { close(opened) })); ctx.Err() == nil {
+				r.t.Errorf("%s has ended: %v", address, err)
+			}
+		})
+		select {
+		case <-opened:
+		case <-time.After(patience):
+			end()
+			r.t.Fatalf("%s has no event", address)
+		}
+		r.goOn(time.Second)
+	}
+	return func() {
+		end()
+		all.Wait()
+	}
+}
+
+// follow reads a stream until it ends, and says when the first line is there.
+func follow(ctx context.Context, address string, first func()) error {
+	q, err := http.NewRequestWithContext(ctx, http.MethodGet, address, http.NoBody)
+	if err != nil {
+		return err
+	}
+	answer, err := http.DefaultClient.Do(q)
+	if err != nil {
+		return err
+	}
+	defer answer.Body.Close()
+	if answer.StatusCode != http.StatusOK {
+		return fmt.Errorf("%s: %s", address, answer.Status)
+	}
+	lines := bufio.NewScanner(answer.Body)
+	for lines.Scan() {
+		first()
+	}
+	return lines.Err()
+}
+
+// traces asks Jaeger's query API.
+func (r *run) traces(path string, query url.Values) []recorded {
+	r.t.Helper()
+	answer, err := http.Get(r.jaeger + path + "?" + query.Encode())
+	if err != nil {
+		r.t.Fatal(err)
+	}
+	defer answer.Body.Close()
+	body, err := io.ReadAll(answer.Body)
+	if err != nil {
+		r.t.Fatal(err)
+	}
+	var found struct{ Data []recorded }
+	if answer.StatusCode == http.StatusNotFound {
+		return nil
+	}
+	if err := json.Unmarshal(body, &found); err != nil {
+		r.t.Fatal(err, string(body))
+	}
+	return found.Data
+}
+
+// starved finds the trace of a request that got 503 after a moment, and that of one who
+// held a connection then, in a transaction: a link of the acquire leads there.
+func (r *run) starved(after time.Time) (starved, holder recorded) {
+	r.t.Helper()
+	query := url.Values{
+		"service": {service},
+		"tags":    {`{"http.response.status_code":"503"}`},
+		"start":   {strconv.FormatInt(after.UnixMicro(), 10)},
+		"end":     {strconv.FormatInt(after.Add(5*time.Second).UnixMicro(), 10)},
+		"limit":   {"20"},
+	}
+	// What the streams did is told when they have ended, a few seconds later.
+	for end := time.Now().Add(patience); time.Now().Before(end); time.Sleep(time.Second) {
+		for _, request := range r.traces("/api/traces", query) {
+			acquire := request.span("acquire")
+			if acquire == nil || value(acquire.Tags, "error.type") == "" {
+				continue
+			}
+			for _, link := range acquire.refers(followsFrom) {
+				for _, of := range r.traces("/api/traces/"+link.TraceID, nil) {
+					if of.root() != nil && of.root().event("otelpool.pool.exhausted") != nil && of.span("begin") != nil && of.span("hold") != nil {
+						return request, of
+					}
+				}
+			}
+		}
+	}
+	r.t.Fatal("no request that starved has a link to a transaction")
+	return recorded{}, recorded{}
+}
