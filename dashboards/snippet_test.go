@@ -37,6 +37,19 @@ var packages = map[string]string{
 	"pgx":       "github.com/jackc/pgx/v5",
 	"poolz":     "github.com/otelpool/otelpool/poolz",
 	"stdlib":    "github.com/jackc/pgx/v5/stdlib",
+
+	// Libraries, with what they have made for the tests of module libraries.
+	"bun":       "github.com/uptrace/bun",
+	"dialect":   "entgo.io/ent/dialect",
+	"ent":       "github.com/otelpool/otelpool/libraries/shop/ent",
+	"entsql":    "entgo.io/ent/dialect/sql",
+	"goqu":      "github.com/doug-martin/goqu/v9",
+	"gorm":      "gorm.io/gorm",
+	"items":     "github.com/otelpool/otelpool/libraries/items",
+	"pgdialect": "github.com/uptrace/bun/dialect/pgdialect",
+	"postgres":  "gorm.io/driver/postgres",
+	"sqlx":      "github.com/jmoiron/sqlx",
+	"squirrel":  "github.com/Masterminds/squirrel",
 }
 
 // given is what a piece of code in a document may use without saying where it comes
@@ -48,6 +61,7 @@ var given = map[string]string{
 	"dsn":       "string",
 	"logger":    "*slog.Logger",
 	"mux":       "*http.ServeMux",
+	"pool":      "*otelpool.DB",
 }
 
 // TestTheCodeInTheDocumentsCompiles builds every piece of Go in them.

@@ -6,6 +6,10 @@
 // and no others. They are a module of their own because otelpool itself requires
 // none of these libraries.
 //
+// The README has a line for each library, ent and bun among them, by which it gets its
+// pool. These lines are run too, word by word, and make the library wait for its
+// connection.
+//
 // What is not a test here is what the tests share. Those of gorm are in a package
 // of their own: its dialect brings a driver that takes the name "sqlite", as does
 // modernc.org/sqlite, which the others use.

@@ -5,6 +5,8 @@ import (
 	"errors"
 	"path/filepath"
 	"testing"
+	"testing/synctest"
+	"time"
 
 	"go.opentelemetry.io/otel/sdk/metric"
 	"go.opentelemetry.io/otel/sdk/metric/metricdata"
@@ -84,6 +86,59 @@ func (p *Pool) Refuse(tb testing.TB, steps ...Step) {
 	}
 }
 
+// held is how long another keeps the only connection from a library.
+const held = 30 * time.Millisecond
+
+// Queue does steps that take one connection each, while another has the only one,
+// in a bubble of testing/synctest. Calls of the otelpool.DB are seen while they wait;
+// those of the *sql.DB below it only when they have waited, which is what exact
+// tells apart. Both must have waited for as long as the other kept the connection.
+func (p *Pool) Queue(tb testing.TB, exact bool, steps ...Step) {
+	tb.Helper()
+	p.SetMaxOpenConns(1)
+	for _, s := range steps {
+		other, err := p.DB.DB.Conn(tb.Context())
+		if err != nil {
+			tb.Fatal(err)
+		}
+		before, waited := p.told(tb), p.waited(tb)
+		done := make(chan error)
+		go func() { done <- s.Do(tb.Context()) }()
+		synctest.Wait()
+		snap, err := otelpool.Inspect(p.DB.DB)
+		if err != nil {
+			tb.Fatal(err)
+		}
+		if got := snap.Waiting == 1; got != exact {
+			tb.Errorf("%s: %d calls are seen to wait", s.Name, snap.Waiting)
+		}
+		time.Sleep(held)
+		if err := other.Close(); err != nil {
+			tb.Fatal(err)
+		}
+		if err := <-done; err != nil {
+			tb.Fatalf("%s: %v", s.Name, err)
+		}
+		if got, want := p.told(tb).since(before), (told{Waits: 1, Holds: 2}); got != want {
+			tb.Errorf("%s: the pool told %+v, want %+v", s.Name, got, want)
+		}
+		if got := (p.waited(tb) - waited).Round(time.Microsecond); got != held {
+			tb.Errorf("%s: the pool told a wait of %v, want %v", s.Name, got, held)
+		}
+	}
+}
+
+// waited is how long all callers have waited that got a connection.
+func (p *Pool) waited(tb testing.TB) (sum time.Duration) {
+	tb.Helper()
+	p.each(tb, func(name string, point metricdata.HistogramDataPoint[float64]) {
+		if name == "db.client.connection.wait_time" {
+			sum += time.Duration(point.Sum * float64(time.Second))
+		}
+	})
+	return sum
+}
+
 // told is how many acquires the pool timed that got a connection, how many that
 // got none, and how many connections were given back.
 type told struct{ Waits, Failed, Holds uint64 }
@@ -92,31 +147,36 @@ func (t told) since(before told) told {
 	return told{Waits: t.Waits - before.Waits, Failed: t.Failed - before.Failed, Holds: t.Holds - before.Holds}
 }
 
-func (p *Pool) told(tb testing.TB) told {
+func (p *Pool) told(tb testing.TB) (t told) {
+	tb.Helper()
+	p.each(tb, func(name string, point metricdata.HistogramDataPoint[float64]) {
+		_, failed := point.Attributes.Value(semconv.ErrorTypeKey)
+		switch {
+		case name == "db.client.connection.use_time":
+			t.Holds += point.Count
+		case name == "db.client.connection.wait_time" && failed:
+			t.Failed += point.Count
+		case name == "db.client.connection.wait_time":
+			t.Waits += point.Count
+		}
+	})
+	return t
+}
+
+// each calls f with what each histogram has.
+func (p *Pool) each(tb testing.TB, f func(name string, point metricdata.HistogramDataPoint[float64])) {
 	tb.Helper()
 	var rm metricdata.ResourceMetrics
 	if err := p.reader.Collect(context.Background(), &rm); err != nil {
 		tb.Fatal(err)
 	}
-	var t told
 	for _, scope := range rm.ScopeMetrics {
 		for _, m := range scope.Metrics {
-			data, ok := m.Data.(metricdata.Histogram[float64])
-			if !ok {
-				continue
-			}
-			for _, point := range data.DataPoints {
-				_, failed := point.Attributes.Value(semconv.ErrorTypeKey)
-				switch {
-				case m.Name == "db.client.connection.use_time":
-					t.Holds += point.Count
-				case m.Name == "db.client.connection.wait_time" && failed:
-					t.Failed += point.Count
-				case m.Name == "db.client.connection.wait_time":
-					t.Waits += point.Count
+			if data, ok := m.Data.(metricdata.Histogram[float64]); ok {
+				for _, point := range data.DataPoints {
+					f(m.Name, point)
 				}
 			}
 		}
 	}
-	return t
 }

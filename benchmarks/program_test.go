@@ -1,0 +1,179 @@
+package benchmarks
+
+import (
+	"context"
+	"database/sql"
+	"database/sql/driver"
+	"errors"
+	"fmt"
+	"reflect"
+	"slices"
+	"strings"
+	"testing"
+	"testing/synctest"
+
+	"github.com/otelpool/otelpool/internal/fakedb"
+)
+
+// A sight is something that a program can see of its driver, and that a wrapper may
+// change by having an optional interface which the driver lacks, or by lacking one
+// which it has.
+type sight struct {
+	name    string
+	about   fakedb.Config
+	datadog string // looked at apart, see question
+	see     func(t *testing.T, w *watched) string
+}
+
+// hyacinths is a type that no database knows.
+type hyacinths int
+
+// grow makes a value of it that the driver takes.
+func grow(nv *driver.NamedValue) error {
+	if n, ok := nv.Value.(hyacinths); ok {
+		nv.Value = fmt.Sprintf("%d grown", n)
+		return nil
+	}
+	return driver.ErrSkip
+}
+
+type gardener struct{}
+
+func (gardener) ConvertValue(v any) (driver.Value, error) {
+	nv := driver.NamedValue{Value: v}
+	err := grow(&nv)
+	return nv.Value, err
+}
+
+var (
+	errOfTheDriver = errors.New("of the driver")
+
+	// nothing is a driver without any optional interface of a connection.
+	nothing = fakedb.Config{DriverContext: true}
+)
+
+// sights are those that were chosen because wrappers differ in them, and some in
+// which they do not.
+var sights = []sight{
+	{"a ping of a driver that cannot ping is nothing", nothing, "yes", func(_ *testing.T, w *watched) string {
+		return fmt.Sprint(w.plain.Ping())
+	}},
+	{"a connection converts arguments by its own rules", fakedb.Config{DriverContext: true, Conn: fakedb.AllConn, CheckConn: grow}, "yes", func(t *testing.T, w *watched) string {
+		_, err := w.plain.ExecContext(t.Context(), "UPDATE users SET n = ?", hyacinths(3))
+		return fmt.Sprint(err, w.logged("3 grown"))
+	}},
+	{"so does a statement, by `NamedValueChecker`", fakedb.Config{
+		DriverContext: true, Conn: fakedb.AllConn &^ fakedb.NamedValueChecker, Stmt: fakedb.AllStmt, CheckStmt: grow,
+	}, "**no**", prepared},
+	{"so does a statement, by `ColumnConverter`", fakedb.Config{
+		DriverContext: true, Conn: fakedb.AllConn &^ fakedb.NamedValueChecker, Stmt: fakedb.AllStmt &^ fakedb.StmtNamedValueChecker,
+		Convert: func(int) driver.ValueConverter { return gardener{} },
+	}, "**no**", prepared},
+	{"the Go type of a column is known", withColumns, "yes", func(t *testing.T, w *watched) string {
+		rows := must(w.plain.QueryContext(t.Context(), "SELECT"))(t)
+		defer rows.Close()
+		columns := must(rows.ColumnTypes())(t)
+		return columns[0].ScanType().String()
+	}},
+	{"the database's type of a column is known", withColumns, "yes", func(t *testing.T, w *watched) string {
+		rows := must(w.plain.QueryContext(t.Context(), "SELECT"))(t)
+		defer rows.Close()
+		column := must(rows.ColumnTypes())(t)[0]
+		length, sure := column.Length()
+		nullable, known := column.Nullable()
+		return fmt.Sprint(column.DatabaseTypeName(), length, sure, nullable, known)
+	}},
+	{"a second result set can be read", withColumns, "yes", func(t *testing.T, w *watched) string {
+		rows := must(w.plain.QueryContext(t.Context(), "SELECT"))(t)
+		defer rows.Close()
+		return fmt.Sprint(rows.NextResultSet(), rows.Err())
+	}},
+	{"a connection that says that it is not valid any more is closed", everything, "**no**", func(t *testing.T, w *watched) string {
+		w.fake.Fail(fakedb.Valid, 1, errOfTheDriver)
+		must(w.plain.ExecContext(t.Context(), "UPDATE"))(t)
+		return fmt.Sprint(w.fake.Open())
+	}},
+	{"a connection that cannot be reset is replaced", everything, "yes", func(t *testing.T, w *watched) string {
+		ok(t, w.plain.Ping())
+		w.fake.Fail(fakedb.Reset, 1, driver.ErrBadConn)
+		ok(t, w.plain.Ping())
+		return fmt.Sprint(w.fake.Opened(), w.fake.Open())
+	}},
+	{"a transaction whose context ends keeps its connection, if the driver can reset and validate it", everything, "**no**", cancelled},
+	{"it does not, if the driver cannot", nothing, "yes", cancelled},
+	{"a read-only transaction is refused, if the driver has none", nothing, "**no**", func(t *testing.T, w *watched) string {
+		tx, err := w.plain.BeginTx(t.Context(), &sql.TxOptions{ReadOnly: true})
+		if err == nil {
+			ok(t, tx.Rollback())
+		}
+		return fmt.Sprint(err)
+	}},
+	{"an isolation level reaches the driver", everything, "yes", func(t *testing.T, w *watched) string {
+		tx := must(w.plain.BeginTx(t.Context(), &sql.TxOptions{Isolation: sql.LevelSerializable}))(t)
+		ok(t, tx.Rollback())
+		return fmt.Sprint(w.logged("isolation 6"))
+	}},
+	{"a driver that runs statements without a context need not prepare them", fakedb.Config{DriverContext: true, Conn: fakedb.Execer | fakedb.Queryer}, "yes", func(t *testing.T, w *watched) string {
+		must(w.plain.ExecContext(t.Context(), "UPDATE"))(t)
+		return fmt.Sprint(w.fake.Calls(fakedb.Prepare))
+	}},
+	{"a driver that only prepares can be used", nothing, "yes", func(t *testing.T, w *watched) string {
+		_, err := w.plain.ExecContext(t.Context(), "UPDATE")
+		return fmt.Sprint(err)
+	}},
+	{"an error is the driver's own value", everything, "yes", func(t *testing.T, w *watched) string {
+		w.fake.Fail(fakedb.Exec, 1, errOfTheDriver)
+		_, err := w.plain.ExecContext(t.Context(), "UPDATE")
+		return fmt.Sprint(err == errOfTheDriver) //nolint:errorlint // is it that one?
+	}},
+	{"what is in the caller's context reaches the driver", everything, "yes", func(t *testing.T, w *watched) string {
+		must(w.plain.ExecContext(fakedb.WithValue(t.Context(), "caller"), "UPDATE"))(t)
+		return fmt.Sprint(w.logged("value caller"))
+	}},
+	{"the connector is closed with the pool, once", everything, "**no**", func(t *testing.T, w *watched) string {
+		ok(t, w.plain.Close())
+		return fmt.Sprint(w.fake.Calls(fakedb.CloseConnector))
+	}},
+}
+
+var withColumns = func() fakedb.Config {
+	c := everything
+	set := fakedb.Set{Columns: []fakedb.Column{{Name: "n", DatabaseType: "INT4", ScanType: reflect.TypeFor[int32](), Length: 7, Nullable: true}}}
+	c.Answers = map[string]fakedb.Answer{"SELECT": {Sets: []fakedb.Set{set, set}}}
+	return c
+}()
+
+func prepared(t *testing.T, w *watched) string {
+	stmt := must(w.plain.PrepareContext(t.Context(), "UPDATE users SET n = ?"))(t)
+	defer stmt.Close()
+	_, err := stmt.ExecContext(t.Context(), hyacinths(3))
+	return fmt.Sprint(err, w.logged("3 grown"))
+}
+
+func cancelled(t *testing.T, w *watched) string {
+	ctx, cancel := context.WithCancel(t.Context())
+	must(w.plain.BeginTx(ctx, nil))(t)
+	cancel()
+	synctest.Wait()
+	return fmt.Sprint(w.fake.Open())
+}
+
+// logged reports whether a call of the driver was logged with a text.
+func (w *watched) logged(text string) bool {
+	return slices.ContainsFunc(w.fake.Log(), func(line string) bool { return strings.Contains(line, text) })
+}
+
+// look shows a sight through a peer.
+func (s sight) look(t *testing.T, p Peer) (seen string) {
+	t.Helper()
+	synctest.Test(t, func(t *testing.T) {
+		w := watch(t, p, s.about)
+		defer func() {
+			if r := recover(); r != nil {
+				seen = "panic"
+			}
+		}()
+		seen = s.see(t, w)
+	})
+	return seen
+}
