@@ -29,8 +29,8 @@ type run struct {
 	example, prometheus, jaeger string // their addresses, as URLs
 }
 
-// startRun starts all three. They end with the test. A stream that sends a result set
-// takes longer for it than hold.
+// startRun starts all three. They end with the test. The load is that of a scene. A
+// stream that sends a result set takes longer for it than hold.
 func startRun(t *testing.T, jaeger string, hold time.Duration) *run {
 	t.Helper()
 	dir := t.TempDir()
@@ -45,7 +45,7 @@ func startRun(t *testing.T, jaeger string, hold time.Duration) *run {
 		t.Fatal(err, string(out))
 	}
 	start(t, built, []string{"OTEL_EXPORTER_OTLP_ENDPOINT=http://" + otlp, "OTEL_EXPORTER_OTLP_PROTOCOL=grpc", "OTEL_METRICS_EXPORTER=none"},
-		"-scene", "healthy", "-hold", hold.String(), "-serve", "-addr", example)
+		"-scene", "healthy", "-hold", hold.String(), "-serve", "-pause", "20ms", "-addr", example)
 	r.ready(r.example + "/metrics")
 
 	config := filepath.Join(dir, "prometheus.yml")

@@ -17,8 +17,14 @@ import (
 const (
 	// clients is how many clients the load has, each a user of its own from 1 up.
 	clients = 8
-	// thinkTime is the mean pause of a client between two requests.
+	// thinkTime is the mean pause of a client between two requests in a scene.
 	thinkTime = 20 * time.Millisecond
+	// servingThinkTime is that after the scenes, unless the command line says otherwise.
+	// With it Jaeger, which keeps the last traces in memory, still has those of an
+	// incident ten minutes after it.
+	servingThinkTime = 400 * time.Millisecond
+	// leastThinkTime is the least of the command line.
+	leastThinkTime = time.Millisecond
 	// digestEvery is how many rounds a client makes for each digest it asks for.
 	digestEvery = 8
 	// firstStreamUser is the user of the first stream. Users from here up have a
@@ -82,13 +88,14 @@ func (l *load) take() tally {
 	return t
 }
 
-// start lets the clients work until stop is called. stop waits for the requests
-// in flight, so none is broken off; they end with their own time-outs.
-func (l *load) start(ctx context.Context) (stop func()) {
+// start lets the clients work, with a mean pause of think, until stop is called. stop
+// waits for the requests in flight, so none is broken off; they end with their own
+// time-outs.
+func (l *load) start(ctx context.Context, think time.Duration) (stop func()) {
 	var wait sync.WaitGroup
 	done := make(chan struct{})
 	for user := range int64(clients) {
-		wait.Go(func() { l.client(ctx, done, user+1) })
+		wait.Go(func() { l.client(ctx, done, user+1, think) })
 	}
 	return sync.OnceFunc(func() {
 		close(done)
@@ -100,9 +107,9 @@ func (l *load) start(ctx context.Context) (stop func()) {
 var errNoList = errors.New("the answer is no list of notifications")
 
 // client posts, lists and reads, so that its backlog stays small.
-func (l *load) client(ctx context.Context, done <-chan struct{}, user int64) {
+func (l *load) client(ctx context.Context, done <-chan struct{}, user int64, think time.Duration) {
 	rest := func() bool {
-		t := time.NewTimer(thinkTime/2 + rand.N(thinkTime))
+		t := time.NewTimer(think/2 + rand.N(think))
 		defer t.Stop()
 		select {
 		case <-t.C:

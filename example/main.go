@@ -42,6 +42,7 @@ type settings struct {
 	config *mysql.Config // of a real server; nil for the embedded one
 	addr   string
 	serve  bool
+	pause  time.Duration // mean pause of a client between two requests after the scenes
 	pace   pace
 }
 
@@ -87,7 +88,8 @@ func parse(args []string, stderr io.Writer) (settings, error) {
 	dsn := flags.String("dsn", "", "play on the MySQL or MariaDB server with this data `source` name, such as\nuser:password@tcp(host:3306)/database\n(default: $"+dsnVariable+", else a server in this process)")
 	flags.StringVar(&set.addr, "addr", "127.0.0.1:0", "`address` of the service and its /metrics; port 0 takes a free one")
 	flags.DurationVar(&set.pace.hold, "hold", usualPace.hold, "how `long` the pool stays dry in the scene dry: most alerts take minutes")
-	flags.BoolVar(&set.serve, "serve", false, "go on after the scenes, under load, until interrupted")
+	flags.BoolVar(&set.serve, "serve", false, "go on after the scenes, under a lighter load, until interrupted")
+	flags.DurationVar(&set.pause, "pause", servingThinkTime, "how `long` a client pauses between two requests after the scenes, on average")
 	if err := flags.Parse(args); err != nil {
 		if errors.Is(err, flag.ErrHelp) {
 			flags.SetOutput(stderr)
@@ -109,6 +111,9 @@ func parse(args []string, stderr io.Writer) (settings, error) {
 	}
 	if set.pace.hold < leastHold {
 		return set, fmt.Errorf("-hold %v: want %v or more", set.pace.hold, leastHold)
+	}
+	if set.pause < leastThinkTime {
+		return set, fmt.Errorf("-pause %v: want %v or more", set.pause, leastThinkTime)
 	}
 	_, port, err := net.SplitHostPort(set.addr)
 	if err == nil {
@@ -166,7 +171,7 @@ func play(ctx context.Context, set settings, stdout, stderr io.Writer) error {
 	}
 	if set.serve {
 		fmt.Fprintf(stdout, servingText, p.base, p.base, p.base, firstStreamUser)
-		stop := p.stage.load.start(ctx)
+		stop := p.stage.load.start(ctx, set.pause)
 		<-ctx.Done()
 		stop()
 	}
@@ -174,7 +179,7 @@ func play(ctx context.Context, set settings, stdout, stderr io.Writer) error {
 }
 
 const servingText = `
-The service goes on, under load, until it is interrupted. Metrics: %s/metrics
+The service goes on, under a lighter load, until it is interrupted. Metrics: %s/metrics
 Who holds the connections: %s/debug/poolz/
 To take a connection and keep it:  curl -N '%s/users/%d/stream?hold=tx'
 `

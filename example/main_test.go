@@ -77,6 +77,7 @@ func TestAWrongCommandLineIsExplained(t *testing.T) {
 		{"-dsn root@tcp(localhost)/", "", "-dsn: no database named; want user:password@tcp(host:3306)/database"},
 		{"", "here", "OTELPOOL_EXAMPLE_DSN: invalid DSN: missing the slash separating the database name"},
 		{"-hold 999ms", "", "-hold 999ms: want 1s or more"},
+		{"-pause 0s", "", "-pause 0s: want 1ms or more"},
 		{"-hold long", "", `invalid value "long" for flag -hold: parse error`},
 		{"-slow", "", "flag provided but not defined: -slow"},
 		{"-serve=perhaps", "", `invalid boolean value "perhaps" for -serve: parse error`},
@@ -112,12 +113,24 @@ func TestTheHoldOfTheCommandLineChangesNoOtherPace(t *testing.T) {
 	}
 }
 
+func TestServingIsCalmerThanTheScenesUnlessTheCommandLineSaysOtherwise(t *testing.T) {
+	for args, want := range map[string]time.Duration{"-serve": 20 * thinkTime, "-serve -pause 20ms": thinkTime} {
+		set, err := parse(strings.Fields(args), io.Discard)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if set.pause != want {
+			t.Errorf("%s: a pause of %v, want %v", args, set.pause, want)
+		}
+	}
+}
+
 func TestHelpNamesEveryFlagAndIsNoFailure(t *testing.T) {
 	var stdout, stderr bytes.Buffer
 	if code := run(t.Context(), []string{"-h"}, &stdout, &stderr); code != 0 {
 		t.Errorf("exit code %d", code)
 	}
-	for _, flag := range []string{"-scene", "-dsn", "-addr", "-hold", "-serve", dsnVariable, "OTEL_EXPORTER_OTLP_ENDPOINT", "130"} {
+	for _, flag := range []string{"-scene", "-dsn", "-addr", "-hold", "-serve", "-pause", dsnVariable, "OTEL_EXPORTER_OTLP_ENDPOINT", "130"} {
 		if !strings.Contains(stderr.String(), flag) {
 			t.Errorf("no %s in\n%s", flag, &stderr)
 		}

@@ -217,7 +217,7 @@ func perform(ctx context.Context, s scene, on *stage) (*figures, tally, error) {
 }
 
 func playHealthy(ctx context.Context, on *stage) error {
-	stop := on.load.start(ctx)
+	stop := on.load.start(ctx, thinkTime)
 	defer stop()
 	on.tell("the clients work")
 	streams := on.load.streams(ctx)
@@ -237,7 +237,7 @@ func playHealthy(ctx context.Context, on *stage) error {
 }
 
 func playDry(ctx context.Context, on *stage) error {
-	stop := on.load.start(ctx)
+	stop := on.load.start(ctx, thinkTime)
 	defer func() { stop() }()
 	on.tell("the clients work")
 	if err := pause(ctx, on.pace.lead); err != nil {
@@ -262,7 +262,7 @@ func playDry(ctx context.Context, on *stage) error {
 		return err
 	}
 	on.tellConnections("every stream is open: the pool is dry, and the clients come back")
-	stop = on.load.start(ctx)
+	stop = on.load.start(ctx, thinkTime)
 	select {
 	case <-on.refused: //nolint:errcheck // of a request before the pool was dry
 	default:
@@ -306,7 +306,7 @@ func playDry(ctx context.Context, on *stage) error {
 
 func playClosed(ctx context.Context, on *stage) error {
 	start := time.Now()
-	stop := on.load.start(ctx)
+	stop := on.load.start(ctx, thinkTime)
 	defer func() { stop() }()
 	on.tell("the clients work")
 	on.load.digests(ctx, on.limit)
@@ -329,7 +329,7 @@ func playClosed(ctx context.Context, on *stage) error {
 	on.tellConnections(fmt.Sprintf("the server closes %d sockets", closed))
 
 	on.tell("the clients come back")
-	stop = on.load.start(ctx)
+	stop = on.load.start(ctx, thinkTime)
 	// As many statements at once as the pool may have connections: no dead one
 	// stays at the bottom of the pool.
 	found := func(f *figures) bool { return f.closed[reasonBad] >= int64(closed) }
