@@ -5,7 +5,6 @@ import (
 	"encoding/json"
 	"maps"
 	"net/http/httptest"
-	"net/url"
 	"os"
 	"regexp"
 	"slices"
@@ -45,65 +44,33 @@ func startLive(t *testing.T, strategy otlptranslator.TranslationStrategyOption) 
 // TestThePresent lets a real Prometheus scrape a program over HTTP, with our rules
 // loaded.
 func TestThePresent(t *testing.T) {
-	p, registry, told := startLive(t, otlptranslator.UnderscoreEscapingWithSuffixes)
-	p.starve(t)
-	target := httptest.NewServer(promhttp.HandlerFor(registry, promhttp.HandlerOpts{EnableOpenMetrics: true}))
-	defer target.Close()
-	s := startPrometheus(t, t.TempDir(), strings.TrimPrefix(target.URL, "http://"))
-	s.wait(t, "a scrape", func() bool {
-		return len(s.query(t, `db_client_connection_wait_time_seconds_count{job="live",error_type=""}`, time.Now())) == 1
-	})
+	eachNaming(t, func(t *testing.T, n naming) {
+		p, registry, told := startLive(t, n.strategy)
+		p.starve(t)
+		target := httptest.NewServer(promhttp.HandlerFor(registry, promhttp.HandlerOpts{EnableOpenMetrics: true}))
+		defer target.Close()
+		s := startPrometheus(t, n, t.TempDir(), strings.TrimPrefix(target.URL, "http://"))
+		await(t, "a scrape", func() bool {
+			waits := n.series("db.client.connection.wait_time_seconds_count", [2]string{"job", "live"}, [2]string{"error.type", ""})
+			return len(s.query(t, waits, time.Now())) == 1
+		})
 
-	t.Run("EveryMetricOfTheTableArrivesByItsName", func(t *testing.T) {
-		var names []string
-		s.get(t, "/api/v1/label/__name__/values", url.Values{"match[]": {`{otel_scope_name="` + otelpool.ScopeName + `"}`}}, &names)
-		want := expected(t, false)
-		if !slices.Equal(names, want) {
-			t.Errorf("got  %v\nwant %v", names, want)
-		}
-	})
-	t.Run("EveryRuleIsEvaluated", func(t *testing.T) {
-		type group struct {
-			Rules []struct{ Name, Health, LastError, LastEvaluation string }
-		}
-		var answer struct{ Groups []group }
-		s.wait(t, "the rules being evaluated", func() bool {
-			s.get(t, "/api/v1/rules", nil, &answer)
-			return len(answer.Groups) > 0 && !slices.ContainsFunc(answer.Groups, func(g group) bool {
-				return slices.ContainsFunc(g.Rules, func(r struct{ Name, Health, LastError, LastEvaluation string }) bool { return r.Health == "unknown" })
+		t.Run("EveryMetricOfTheTableArrivesByItsName", func(t *testing.T) {
+			got := s.names(t, `{otel_scope_name="`+otelpool.ScopeName+`"}`)
+			if want := seriesNames(t, n, rare...); !slices.Equal(got, want) {
+				t.Errorf("got  %v\nwant %v", got, want)
+			}
+		})
+		t.Run("EveryRuleIsEvaluated", func(t *testing.T) { rulesAreEvaluated(t, s, n) })
+		t.Run("AnExemplarOfAWaitLeadsToTheAcquireAndItsHolder", func(t *testing.T) {
+			var found []exemplar
+			await(t, "an exemplar", func() bool {
+				found = s.exemplars(t, n.series("db.client.connection.wait_time_seconds_bucket"))
+				return len(found) > 0
 			})
-		})
-		n := 0
-		for _, g := range answer.Groups {
-			for _, r := range g.Rules {
-				n++
-				if r.Health != "ok" {
-					t.Errorf("%s: %s %s", r.Name, r.Health, r.LastError)
-				}
-			}
-		}
-		if want := len(readRules(t)); n != want {
-			t.Errorf("%d rules, want %d", n, want)
-		}
-	})
-	t.Run("AnExemplarOfAWaitLeadsToTheAcquireAndItsHolder", func(t *testing.T) {
-		var answer []struct {
-			Exemplars []struct {
-				Labels map[string]string
-				Value  string
-			}
-		}
-		s.wait(t, "an exemplar", func() bool {
-			s.get(t, "/api/v1/query_exemplars", url.Values{
-				"query": {"db_client_connection_wait_time_seconds_bucket"},
-				"start": {unix(time.Now().Add(-time.Hour))}, "end": {unix(time.Now().Add(time.Hour))},
-			}, &answer)
-			return len(answer) > 0
-		})
-		spans := told.GetSpans()
-		var ends []string
-		for _, a := range answer {
-			for _, e := range a.Exemplars {
+			spans := told.GetSpans()
+			var ends []string
+			for _, e := range found {
 				i := slices.IndexFunc(spans, func(span tracetest.SpanStub) bool {
 					return span.SpanContext.SpanID().String() == e.Labels["span_id"] && span.SpanContext.TraceID().String() == e.Labels["trace_id"]
 				})
@@ -116,11 +83,40 @@ func TestThePresent(t *testing.T) {
 					ends = append(ends, spans[i].Name+" of "+parent(spans, spans[i])+" waited for "+spans[holder].Name)
 				}
 			}
-		}
-		if !slices.Contains(ends, "acquire of waiter waited for holder") {
-			t.Errorf("exemplars lead to %v", ends)
-		}
+			if !slices.Contains(ends, "acquire of waiter waited for holder") {
+				t.Errorf("exemplars lead to %v", ends)
+			}
+		})
 	})
+}
+
+// rulesAreEvaluated waits until every rule of the file has been evaluated, and looks
+// how that went.
+func rulesAreEvaluated(t *testing.T, s *server, n naming) {
+	type told struct{ Name, Health, LastError string }
+	type group struct{ Rules []told }
+	var all []told
+	await(t, "the rules being evaluated", func() bool {
+		var answer struct{ Groups []group }
+		s.get(t, "/api/v1/rules", nil, &answer)
+		all = nil
+		for _, g := range answer.Groups {
+			all = append(all, g.Rules...)
+		}
+		return len(all) > 0 && !slices.ContainsFunc(all, func(r told) bool { return r.Health == "unknown" })
+	})
+	var got, want []string
+	for _, r := range all {
+		got = append(got, strings.TrimSpace(r.Name+" "+r.Health+" "+r.LastError))
+	}
+	for _, r := range readRules(t, n) {
+		want = append(want, r.Alert+r.Record+" ok")
+	}
+	slices.Sort(got) // the groups are told by their names
+	slices.Sort(want)
+	if !slices.Equal(got, want) {
+		t.Errorf("got  %v\nwant %v", got, want)
+	}
 }
 
 // parent is the name of a span's parent.
@@ -135,14 +131,26 @@ func parent(spans tracetest.SpanStubs, of tracetest.SpanStub) string {
 // rare are metrics that a program which is well does not have.
 var rare = []string{"otelpool.connection.retries", "otelpool.connection.closed"}
 
-// expected are the names that Prometheus has to give to the instruments of the table,
-// but for the rare ones, sorted.
-func expected(t *testing.T, dotted bool) []string {
+// familyNames are the names that Prometheus has to give to the instruments of the table,
+// but for some, sorted.
+func familyNames(t *testing.T, n naming, without ...string) []string {
 	t.Helper()
-	namer := otlptranslator.MetricNamer{WithMetricSuffixes: true, UTF8Allowed: dotted}
+	return instrumentNames(t, n, without, "")
+}
+
+// seriesNames are the names of series that Prometheus has to have of the instruments of
+// the table, but for some, sorted.
+func seriesNames(t *testing.T, n naming, without ...string) []string {
+	t.Helper()
+	return instrumentNames(t, n, without, "_bucket", "_count", "_sum")
+}
+
+func instrumentNames(t *testing.T, n naming, without []string, ofHistograms ...string) []string {
+	t.Helper()
+	namer := otlptranslator.MetricNamer{WithMetricSuffixes: true, UTF8Allowed: n.dotted()}
 	var names []string
 	for _, i := range readTable(t) {
-		if slices.Contains(rare, i.name) {
+		if slices.Contains(without, i.name) {
 			continue
 		}
 		kinds := map[string]otlptranslator.MetricType{
@@ -154,18 +162,20 @@ func expected(t *testing.T, dotted bool) []string {
 		if err != nil {
 			t.Fatal(err)
 		}
-		if i.kind == "histogram" && !dotted {
-			names = append(names, name+"_bucket", name+"_count", name+"_sum")
+		if i.kind != "histogram" {
+			names = append(names, name)
 			continue
 		}
-		names = append(names, name)
+		for _, of := range ofHistograms {
+			names = append(names, name+of)
+		}
 	}
 	slices.Sort(names)
 	return names
 }
 
 func TestNamesKeepTheirDotsWhereTheExporterIsToldSo(t *testing.T) {
-	p, registry, _ := startLive(t, otlptranslator.NoUTF8EscapingWithSuffixes)
+	p, registry, _ := startLive(t, dots.strategy)
 	p.starve(t)
 	families, err := registry.Gather()
 	if err != nil {
@@ -185,11 +195,11 @@ func TestNamesKeepTheirDotsWhereTheExporterIsToldSo(t *testing.T) {
 		}
 	}
 	slices.Sort(names)
-	if want := expected(t, true); !slices.Equal(names, want) {
+	if want := familyNames(t, dots, rare...); !slices.Equal(names, want) {
 		t.Errorf("got  %v\nwant %v", names, want)
 	}
 	// What the dashboards of that naming ask for is what is told.
-	content, err := os.ReadFile("../docs/dashboards/otelpool-pool-utf8.json")
+	content, err := os.ReadFile(dots.pool)
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -2,7 +2,6 @@ package e2e
 
 import (
 	"bytes"
-	"context"
 	"encoding/json"
 	"fmt"
 	"io"
@@ -13,6 +12,7 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"regexp"
 	"slices"
 	"strconv"
 	"strings"
@@ -29,9 +29,6 @@ const requireEnv = "OTELPOOL_REQUIRE_SERVERS"
 // patience is how long a real server is waited for. It is not reached but by one that
 // does not work.
 const patience = 5 * time.Minute
-
-// rulesFile are the alert rules, as a Prometheus loads them.
-const rulesFile = "../docs/alerts/otelpool.rules.yaml"
 
 // need fails or skips the test where a program is missing.
 func need(t *testing.T, program string) {
@@ -50,11 +47,10 @@ type server struct{ base string }
 
 // startPrometheus starts a Prometheus on a folder of data, with our rules, that scrapes
 // a target. It ends with the test.
-func startPrometheus(t *testing.T, data, target string) *server {
+func startPrometheus(t *testing.T, n naming, data, target string) *server {
 	t.Helper()
-	need(t, "prometheus")
 	dir := t.TempDir()
-	rules, err := filepath.Abs(rulesFile)
+	rules, err := filepath.Abs(n.rules)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -69,35 +65,19 @@ scrape_configs:
 	if err := os.WriteFile(file, []byte(config), 0o600); err != nil {
 		t.Fatal(err)
 	}
+	return launchPrometheus(t, "prometheus", file, data, "--storage.tsdb.retention.time=100y")
+}
+
+// launchPrometheus starts a Prometheus with a configuration and a folder of data, and
+// waits until it is ready.
+func launchPrometheus(t *testing.T, program, config, data string, flags ...string) *server {
+	t.Helper()
 	addr := freeAddress(t)
-	var log bytes.Buffer
-	ctx, stop := context.WithCancel(context.Background())
-	c := exec.CommandContext(ctx, "prometheus",
-		"--config.file="+file, "--storage.tsdb.path="+data, "--web.listen-address="+addr,
-		"--storage.tsdb.retention.time=100y", "--enable-feature=exemplar-storage")
-	c.Stdout, c.Stderr = &log, &log
-	c.Cancel = func() error { return c.Process.Signal(os.Interrupt) }
-	c.WaitDelay = 10 * time.Second
-	if err := c.Start(); err != nil {
-		stop()
-		t.Fatal(err)
-	}
-	t.Cleanup(func() {
-		stop()
-		_ = c.Wait() // it was told to stop
-		if t.Failed() {
-			t.Log(log.String())
-		}
-	})
+	p := launch(t, nil, program, append(flags,
+		"--config.file="+config, "--storage.tsdb.path="+data, "--web.listen-address="+addr,
+		"--enable-feature=exemplar-storage")...)
 	s := &server{"http://" + addr}
-	s.wait(t, "being ready", func() bool {
-		res, err := http.Get(s.base + "/-/ready")
-		if err != nil {
-			return false
-		}
-		defer res.Body.Close()
-		return res.StatusCode == http.StatusOK
-	})
+	p.answers(t, s.base+"/-/ready")
 	return s
 }
 
@@ -109,16 +89,6 @@ func freeAddress(t *testing.T) string {
 	}
 	defer l.Close()
 	return l.Addr().String()
-}
-
-// wait asks again and again for something that has to happen.
-func (s *server) wait(t *testing.T, what string, happened func() bool) {
-	t.Helper()
-	for deadline := time.Now().Add(patience); !happened(); time.Sleep(50 * time.Millisecond) {
-		if time.Now().After(deadline) {
-			t.Fatalf("gave up after %v on: %s", patience, what)
-		}
-	}
 }
 
 // get asks the query API, and decodes its data into answer.
@@ -178,14 +148,53 @@ func (s *server) over(t *testing.T, expr string, from, to time.Time) []series {
 	return answer.Result
 }
 
+// fired are the alerts of a pool that have fired at some time in the quarter of an hour
+// before, sorted: those of its instance, and those that are not of an instance.
+func (s *server) fired(t *testing.T, instance string, at time.Time) []string {
+	t.Helper()
+	names := []string{}
+	expr := `group by (alertname) (max_over_time(ALERTS{alertstate="firing",instance=~"` + instance + `|"}[15m]))`
+	for _, found := range s.query(t, expr, at) {
+		names = append(names, found.Metric["alertname"])
+	}
+	slices.Sort(names)
+	return names
+}
+
+// names are the names of all metrics of the series that are selected.
+func (s *server) names(t *testing.T, selector string) (names []string) {
+	t.Helper()
+	s.get(t, "/api/v1/label/__name__/values", url.Values{"match[]": {selector}}, &names)
+	return names
+}
+
+// exemplar is an observation with the span that it was made in.
+type exemplar struct {
+	Labels map[string]string
+	Value  string
+}
+
+// exemplars are those of the last hour.
+func (s *server) exemplars(t *testing.T, selector string) (all []exemplar) {
+	t.Helper()
+	var answer []struct{ Exemplars []exemplar }
+	now := time.Now()
+	s.get(t, "/api/v1/query_exemplars", url.Values{
+		"query": {selector}, "start": {unix(now.Add(-time.Hour))}, "end": {unix(now.Add(time.Hour))},
+	}, &answer)
+	for _, a := range answer {
+		all = append(all, a.Exemplars...)
+	}
+	return all
+}
+
 // began is when a bubble of virtual time begins.
 var began = time.Date(2000, 1, 1, 0, 0, 0, 0, time.UTC)
 
 // record plays all situations and makes them the past of a Prometheus. The server that
 // takes part in the story of the fleet is told as its exporter would.
-func record(t *testing.T) (data string) {
+func record(t *testing.T, n naming) (data string) {
 	t.Helper()
-	need(t, "promtool")
 	dir := t.TempDir()
 	data = filepath.Join(dir, "data")
 	var (
@@ -198,7 +207,7 @@ func record(t *testing.T) (data string) {
 		all.Go(func() {
 			running <- struct{}{}
 			defer func() { <-running }()
-			told := s.record(t)
+			told := s.record(t, n)
 			mu.Lock()
 			defer mu.Unlock()
 			text.Write(told)
@@ -230,9 +239,9 @@ type rule struct {
 	Annotations map[string]string `yaml:"annotations"`
 }
 
-func readRules(t *testing.T) (rules []rule) {
+func readRules(t *testing.T, n naming) (rules []rule) {
 	t.Helper()
-	content, err := os.ReadFile(rulesFile)
+	content, err := os.ReadFile(n.rules)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -284,10 +293,12 @@ func (s *server) firing(t *testing.T, r rule) map[string]time.Duration {
 // TestThePast plays what happens to pools, and asks a real Prometheus about it, in
 // the expressions of alerts and dashboards.
 func TestThePast(t *testing.T) {
-	s := startPrometheus(t, record(t), "127.0.0.1:1")
-	t.Run("EachSituationFiresItsAlertsAndNoOther", func(t *testing.T) { alertsFire(t, s) })
-	t.Run("EveryPanelHasDataInItsSituation", func(t *testing.T) { panelsShow(t, s) })
-	t.Run("TheFirstPanelTellsTheState", func(t *testing.T) { statesAreTold(t, s) })
+	eachNaming(t, func(t *testing.T, n naming) {
+		s := startPrometheus(t, n, record(t, n), "127.0.0.1:1")
+		t.Run("EachSituationFiresItsAlertsAndNoOther", func(t *testing.T) { alertsFire(t, s, n) })
+		t.Run("EveryPanelHasDataInItsSituation", func(t *testing.T) { panelsShow(t, s, n) })
+		t.Run("TheFirstPanelTellsTheState", func(t *testing.T) { statesAreTold(t, s, n) })
+	})
 }
 
 // alerts are those that have to fire in each situation, and when at the latest. What
@@ -332,13 +343,13 @@ var alerts = map[string]map[string]time.Duration{
 	"fleet":     {"DBFleetOvercommitted": 31 * time.Minute},
 }
 
-func alertsFire(t *testing.T, s *server) {
+func alertsFire(t *testing.T, s *server, n naming) {
 	fired := map[string]map[string]time.Duration{}
 	for _, at := range situations {
 		fired[at.name] = map[string]time.Duration{}
 	}
 	missing := map[string]bool{}
-	for _, r := range readRules(t) {
+	for _, r := range readRules(t, n) {
 		if r.Alert == "" {
 			continue
 		}
@@ -440,7 +451,7 @@ type board struct {
 
 func readBoard(t *testing.T, name string) (b board) {
 	t.Helper()
-	content, err := os.ReadFile("../docs/dashboards/" + name)
+	content, err := os.ReadFile(name)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -451,13 +462,16 @@ func readBoard(t *testing.T, name string) (b board) {
 }
 
 // chosen is an expression with the variables replaced by what leads to one pool.
-func chosen(expr, job string) string {
-	return strings.NewReplacer("$__rate_interval", "1m", "$job", job, "$instance", ".+", "$pool", job).Replace(expr)
+func chosen(expr, job, instance string) string {
+	return strings.NewReplacer("$__rate_interval", "1m", "$job", job, "$instance", instance, "$pool", job).Replace(expr)
 }
 
-func panelsShow(t *testing.T, s *server) {
+// inLegend is a label in a legend.
+var inLegend = regexp.MustCompile(`\{\{([^}]+)\}\}`)
+
+func panelsShow(t *testing.T, s *server, n naming) {
 	shown := map[string]bool{}
-	for _, name := range []string{"otelpool-pool.json", "otelpool-fleet.json"} {
+	for _, name := range []string{n.pool, n.fleet} {
 		for _, p := range readBoard(t, name).Panels {
 			if p.Type == "row" || p.Type == "text" {
 				continue
@@ -475,10 +489,18 @@ func panelsShow(t *testing.T, s *server) {
 						at = other
 					}
 				}
-				expr := chosen(q.Expr, at.job)
-				most := 0.0
+				expr := chosen(q.Expr, at.job, ".+")
+				most, labels := 0.0, map[string]bool{}
 				for _, found := range s.query(t, expr, began.Add(at.after)) {
 					most = max(most, number(t, found.Value[1]))
+					for label := range found.Metric {
+						labels[label] = true
+					}
+				}
+				for _, told := range inLegend.FindAllStringSubmatch(q.LegendFormat, -1) {
+					if !labels[told[1]] {
+						t.Errorf("%s: %q tells %s, and there is only %v", name, p.Title, told[1], slices.Sorted(maps.Keys(labels)))
+					}
 				}
 				if !(most > 0) {
 					t.Errorf("%s: %q shows nothing of %s (%v) in %s:\n%s", name, p.Title, q.LegendFormat, most, at.job, expr)
@@ -517,13 +539,13 @@ var verdicts = map[moment]float64{
 	{"patient", 7 * time.Minute}:    4,
 }
 
-func statesAreTold(t *testing.T, s *server) {
-	p := readBoard(t, "otelpool-pool.json").Panels[1]
+func statesAreTold(t *testing.T, s *server, n naming) {
+	p := readBoard(t, n.pool).Panels[1]
 	if p.Title != "State" {
 		t.Fatalf("the first panel is %q", p.Title)
 	}
 	for at, want := range verdicts {
-		found := s.query(t, chosen(p.Targets[0].Expr, at.job), began.Add(at.after))
+		found := s.query(t, chosen(p.Targets[0].Expr, at.job, ".+"), began.Add(at.after))
 		if len(found) != 1 || number(t, found[0].Value[1]) != want {
 			t.Errorf("%s after %v: %v, want %v", at.job, at.after, found, want)
 		}

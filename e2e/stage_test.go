@@ -159,18 +159,18 @@ func take(d time.Duration) fakedb.Hook { return fakedb.Sleep(d) }
 
 // record plays a situation and returns what a Prometheus that scrapes it would have
 // got, as one text with times.
-func (s situation) record(t *testing.T) []byte {
+func (s situation) record(t *testing.T, n naming) []byte {
 	t.Helper()
 	var text bytes.Buffer
 	for i := range max(s.instances, 1) {
-		synctest.Test(t, func(t *testing.T) { s.recordInstance(t, string(rune('a'+i)), &text) })
+		synctest.Test(t, func(t *testing.T) { s.recordInstance(t, n, string(rune('a'+i)), &text) })
 	}
 	return text.Bytes()
 }
 
-func (s situation) recordInstance(t *testing.T, instance string, out io.Writer) {
+func (s situation) recordInstance(t *testing.T, n naming, instance string, out io.Writer) {
 	registry := prometheus.NewRegistry()
-	exporter, err := otelprom.New(otelprom.WithRegisterer(registry))
+	exporter, err := otelprom.New(otelprom.WithRegisterer(registry), otelprom.WithTranslationStrategy(n.strategy))
 	if err != nil {
 		t.Fatal(err)
 	}

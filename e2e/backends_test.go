@@ -1,0 +1,406 @@
+package e2e
+
+import (
+	"context"
+	"fmt"
+	"io"
+	"maps"
+	"net/http"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"regexp"
+	"slices"
+	"strings"
+	"testing"
+	"time"
+
+	"go.yaml.in/yaml/v3"
+)
+
+// backendsEnv names the folder with the programs of Prometheus 3 and Jaeger. They are
+// not installed by any package, and no part of every change's tests.
+const backendsEnv = "OTELPOOL_BACKENDS"
+
+// setup is the folder of the configurations that users get.
+const setup = "../example/backends"
+
+// service is the name of the example in Jaeger, of its job in Prometheus, and of its
+// pool.
+const service = "notifications"
+
+// backends are a Collector, Jaeger, and a Prometheus for each naming. Jaeger's program
+// is the Collector's too.
+type backends struct {
+	example    string // the program
+	otlp       string // the address that it exports to
+	prometheus map[string]*server
+	jaeger     jaeger
+}
+
+func startBackends(t *testing.T) *backends {
+	t.Helper()
+	bin := os.Getenv(backendsEnv)
+	if bin == "" {
+		t.Skip("no " + backendsEnv + "; to build Prometheus 3 and Jaeger and run this test: bash e2e/backends")
+	}
+	program := map[string]string{}
+	for _, name := range []string{"prometheus", "jaeger"} {
+		program[name] = filepath.Join(bin, name)
+		t.Log(name, version(t, program[name]))
+	}
+	b := &backends{
+		example: filepath.Join(t.TempDir(), "example"),
+		otlp:    "http://" + freeAddress(t),
+		prometheus: map[string]*server{
+			underscores.name: launchPrometheus(t, program["prometheus"], setup+"/prometheus.yaml", t.TempDir(), "--web.enable-otlp-receiver"),
+			dots.name:        launchPrometheus(t, program["prometheus"], dottedConfig(t), t.TempDir(), "--web.enable-otlp-receiver"),
+		},
+		jaeger: jaeger{"http://" + freeAddress(t)},
+	}
+	receiver := "JAEGER_OTLP=" + freeAddress(t)
+	j := launch(t, []string{receiver, "JAEGER_QUERY=" + strings.TrimPrefix(b.jaeger.base, "http://")},
+		program["jaeger"], "--config="+setup+"/jaeger.yaml")
+	j.answers(t, b.jaeger.base+"/api/services")
+	c := launch(t, []string{
+		receiver, "OTLP_GRPC=" + freeAddress(t), "OTLP_HTTP=" + strings.TrimPrefix(b.otlp, "http://"),
+		"PROMETHEUS_URL=" + b.prometheus[underscores.name].base, "PROMETHEUS_DOTS_URL=" + b.prometheus[dots.name].base,
+	}, program["jaeger"], "--config="+setup+"/collector.yaml", "--config="+secondPipeline(t))
+	c.answers(t, b.otlp+"/v1/traces")
+
+	build := exec.CommandContext(t.Context(), "go", "build", "-buildvcs=false", "-o", b.example, ".")
+	build.Dir = "../example"
+	if out, err := build.CombinedOutput(); err != nil {
+		t.Fatal(err, string(out))
+	}
+	return b
+}
+
+// dottedConfig is the configuration that users get, with the other naming.
+func dottedConfig(t *testing.T) (file string) {
+	t.Helper()
+	content, err := os.ReadFile(setup + "/prometheus.yaml")
+	if err != nil {
+		t.Fatal(err)
+	}
+	var config map[string]any
+	if err := yaml.Unmarshal(content, &config); err != nil {
+		t.Fatal(err)
+	}
+	rules, err := filepath.Abs(dots.rules)
+	if err != nil {
+		t.Fatal(err)
+	}
+	config["rule_files"] = []string{rules}
+	config["otlp"].(map[string]any)["translation_strategy"] = string(dots.strategy)
+	if content, err = yaml.Marshal(config); err != nil {
+		t.Fatal(err)
+	}
+	file = filepath.Join(t.TempDir(), "prometheus.yaml")
+	if err := os.WriteFile(file, content, 0o600); err != nil {
+		t.Fatal(err)
+	}
+	return file
+}
+
+// secondPipeline is what the Collector's configuration needs to send metrics to the
+// second Prometheus as well.
+func secondPipeline(t *testing.T) (file string) {
+	t.Helper()
+	const config = `
+exporters:
+  otlphttp/dots:
+    endpoint: ${env:PROMETHEUS_DOTS_URL}/api/v1/otlp
+    sending_queue:
+      num_consumers: 1
+service:
+  pipelines:
+    metrics/dots:
+      receivers: [otlp]
+      processors: [batch]
+      exporters: [otlphttp/dots]
+`
+	file = filepath.Join(t.TempDir(), "second.yaml")
+	if err := os.WriteFile(file, []byte(config), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	return file
+}
+
+// each runs a test on both Prometheus.
+func (b *backends) each(t *testing.T, test func(*testing.T, *server, naming)) {
+	t.Helper()
+	for _, n := range []naming{underscores, dots} {
+		t.Run(n.name, func(t *testing.T) { test(t, b.prometheus[n.name], n) })
+	}
+}
+
+// example is the example as it runs, told of the backends by the one variable that its
+// user has to set.
+type example struct {
+	*process
+	base     string
+	instance string // what tells it from other runs in the backends
+}
+
+func (b *backends) play(t *testing.T, args ...string) *example {
+	t.Helper()
+	addr := freeAddress(t)
+	e := &example{
+		process: launch(t, []string{"OTEL_EXPORTER_OTLP_ENDPOINT=" + b.otlp}, b.example, append(args, "-addr="+addr)...),
+		base:    "http://" + addr,
+	}
+	e.answers(t, e.base+"/metrics")
+	res, err := http.Get(e.base + "/metrics")
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer res.Body.Close()
+	body, err := io.ReadAll(res.Body)
+	if err != nil {
+		t.Fatal(err)
+	}
+	id := regexp.MustCompile(`service_instance_id="([^"]+)"`).FindSubmatch(body)
+	if id == nil {
+		t.Fatalf("no instance in\n%s", body)
+	}
+	e.instance = string(id[1])
+	return e
+}
+
+// leave is a client that goes away before there is an answer, again and again until the
+// context ends.
+func (e *example) leave(ctx context.Context) {
+	for ; ctx.Err() == nil; time.Sleep(time.Second) {
+		brief, cancel := context.WithTimeout(ctx, 100*time.Millisecond)
+		r, err := http.NewRequestWithContext(brief, http.MethodGet, e.base+"/users/1/notifications", http.NoBody)
+		if err == nil {
+			if res, err := http.DefaultClient.Do(r); err == nil {
+				res.Body.Close()
+			}
+		}
+		cancel()
+	}
+}
+
+// scenes is the run of the example in which each panel has something to show: by its
+// title, or by its title and the legend of one of its queries. Of the panels with none
+// TestThePast has the situation.
+var scenes = map[string]string{
+	"State":                               "dry",
+	"Held of limit":                       "dry",
+	"Oldest wait":                         "dry",
+	"Gave up, 5 min":                      "dry",
+	"Repeated in silence, 5 min":          "all",
+	"Suspected leaks, now":                "dry",
+	"Connections":                         "healthy",
+	"Held, by phase":                      "dry",
+	"Waiting":                             "dry",
+	"Wait":                                "healthy",
+	"Waits":                               "healthy",
+	"Acquires that took more than 100 ms": "dry",
+	"Acquires per second":                 "healthy",
+	"Acquires in vain":                    "dry",
+	"Times exhausted":                     "dry",
+	"Hold":                                "healthy",
+	"Holds":                               "healthy",
+	"Oldest hold, and leaks":              "dry",
+	"Closed, by reason":                   "all",
+	"Acquires that dial":                  "all",
+	"Repeated in silence":                 "all",
+	"Dial":                                "all",
+	"Failed dials, by class":              "",
+	"Time in the database, by statement":  "healthy",
+	"Operations, p99":                     "healthy",
+	"Failed operations, by class":         "",
+	"Rows per result set, p99":            "healthy",
+	"Size":                                "dry",
+
+	"Worst state":                               "dry",
+	"Pools in trouble":                          "dry",
+	"Open connections":                          "healthy",
+	"Limits of the server's":                    "",
+	"Pools":                                     "dry",
+	"Pools: acquires/s":                         "healthy",
+	"Pools: failed dials":                       "",
+	"Pools: repeated in silence, 5 min":         "all",
+	"Callers that wait, on average":             "dry",
+	"Wait, p99":                                 "healthy",
+	"Connections opened, per second":            "all",
+	"Connections lost":                          "all",
+	"What the pools may open":                   "healthy",
+	"What the pools may open: the server takes": "",
+}
+
+// sceneOf is the run in which a query has something to show.
+func sceneOf(title, legend string) (scene, key string, ok bool) {
+	key = title + ": " + legend
+	if scene, ok = scenes[key]; ok {
+		return scene, key, true
+	}
+	scene, ok = scenes[title]
+	return scene, title, ok
+}
+
+func TestEveryPanelHasItsSceneOrNone(t *testing.T) {
+	for _, n := range []naming{underscores, dots} {
+		unused := maps.Clone(scenes)
+		for _, file := range []string{n.pool, n.fleet} {
+			for _, p := range readBoard(t, file).Panels {
+				for _, q := range p.Targets {
+					_, key, ok := sceneOf(p.Title, q.LegendFormat)
+					if !ok {
+						t.Errorf("%s: %q has no scene", file, p.Title)
+					}
+					delete(unused, key)
+				}
+			}
+		}
+		for key := range unused {
+			t.Errorf("%s: %q is no panel", n.name, key)
+		}
+	}
+}
+
+// panelsShowTheScene evaluates every expression of the dashboards for one run of the
+// example. Those that have something to show of it are asked until all of them have.
+func panelsShowTheScene(t *testing.T, s *server, n naming, played, instance string) {
+	left := map[string]string{}
+	for _, file := range []string{n.pool, n.fleet} {
+		for _, p := range readBoard(t, file).Panels {
+			for _, q := range p.Targets {
+				expr := chosen(q.Expr, service, instance)
+				if scene, _, _ := sceneOf(p.Title, q.LegendFormat); scene == played {
+					left[file+": "+p.Title+": "+q.LegendFormat] = expr
+				} else {
+					s.query(t, expr, time.Now()) // it can be evaluated, whatever it shows
+				}
+			}
+		}
+	}
+	for deadline := time.Now().Add(3 * time.Minute); len(left) > 0 && time.Now().Before(deadline); time.Sleep(time.Second) {
+		maps.DeleteFunc(left, func(_, expr string) bool {
+			return slices.ContainsFunc(s.query(t, expr, time.Now()), func(found series) bool { return number(t, found.Value[1]) > 0 })
+		})
+	}
+	for panel, expr := range left {
+		t.Errorf("%s shows nothing of the scene %s:\n%s", panel, played, expr)
+	}
+}
+
+// compareFired compares the alerts that have fired in a run of the example.
+func (b *backends) compareFired(t *testing.T, e *example, at time.Time, want ...string) {
+	t.Helper()
+	for _, name := range []string{underscores.name, dots.name} {
+		if got := b.prometheus[name].fired(t, e.instance, at); !slices.Equal(got, want) {
+			t.Errorf("%s: %v fired, want %v", name, got, want)
+		}
+	}
+}
+
+// TestTheExampleIsSeenInTheBackends plays the scenes of the example, each in a process
+// of its own, and looks at them as somebody on call would: at panels, alerts and traces.
+func TestTheExampleIsSeenInTheBackends(t *testing.T) {
+	b := startBackends(t)
+	t.Run("AHealthyPoolIsSilent", b.healthy)
+	t.Run("ADryPoolIsFound", b.dry)
+	t.Run("ConnectionsThatTheServerClosedAreFound", b.closed)
+	t.Run("EveryMetricOfTheTableArrivesByItsName", func(t *testing.T) {
+		b.each(t, func(t *testing.T, s *server, n naming) {
+			got := slices.DeleteFunc(s.names(t, `{job="`+service+`"}`), func(name string) bool {
+				return name == "target_info" || strings.HasPrefix(name, "ALERTS") || strings.HasPrefix(name, "otelpool:")
+			})
+			if want := seriesNames(t, n); !slices.Equal(got, want) {
+				t.Errorf("got  %v\nwant %v", got, want)
+			}
+		})
+	})
+	t.Run("EveryRuleIsEvaluated", func(t *testing.T) {
+		b.each(t, rulesAreEvaluated)
+	})
+}
+
+func (b *backends) healthy(t *testing.T) {
+	e := b.play(t, "-scene=healthy", "-serve")
+	began := time.Now()
+	b.each(t, func(t *testing.T, s *server, n naming) { panelsShowTheScene(t, s, n, "healthy", e.instance) })
+	// No alert looks back for less than a minute.
+	time.Sleep(time.Until(began.Add(90 * time.Second)))
+	b.compareFired(t, e, time.Now())
+	e.stop()
+	e.end(t)
+}
+
+// dry keeps the pool dry for as long as it takes the third of its alerts to fire.
+func (b *backends) dry(t *testing.T) {
+	e := b.play(t, "-scene=dry", "-hold=4m30s")
+	ctx, stop := context.WithCancel(t.Context())
+	defer stop()
+	go e.leave(ctx)
+
+	// When the first of the streams took its connection.
+	var first time.Time
+	s := b.prometheus[underscores.name]
+	await(t, "the pool running dry", func() bool {
+		instance := [2]string{"instance", e.instance}
+		oldest := underscores.series("otelpool.connection.oldest_hold_seconds", instance)
+		used := underscores.series("db.client.connection.count", instance, [2]string{"db.client.connection.state", "used"})
+		found := s.query(t, fmt.Sprintf("timestamp(%s) - (%s > 10) and on (instance) %s == 10", oldest, oldest, used), time.Now())
+		if len(found) == 0 {
+			return false
+		}
+		first = time.UnixMilli(int64(1000 * number(t, found[0].Value[1])))
+		return true
+	})
+	b.each(t, func(t *testing.T, s *server, n naming) {
+		panelsShowTheScene(t, s, n, "dry", e.instance)
+		for _, r := range readRules(t, n) {
+			if r.Record == "" {
+				continue
+			}
+			if found := s.query(t, r.Record+`{instance="`+e.instance+`"}`, time.Now()); len(found) != 1 || !(number(t, found[0].Value[1]) > 0) {
+				t.Errorf("%s is %v", r.Record, found)
+			}
+		}
+	})
+	for _, moment := range []struct {
+		after time.Duration
+		fired []string
+	}{
+		{2 * time.Minute, []string{"DBPoolExhausted", "DBPoolStuck"}},
+		{4 * time.Minute, []string{"DBPoolExhausted", "DBPoolStuck", "DBPoolTimeouts"}},
+	} {
+		at := first.Add(moment.after)
+		time.Sleep(time.Until(at.Add(time.Second)))
+		b.compareFired(t, e, at, moment.fired...)
+	}
+
+	stop()
+	e.end(t)
+	t.Run("TheTraceOfAStarvedRequestLeadsToTheHolders", b.jaeger.leadsToHolders)
+	t.Run("AnExemplarOfAWaitLeadsToItsTrace", func(t *testing.T) {
+		b.each(t, func(t *testing.T, s *server, n naming) {
+			waits := n.series("db.client.connection.wait_time_seconds_bucket",
+				[2]string{"instance", e.instance}, [2]string{"error.type", "deadline_exceeded"})
+			b.jaeger.hasWaits(t, s.exemplars(t, waits))
+		})
+	})
+	t.Run("ThePageEndsWithTheIncident", func(t *testing.T) {
+		b.each(t, func(t *testing.T, s *server, _ naming) {
+			await(t, "the end of the alert", func() bool {
+				return len(s.query(t, `ALERTS{alertname="DBPoolStuck",instance="`+e.instance+`"}`, time.Now())) == 0
+			})
+		})
+	})
+}
+
+func (b *backends) closed(t *testing.T) {
+	e := b.play(t, "-serve")
+	await(t, "the scenes being over", func() bool { return strings.Contains(e.printed(), "The service goes on") })
+	over := time.Now()
+	b.each(t, func(t *testing.T, s *server, n naming) { panelsShowTheScene(t, s, n, "all", e.instance) })
+	time.Sleep(time.Until(over.Add(30 * time.Second)))
+	b.compareFired(t, e, time.Now(), "DBPoolConnectionsLost", "DBPoolExhausted", "DBPoolHiddenRetries")
+	e.stop()
+	e.end(t)
+}
