@@ -122,7 +122,7 @@ var poolQuestions = []question{
 			}
 		}
 		return list(sorted(names), "none")
-	}, datadog: "nine gauges of statsd: `datadog.tracer.sql.db.connections.` and `max_open`, `open`, `in_use`, `idle`, `waiting`, `wait_duration`, `closed.max_idle_conns`, `closed.max_idle_time`, `closed.max_lifetime`"},
+	}, datadog: "nine numbers for statsd, `wait_duration` as a timing and the rest as gauges: `datadog.tracer.sql.db.connections.` and `max_open`, `open`, `in_use`, `idle`, `waiting`, `wait_duration`, `closed.max_idle_conns`, `closed.max_idle_time`, `closed.max_lifetime`"},
 	{text: "attribute that tells one pool's metrics from another's, without being asked", answer: func(t *testing.T, w *watched) string {
 		w.run(t)
 		var names []string
