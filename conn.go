@@ -589,11 +589,11 @@ func (e *events) tellReleased(span trace.Span, held time.Duration, waiters int64
 	span.AddEvent(eventReleased, e.releasedOpts[n]...)
 }
 
-func (e *events) tellRows(span trace.Span, read int64, open time.Duration, f fault) {
+func (e *events) tellRows(span trace.Span, read int64, open time.Duration, f *fault) {
 	e.rows[0] = semconv.DBResponseReturnedRowsKey.Int64(read)
 	e.rows[1] = keyOpenTime.Float64(open.Seconds())
 	n := 2
-	if f.typ != "" {
+	if f != nil {
 		e.rows[2], e.rows[3] = semconv.ErrorTypeKey.String(f.typ), keyClass.String(string(f.class))
 		n = 4
 	}

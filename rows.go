@@ -22,7 +22,7 @@ type rows struct {
 	caller trace.Span      // that of the query's caller
 	opened time.Duration   // when the query returned
 	read   int64           // rows
-	fault  fault           // of the first error that reading them met; its type is empty if there was none
+	fault  *fault          // of the first error that reading them met, nil if there was none
 }
 
 var (
@@ -62,8 +62,9 @@ func (r *rows) Next(dest []driver.Value) error {
 
 // failed notes that there is no further row, or why.
 func (r *rows) failed(err error) error {
-	if r.fault.typ == "" && err != io.EOF { //nolint:errorlint // database/sql compares by identity
-		r.fault = r.c.blame(r.ctx, r.c.fine, err)
+	if r.fault == nil && err != io.EOF { //nolint:errorlint // database/sql compares by identity
+		f := r.c.blame(r.ctx, r.c.fine, err)
+		r.fault = &f
 	}
 	return err
 }
@@ -76,7 +77,7 @@ func (r *rows) Close() error {
 		switch {
 		case err != nil:
 			r.c.blame(r.ctx, r.c.fine, err)
-		case r.fault.typ == "":
+		case r.fault == nil:
 			r.c.well(now)
 		}
 		r.tell(now - r.opened)
@@ -90,12 +91,12 @@ func (r *rows) tell(open time.Duration) {
 	in := r.c.pool.ins
 	if in.returnedRows.Enabled(r.ctx) {
 		opts := r.st.series.succeeded[opRows]
-		if r.fault.typ != "" {
-			opts = in.failed(opRows, r.st.series, r.fault)
+		if r.fault != nil {
+			opts = in.failed(opRows, r.st.series, *r.fault)
 		}
 		in.returnedRows.Record(r.ctx, r.read, opts...)
 	}
-	if r.caller.IsRecording() && (r.c.rowsTold < maxRowsTold || r.fault.typ != "") {
+	if r.caller.IsRecording() && (r.c.rowsTold < maxRowsTold || r.fault != nil) {
 		r.c.rowsTold++
 		r.c.events().tellRows(r.caller, r.read, open, r.fault)
 	}

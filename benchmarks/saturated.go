@@ -35,7 +35,7 @@ const (
 	// call: the signal without the inference.
 	Recorded = "recorded"
 
-	// Inferred is otelpool without acquire spans: Recorded and the inference.
+	// Inferred is otelpool without acquire spans and callers: Recorded and the inference.
 	Inferred = "inferred"
 )
 
@@ -55,7 +55,7 @@ func openNotInferred(c driver.Connector, p providers) (*sql.DB, error) {
 }
 
 func openInferred(c driver.Connector, p providers) (*sql.DB, error) {
-	return otelpool.OpenDB(c, append(otelpoolOptions(p), otelpool.WithAcquireSpanThreshold(-1))...), nil
+	return otelpool.OpenDB(c, append(otelpoolOptions(p), otelpool.WithAcquireSpanThreshold(-1), otelpool.WithoutCallers())...), nil
 }
 
 // doRecorded gives of the floor's signals that of the wait.

@@ -83,7 +83,7 @@ const maxLoss = 5
 // because it knows the DB. The second is that without what it takes to tell the
 // waits: the record for each call, and the spans of the long ones.
 var losses = []struct{ head, says, of, against string }{
-	{"to inferring and telling", "saturated: less than 5 % lost to inferring and telling the waits", benchmarks.Otelpool, benchmarks.NotInferred},
+	{"to callers, inferring and telling", "saturated: less than 5 % lost to callers, and to inferring and telling the waits", benchmarks.Otelpool, benchmarks.NotInferred},
 	{"to inferring alone", "saturated: less than 5 % lost to inferring alone", benchmarks.Inferred, benchmarks.Recorded},
 	{"of otelpool.DB", "", benchmarks.OtelpoolDB, benchmarks.NotInferred},
 }
@@ -119,9 +119,9 @@ goroutines together, the median of `, sharedRounds, ` rounds.
 	}
 	fmt.Fprintf(&s, `- %s: otelpool over a DB that it does not know, so that it infers no wait and tells none.
 - %s: the same, and the goroutines record a wait_time of 0 for each call, straight to the SDK.
-- %s: otelpool without acquire spans; it infers the waits and records them.
+- %s: otelpool without acquire spans and callers; it infers the waits and records them.
 - otelpool, and otelpool.DB, which knows the waits: with a span for each of 1 ms or more, which leads to the spans of
-  the holders.
+  the holders. A pool half of which is in use notes where it is asked, for each call.
 
 `, benchmarks.NotInferred, benchmarks.Recorded, benchmarks.Inferred)
 	var speed, loss table

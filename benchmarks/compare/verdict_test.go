@@ -70,7 +70,7 @@ func TestTheVerdictNamesSaturatedPoolsThatLoseFivePercent(t *testing.T) {
 		benchmarks.Bare: 800, benchmarks.NotInferred: 950, benchmarks.Recorded: 970,
 		benchmarks.Inferred: 990, benchmarks.Otelpool: 999, benchmarks.OtelpoolDB: 2000,
 	}
-	within := `- saturated: less than 5 % lost to inferring and telling the waits: holds in 1 of 1.
+	within := `- saturated: less than 5 % lost to callers, and to inferring and telling the waits: holds in 1 of 1.
 - saturated: less than 5 % lost to inferring alone: holds in 1 of 1.
 `
 	if got := sharedVerdict(onePool(ns)); got != within {
@@ -78,7 +78,7 @@ func TestTheVerdictNamesSaturatedPoolsThatLoseFivePercent(t *testing.T) {
 	}
 
 	ns[benchmarks.Otelpool] = 1001
-	want := `- saturated: less than 5 % lost to inferring and telling the waits: **fails**, holds in 0 of 1.
+	want := `- saturated: less than 5 % lost to callers, and to inferring and telling the waits: **fails**, holds in 0 of 1.
   - none, 1, unsampled: 5.1 %
 - saturated: less than 5 % lost to inferring alone: holds in 1 of 1.
 `

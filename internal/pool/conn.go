@@ -296,7 +296,7 @@ func (c *Conn) releaseLocked(now time.Duration, next State) (Hold, bool) {
 	}
 	c.lengths.add(h.Length)
 	c.holder.Caller = nil
-	c.last = Holding{ID: c.id, Holder: c.holder, For: h.Length}
+	c.last.ID, c.last.Holder, c.last.For = c.id, c.holder, h.Length
 	c.state, c.since = next, now
 	c.calls, c.rows, c.tx = 0, 0, false
 	c.totals.holds++
