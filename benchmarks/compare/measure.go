@@ -89,7 +89,7 @@ func (c *cell) added(name string) (_ cost, ok bool) {
 // rounds is how often each peer is measured. The rounds go over all cells one
 // after another, so that a disturbance meets one round of many cells and never
 // all rounds of one.
-const rounds = 7
+const rounds = 15
 
 // measure fills the cells, in about the given time.
 func measure(of string, cells []*cell, total time.Duration, progress io.Writer) error {
