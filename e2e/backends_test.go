@@ -50,7 +50,7 @@ func startBackends(t *testing.T) *backends {
 		t.Log(name, version(t, program[name]))
 	}
 	b := &backends{
-		example: filepath.Join(t.TempDir(), "example"),
+		example: buildExample(t),
 		otlp:    "http://" + freeAddress(t),
 		prometheus: map[string]*server{
 			underscores.name: launchPrometheus(t, program["prometheus"], setup+"/prometheus.yaml", t.TempDir(), "--web.enable-otlp-receiver"),
@@ -67,13 +67,18 @@ func startBackends(t *testing.T) *backends {
 		"PROMETHEUS_URL=" + b.prometheus[underscores.name].base, "PROMETHEUS_DOTS_URL=" + b.prometheus[dots.name].base,
 	}, program["jaeger"], "--config="+setup+"/collector.yaml", "--config="+secondPipeline(t))
 	c.answers(t, b.otlp+"/v1/traces")
+	return b
+}
 
-	build := exec.CommandContext(t.Context(), "go", "build", "-buildvcs=false", "-o", b.example, ".")
+func buildExample(t *testing.T) (program string) {
+	t.Helper()
+	program = filepath.Join(t.TempDir(), "example")
+	build := exec.CommandContext(t.Context(), "go", "build", "-buildvcs=false", "-o", program, ".")
 	build.Dir = "../example"
 	if out, err := build.CombinedOutput(); err != nil {
 		t.Fatal(err, string(out))
 	}
-	return b
+	return program
 }
 
 // dottedConfig is the configuration that users get, with the other naming.

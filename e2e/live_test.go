@@ -90,6 +90,36 @@ func TestThePresent(t *testing.T) {
 	})
 }
 
+// unplayed are metrics that the scenes of the example need not have: nobody goes away
+// while waiting, and nobody keeps a connection for as long as a leak does.
+var unplayed = []string{"otelpool.connection.cancels", "otelpool.connection.leaks"}
+
+// TestTheExampleIsScraped lets a real Prometheus scrape the example while it plays its
+// scenes, which have all other metrics of the table between them.
+func TestTheExampleIsScraped(t *testing.T) {
+	need(t, "prometheus")
+	addr := freeAddress(t)
+	launch(t, nil, buildExample(t), "-serve", "-addr="+addr)
+	s := startPrometheus(t, underscores, t.TempDir(), addr)
+	want := seriesNames(t, underscores, unplayed...)
+	var got []string
+	for deadline := time.Now().Add(patience); !slices.Equal(got, want); time.Sleep(time.Second) {
+		if time.Now().After(deadline) {
+			t.Fatalf("gave up after %v\ngot  %v\nwant %v", patience, got, want)
+		}
+		got = s.names(t, `{job="live",__name__=~"(db_client|otelpool)_.+",__name__!~"otelpool_connection_(cancels|leaks)_total"}`)
+	}
+	for expr, want := range map[string]float64{
+		`max_over_time(db_client_connection_max{job="live"}[1h])`:                                     10,
+		`max_over_time(db_client_connection_count{job="live",db_client_connection_state="used"}[1h])`: 10,
+	} {
+		if found := s.query(t, expr, time.Now()); len(found) != 1 || number(t, found[0].Value[1]) != want {
+			t.Errorf("%s: %v, want %v", expr, found, want)
+		}
+	}
+	rulesAreEvaluated(t, s, underscores)
+}
+
 // rulesAreEvaluated waits until every rule of the file has been evaluated, and looks
 // how that went.
 func rulesAreEvaluated(t *testing.T, s *server, n naming) {
