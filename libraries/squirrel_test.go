@@ -32,20 +32,8 @@ var (
 )
 
 // read reads a builder's items to the end.
-func read(ctx context.Context, b squirrel.SelectBuilder) (got []string, err error) {
-	rows, err := b.QueryContext(ctx)
-	if err != nil {
-		return nil, err
-	}
-	defer rows.Close()
-	for rows.Next() {
-		var name string
-		if err := rows.Scan(&name); err != nil {
-			return nil, err
-		}
-		got = append(got, name)
-	}
-	return got, rows.Err()
+func read(ctx context.Context, b squirrel.SelectBuilder) ([]string, error) {
+	return scan(b.QueryContext(ctx))
 }
 
 func TestEveryBuilderOfSquirrelIsTimedOnce(t *testing.T) {
