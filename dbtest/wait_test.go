@@ -52,6 +52,10 @@ func TestACallerOfAFullPoolLearnsWhoHoldsIt(t *testing.T) {
 		until(t, "the second caller waits", func() bool {
 			return by(to.metrics(t)["db.client.connection.pending_requests"], "")[""] == 1
 		})
+		until(t, "it has waited for long enough to have a span", func() bool {
+			now, err := otelpool.Inspect(db.DB)
+			return err == nil && now.OldestWait > 2*time.Millisecond
+		})
 		if err := tx.Rollback(); err != nil {
 			t.Error(err)
 		}
