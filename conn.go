@@ -405,8 +405,9 @@ func (c *conn) IsValid() bool {
 		c.finder = c.caller
 		c.condemn()
 	}
-	if h, ok := c.rec.Release(); ok {
-		c.released(h)
+	var h pool.Hold
+	if c.rec.Release(&h) {
+		c.released(&h)
 	}
 	return valid
 }
@@ -425,7 +426,7 @@ func (c *conn) Close() error {
 	}
 	if d, h, held, ok := c.rec.Close(reason, known); ok {
 		if held {
-			c.released(h)
+			c.released(&h)
 		}
 		c.died(ctx, span, reason, at, d)
 	}
@@ -506,7 +507,7 @@ func (c *conn) tellWait(ctx context.Context, s pool.Source, now time.Duration, w
 }
 
 // released tells that the connection was given back.
-func (c *conn) released(h pool.Hold) {
+func (c *conn) released(h *pool.Hold) {
 	if c.declined.span != nil {
 		c.abandon(&c.declined)
 	}

@@ -838,7 +838,7 @@ func (in *instruments) flush(s *pool.Snapshot) {
 
 // held tells the end of a hold. If it was long it becomes a span as well, made
 // now with its true start, and that is where the exemplar leads.
-func (in *instruments) held(ctx context.Context, id uint64, h pool.Hold, threshold time.Duration) {
+func (in *instruments) held(ctx context.Context, id uint64, h *pool.Hold, threshold time.Duration) {
 	if threshold >= 0 && h.Length >= threshold {
 		end := time.Now()
 		var span trace.Span

@@ -275,17 +275,54 @@ func TestWhoWorksIsNeverSuspected(t *testing.T) {
 		},
 	}
 	for name, do := range work {
-		t.Run(name, func(t *testing.T) {
-			got := reportsFrom(t, many(), func(t *testing.T, db *sql.DB, fake *fakedb.DB) {
-				began := time.Now()
-				do(t, db, fake)
-				if took := time.Since(began); took < 30*time.Second {
-					t.Errorf("that took %v", took)
+		for kind, cfg := range readers() {
+			t.Run(name+", "+kind, func(t *testing.T) {
+				got := reportsFrom(t, cfg, func(t *testing.T, db *sql.DB, fake *fakedb.DB) {
+					began := time.Now()
+					do(t, db, fake)
+					if took := time.Since(began); took < 30*time.Second {
+						t.Errorf("that took %v", took)
+					}
+				}, otelpool.WithExhaustionThreshold(0))
+				if len(got) != 0 {
+					t.Errorf("got %v", got)
 				}
-			}, otelpool.WithExhaustionThreshold(0))
-			if len(got) != 0 {
-				t.Errorf("got %v", got)
-			}
+			})
+		}
+	}
+}
+
+// readers are drivers with ten rows that are read in either way: by Next, and, where
+// there is that, by scanning into the program's variables.
+func readers() map[string]fakedb.Config {
+	plain, all := many(), many()
+	all.Rows = allRowsHere
+	return map[string]fakedb.Config{"plain rows": plain, "rows with all interfaces": all}
+}
+
+func TestTheFirstRowIsSeenBeforeRowsAreWatched(t *testing.T) {
+	for kind, cfg := range readers() {
+		t.Run(kind, func(t *testing.T) {
+			bubble(t, cfg, func(t *testing.T, db *sql.DB, _ *fakedb.DB, _ *telemetry) {
+				noError(t, db.Ping())
+				wait(100 * ms) // after the sweeper's first look; the next is a second later
+				rows, err := db.Query("rows")
+				noError(t, err)
+				defer rows.Close()
+				idle := func(want time.Duration) {
+					t.Helper()
+					s, err := otelpool.Inspect(db)
+					noError(t, err)
+					if got := s.Conns[0].Holder.Idle; got != want {
+						t.Errorf("idle for %v, want %v", got, want)
+					}
+				}
+				wait(300 * ms)
+				idle(300 * ms)
+				rows.Next()
+				wait(300 * ms)
+				idle(0) // may have read
+			})
 		})
 	}
 }

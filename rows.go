@@ -50,14 +50,25 @@ func (r *rows) Columns() []string { return r.in.Columns() }
 // Next costs nothing but for the first row, and two atomic adds in a result set that has
 // been open for a second. No clock is read for a row.
 func (r *rows) Next(dest []driver.Value) error {
-	watched := r.c.rec.Reads(r.read == 0)
-	err := r.in.Next(dest)
-	r.c.rec.HasRead(watched)
+	var err error
+	if r.read == 0 || r.c.rec.Watched() {
+		err = r.noted(dest)
+	} else {
+		err = r.in.Next(dest)
+	}
 	if err != nil {
 		return r.failed(err)
 	}
 	r.read++
 	return nil
+}
+
+// noted reads a row and notes that.
+func (r *rows) noted(dest []driver.Value) error {
+	watched := r.c.rec.Reads()
+	err := r.in.Next(dest)
+	r.c.rec.HasRead(watched)
+	return err
 }
 
 // failed notes that there is no further row, or why.
@@ -117,7 +128,7 @@ func (r *rows) NextResultSet() error {
 	if !ok {
 		return io.EOF
 	}
-	watched := r.c.rec.Reads(true)
+	watched := r.c.rec.Reads()
 	defer r.c.rec.HasRead(watched)
 	return in.NextResultSet()
 }

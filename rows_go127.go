@@ -12,9 +12,14 @@ type scanRows struct{ *rows }
 var _ driver.RowsColumnScanner = scanRows{}
 
 func (r scanRows) NextRow() error {
-	watched := r.c.rec.Reads(r.read == 0)
-	err := r.in.(driver.RowsColumnScanner).NextRow()
-	r.c.rec.HasRead(watched)
+	var err error
+	if in := r.in.(driver.RowsColumnScanner); r.read == 0 || r.c.rec.Watched() {
+		watched := r.c.rec.Reads()
+		err = in.NextRow()
+		r.c.rec.HasRead(watched)
+	} else {
+		err = in.NextRow()
+	}
 	if err != nil {
 		return r.failed(err)
 	}

@@ -36,9 +36,12 @@ type Conn struct {
 	lengths Counts
 	mark    [NumPhases]time.Duration // totals.held when the hold began
 	source  Source
-	holder  Holder
 	stack   Stack
-	last    Holding // the hold before, without its stack
+	// The last two holders and how long they were, the latter at turn: of the hold in
+	// progress, whose length is still to come, or of the last one.
+	turn    uint8
+	holders [2]Holder
+	lasted  [2]time.Duration
 
 	statement string        // the last one of the holder
 	seen      uint64        // reading when it was last looked at
@@ -137,7 +140,8 @@ func (c *Conn) Acquire(now time.Duration, s Source, by *Holder, stack *Stack) {
 	c.phase, c.entry = Pinned, now
 	c.mark = c.totals.held
 	c.totals.acquired[s]++
-	c.holder = *by
+	c.turn ^= 1
+	c.holders[c.turn] = *by
 	c.statement, c.suspect = "", false
 	c.seen, c.active = c.reading.Load(), now
 	if stack != nil {
@@ -200,16 +204,17 @@ func (c *Conn) RowsClosed() time.Duration {
 	return now
 }
 
+// Watched reports whether every read of the open result set is to be noted. If it is
+// not, the first is: a read is not worth a clock, nor, in a result set that has been
+// open for a short while and is likely to be closed soon, an atomic add. The others
+// are taken for read until somebody looks.
+func (c *Conn) Watched() bool { return c.watched.Load() }
+
 // Reads notes that the driver begins to read a row, or to go on to the next result
-// set; first is whether it is the first read of a result set. A read is not worth a
-// clock, nor, in a result set that has been open for a short while and is likely to be
-// closed soon, an atomic add: there the first is noted, and the others taken for read
-// until somebody looks. HasRead gets what Reads has returned.
-func (c *Conn) Reads(first bool) (watched bool) {
+// set. HasRead gets what Reads has returned.
+func (c *Conn) Reads() (watched bool) {
 	if !c.watched.Load() {
-		if first {
-			c.reading.Add(2)
-		}
+		c.reading.Add(2)
 		return false
 	}
 	c.reading.Add(1)
@@ -259,15 +264,15 @@ func (c *Conn) enterLocked(now time.Duration) {
 	}
 }
 
-// Release notes that the holder gave the connection back, and returns the hold.
-// It reports false if nobody had it: database/sql also hands back what a caller
-// asked for and no longer wants.
-func (c *Conn) Release() (Hold, bool) {
+// Release notes that the holder gave the connection back, and puts the hold into h,
+// which is empty before. It reports false if nobody had it: database/sql also hands
+// back what a caller asked for and no longer wants.
+func (c *Conn) Release(h *Hold) bool {
 	now := c.ledger.Now()
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	c.putBack()
-	return c.releaseLocked(now, Idle)
+	return c.releaseLocked(h, now, Idle)
 }
 
 // putBack undoes Take.
@@ -278,12 +283,12 @@ func (c *Conn) putBack() {
 	}
 }
 
-func (c *Conn) releaseLocked(now time.Duration, next State) (Hold, bool) {
+func (c *Conn) releaseLocked(h *Hold, now time.Duration, next State) bool {
 	if c.state != Held {
-		return Hold{}, false
+		return false
 	}
 	c.enterLocked(now)
-	h := Hold{Length: now - c.since}
+	h.Length = now - c.since
 	for i := range h.Phases {
 		h.Phases[i] = c.totals.held[i] - c.mark[i]
 	}
@@ -295,20 +300,28 @@ func (c *Conn) releaseLocked(now time.Duration, next State) (Hold, bool) {
 		c.ledger.sites.add(&c.stack, h.Length)
 	}
 	c.lengths.add(h.Length)
-	c.holder.Caller = nil
-	c.last.ID, c.last.Holder, c.last.For = c.id, c.holder, h.Length
+	c.holders[c.turn].Caller = nil
+	c.lasted[c.turn] = h.Length
 	c.state, c.since = next, now
 	c.calls, c.rows, c.tx = 0, 0, false
 	c.totals.holds++
 	c.ledger.held.Add(-1)
-	return h, true
+	return true
 }
 
-// before returns the hold before the present one. It is empty if there was none.
-func (c *Conn) before() Holding {
+// last returns the last hold that is over. It has no holder if there was none.
+func (c *Conn) last() Holding {
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	return c.last
+	return c.lastLocked()
+}
+
+func (c *Conn) lastLocked() Holding {
+	at := c.turn
+	if c.state == Held {
+		at ^= 1
+	}
+	return Holding{ID: c.id, Holder: c.holders[at], For: c.lasted[at]}
 }
 
 // Held reports whether somebody has the connection.
@@ -336,15 +349,15 @@ func (c *Conn) Close(r Reason, known bool) (d Death, h Hold, held, ok bool) {
 	if c.state != Held {
 		d.Idle = now - c.since
 	}
-	if h, held = c.releaseLocked(now, Closed); !held {
+	if held = c.releaseLocked(&h, now, Closed); !held {
 		c.state, c.since = Closed, now
 	}
 	d.Uses = c.totals.holds
 	c.Take()
 	l.size.Add(-1)
 	l.lost.Store(true)
-	if c.last.ID != 0 {
-		l.ended[l.ends%len(l.ended)] = ended{c.last, now}
+	if d.Uses > 0 {
+		l.ended[l.ends%len(l.ended)] = ended{c.lastLocked(), now}
 		l.ends++
 	}
 	l.past.add(&c.totals)

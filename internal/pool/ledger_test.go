@@ -38,7 +38,8 @@ func TestAHoldIsSplitIntoPhasesThatAddUp(t *testing.T) {
 		c.End(TxEnded)
 		time.Sleep(128 * time.Millisecond) // pinned
 
-		got, ok := c.Release()
+		var got Hold
+		ok := c.Release(&got)
 		want := Hold{Length: 255 * time.Millisecond, Phases: [NumPhases]time.Duration{
 			Executing: 74 * time.Millisecond,
 			Rows:      16 * time.Millisecond,
@@ -60,7 +61,7 @@ func TestTimeHeldIncludesTheHoldInProgress(t *testing.T) {
 		acquire(b, Reused)
 		b.Begin("")
 		time.Sleep(time.Second)
-		a.Release()
+		a.Release(new(Hold))
 		time.Sleep(time.Second)
 
 		got := l.Snapshot(nil)
@@ -82,7 +83,7 @@ func TestTimeHeldOutlivesTheConnection(t *testing.T) {
 		c := open(l)
 		acquire(c, New)
 		time.Sleep(3 * time.Second)
-		c.Release()
+		c.Release(new(Hold))
 		time.Sleep(5 * time.Second)
 		d, _, held, ok := c.Close(IdleTime, true)
 		if want := (Death{Age: 8 * time.Second, Idle: 5 * time.Second, Uses: 1}); d != want || held || !ok {
@@ -116,7 +117,7 @@ func TestAHoldEndsWithItsConnection(t *testing.T) {
 		if h != want || !held {
 			t.Errorf("got hold %+v, %t, want %+v, true", h, held, want)
 		}
-		if _, ok := c.Release(); ok {
+		if c.Release(new(Hold)) {
 			t.Error("a closed connection was released")
 		}
 		if _, _, _, ok := c.Close(Bad, true); ok {
@@ -134,15 +135,15 @@ func TestPeakStartsAgainFromWhatIsHeld(t *testing.T) {
 	for _, c := range conns {
 		acquire(c, New)
 	}
-	conns[0].Release()
-	conns[1].Release()
+	conns[0].Release(new(Hold))
+	conns[1].Release(new(Hold))
 	for i, want := range []int64{3, 1, 1} {
 		if got := l.TakePeak(); got != want {
 			t.Errorf("take %d: got peak %d, want %d", i, got, want)
 		}
 	}
 	acquire(conns[0], Reused)
-	conns[0].Release()
+	conns[0].Release(new(Hold))
 	if got := l.TakePeak(); got != 2 {
 		t.Errorf("got peak %d, want 2", got)
 	}
@@ -184,7 +185,7 @@ func TestSnapshotListsTheConnections(t *testing.T) {
 		open(l).Close(Lifetime, true)
 		open(l)
 		acquire(idle, New)
-		idle.Release()
+		idle.Release(new(Hold))
 		time.Sleep(time.Second)
 		acquire(held, Reused)
 		held.Begin("SELECT a")
@@ -229,9 +230,9 @@ func TestAHoldAllocatesNothing(t *testing.T) {
 		l.InTheWayOf(c, now, 1, longest[:])
 		c.Begin("")
 		c.End(RowsOpened)
-		c.HasRead(c.Reads(true))
+		c.HasRead(c.Reads())
 		c.RowsClosed()
-		c.Release()
+		c.Release(new(Hold))
 		l.Snapshot(nil)
 	}); n != 0 {
 		t.Errorf("a hold and a snapshot allocate %v times, want 0", n)

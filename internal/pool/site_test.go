@@ -13,7 +13,7 @@ func hold(c *Conn, place uintptr, d time.Duration) {
 	c.Begin("")
 	time.Sleep(d)
 	c.End(NoEffect)
-	c.Release()
+	c.Release(new(Hold))
 }
 
 func TestSitesAddUpToAllHolds(t *testing.T) {
@@ -87,16 +87,15 @@ func TestWhoReadsIsNotIdle(t *testing.T) {
 		}
 		time.Sleep(time.Second)
 		want(time.Second)
-		c.HasRead(c.Reads(true))
+		c.HasRead(c.Reads())
 		time.Sleep(time.Second)
 		want(0) // has read since the last look
-		c.HasRead(c.Reads(false))
 		time.Sleep(time.Second)
-		want(0)                       // may have read
+		want(0)                       // may have read: further reads are not noted
 		l.Sweep(time.Hour, time.Hour) // watched from here on
 		time.Sleep(time.Second)
 		want(time.Second)
-		watched := c.Reads(false)
+		watched := c.Reads()
 		time.Sleep(time.Second)
 		want(0) // reads
 		time.Sleep(time.Second)
@@ -105,7 +104,7 @@ func TestWhoReadsIsNotIdle(t *testing.T) {
 		want(0)
 		time.Sleep(time.Second)
 		want(time.Second)
-		c.Reads(true)
+		c.Reads()
 		c.RowsClosed() // the driver panicked
 		time.Sleep(time.Second)
 		want(time.Second)
@@ -150,7 +149,7 @@ func TestAReadThatBeganUnwatchedMayGoOn(t *testing.T) {
 		acquire(c, New)
 		c.Begin("")
 		c.End(RowsOpened)
-		c.Reads(true)
+		c.Reads()
 		want := func(unsure, suspects int, next time.Duration) {
 			t.Helper()
 			s := l.Sweep(10*time.Second, time.Hour)
@@ -174,7 +173,7 @@ func TestAReadThatBeganUnwatchedMayGoOn(t *testing.T) {
 		if _, ok := c.Suspect(10 * time.Second); ok {
 			t.Error("suspected twice")
 		}
-		c.HasRead(c.Reads(true))
+		c.HasRead(c.Reads())
 		time.Sleep(time.Hour)
 		want(0, 0, 0) // of one hold only once
 	})

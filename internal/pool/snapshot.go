@@ -130,7 +130,7 @@ func (l *Ledger) InTheWayOf(c *Conn, asked time.Duration, flags byte, into []Hol
 	}
 	n := l.longestLocked(into, f)
 	if c != nil {
-		if last := c.before(); last.Holder.Flags&flags != 0 {
+		if last := c.last(); last.Holder.Flags&flags != 0 {
 			n = insert(into, n, last)
 		}
 	}
@@ -182,7 +182,7 @@ func (c *Conn) holding(now time.Duration) (Holding, bool) {
 func (c *Conn) holdingLocked(now time.Duration) Holding {
 	h := Holding{
 		ID:        c.id,
-		Holder:    c.holder,
+		Holder:    c.holders[c.turn],
 		Stack:     c.stack,
 		For:       max(0, now-c.since),
 		Phase:     c.phase,

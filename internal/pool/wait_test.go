@@ -159,7 +159,7 @@ func TestThoseInTheWayAreTheHoldersNowAndThoseWhoGaveUpAConnection(t *testing.T)
 		l := NewLedger()
 		acquireAs := func(flags byte) *Conn {
 			c := open(l)
-			c.Acquire(l.Now(), New, &Holder{Flags: flags}, nil)
+			c.Acquire(l.Now(), New, &Holder{Flags: flags, Caller: t}, nil)
 			time.Sleep(time.Second)
 			return c
 		}
@@ -169,12 +169,15 @@ func TestThoseInTheWayAreTheHoldersNowAndThoseWhoGaveUpAConnection(t *testing.T)
 		time.Sleep(time.Second)
 		asked := l.Now()
 		time.Sleep(time.Second)
-		ends.Close(Bad, true) // after 6s
-		given.Release()       // after 5s
+		ends.Close(Bad, true)    // after 6s
+		given.Release(new(Hold)) // after 5s
 		acquire(given, Reused)
 		time.Sleep(3 * time.Second)
 		into := make([]Holding, 8)
 		wantIDs(t, into[:l.InTheWayOf(given, asked, flag, into)], 5, 2, 3)
+		if into[0].Holder.Caller == nil || into[1].Holder.Caller != nil || into[2].Holder.Caller != nil {
+			t.Error("the callers of those whose holds are over are kept, or that of a hold in progress is not")
+		}
 		wantIDs(t, into[:l.InTheWayOf(unmarked, asked, flag, into)], 5, 2)
 		wantIDs(t, into[:l.InTheWayOf(nil, asked, flag, into[:1])], 5)
 		wantIDs(t, into[:l.InTheWayOf(nil, 0, flag, into)], 5, 2, 1)
@@ -188,7 +191,7 @@ func TestASiteIsOfTheHoldThatItWasFoundIn(t *testing.T) {
 		acquire(c, New)
 		first := l.Now()
 		time.Sleep(time.Second)
-		c.Release() // database/sql took it back
+		c.Release(new(Hold)) // database/sql took it back
 		acquire(c, Reused)
 		c.Explain(&Stack{1}, first)
 		var h [1]Holding
@@ -221,13 +224,13 @@ func TestThereMayBeWaitersWhereNothingIsKnownToBeFree(t *testing.T) {
 	want("two are held and one is dialed", 3, true)
 	l.DialFailed()
 	a.Doubt()
-	a.Release()
+	a.Release(new(Hold))
 	want("one is given back, perhaps to somebody", 2, true)
 	acquire(a, Reused)
-	a.Release()
+	a.Release(new(Hold))
 	want("one is given back and free", 2, false)
 	b.Doubt()
-	b.Release()
+	b.Release(new(Hold))
 	want("one is free, one perhaps", 2, false)
 	acquire(a, Reused)
 	want("one is held, one is perhaps free", 2, true)
@@ -243,14 +246,14 @@ func TestThereMayBeWaitersWhereNothingIsKnownToBeFree(t *testing.T) {
 	l.Dialing()
 	l.DialFailed()
 	want("a dial has failed, another may follow", 2, true)
-	b.Release()
+	b.Release(new(Hold))
 	want("one is closed, the other free", 1, false)
 	b.Take()
 	want("the other is on its way to somebody", 1, true)
-	b.Release()
+	b.Release(new(Hold))
 	b.Doubt()
 	b.Doubt()
 	acquire(b, Opener)
-	b.Release()
+	b.Release(new(Hold))
 	want("the other was doubted twice, and is free", 1, false)
 }
