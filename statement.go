@@ -1,6 +1,7 @@
 package otelpool
 
 import (
+	"cmp"
 	"context"
 	"fmt"
 	"strings"
@@ -180,18 +181,21 @@ func (k *call) told() Statement {
 
 // spanName returns the name of a call's span: the summary of what it runs, else
 // what the call is. A statement that is only prepared does not run.
-func (in *instruments) spanName(k *call) (name string) {
-	name = k.st.parsed.Summary
+func (in *instruments) spanName(k *call) string {
+	name := k.st.parsed.Summary
 	if name == "" || k.op == opPrepare {
 		name = k.op.String()
 	}
 	if in.hooks.SpanName != nil && k.op.hasText() {
-		defer absent("Hooks.SpanName")
-		if own := in.hooks.SpanName(k.from, k.told()); own != "" {
-			name = own
-		}
+		return cmp.Or(in.ownName(k), name)
 	}
 	return name
+}
+
+// ownName asks the hook for a name. It is empty if there is none.
+func (in *instruments) ownName(k *call) string {
+	defer absent("Hooks.SpanName")
+	return in.hooks.SpanName(k.from, k.told())
 }
 
 func (in *instruments) moreAttributes(k *call) []attribute.KeyValue {

@@ -18,9 +18,9 @@ type Cache[V any] struct {
 	entries, bytes int
 	value          func(text string) V
 
-	// seen is a copy of all that is not changed after it was stored, so that a
-	// hit takes no lock. It may lack what is new; it has nothing that all lacks.
-	seen atomic.Pointer[map[string]*entry[V]]
+	// seen is a copy of all, so that a hit takes no lock. It may lack what is new; it
+	// has nothing that all lacks.
+	seen atomic.Pointer[seen[V]]
 
 	// mu guards what follows.
 	mu    sync.Mutex
@@ -29,7 +29,51 @@ type Cache[V any] struct {
 	stale int // hits since seen was stored that it did not have
 }
 
+// seen are entries that are found without a lock.
+type seen[V any] struct {
+	all map[string]*entry[V] // not changed any more
+	// ahead has some of them by their slot, each where it was the first to be asked for:
+	// to compare one text is less than to look for it among all.
+	ahead [1 << slotBits]atomic.Pointer[entry[V]]
+}
+
+const slotBits = 10
+
+// get returns the entry of a text, nil if it is not there.
+func (s *seen[V]) get(text string) *entry[V] {
+	ahead := &s.ahead[slotOf(text)]
+	if e := ahead.Load(); e != nil && e.text == text {
+		return e
+	}
+	e := s.all[text]
+	if e != nil {
+		ahead.CompareAndSwap(nil, e)
+	}
+	return e
+}
+
+// slotOf is a number that few of a program's statements share. Statements begin and end
+// alike and differ where their names are, so it is made of what is in the middle, and of
+// the length: to read all of a text takes longer than to compare it with another.
+func slotOf(text string) uint64 {
+	const spread = 0x9e3779b97f4a7c15 // an odd number of many bits
+	h := uint64(len(text))
+	if middle := len(text) / 2; middle >= 8 {
+		h = (h ^ eightOf(text[middle-8:])) * spread
+		h ^= h>>32 ^ eightOf(text[middle:])
+	}
+	return h * spread >> (64 - slotBits)
+}
+
+// eightOf reads the first eight bytes.
+func eightOf(b string) uint64 {
+	_ = b[7]
+	return uint64(b[0]) | uint64(b[1])<<8 | uint64(b[2])<<16 | uint64(b[3])<<24 |
+		uint64(b[4])<<32 | uint64(b[5])<<40 | uint64(b[6])<<48 | uint64(b[7])<<56
+}
+
 type entry[V any] struct {
+	text  string
 	value V
 	used  atomic.Bool // since the cache was last full
 }
@@ -48,7 +92,7 @@ func NewCache[V any](entries, bytes int, value func(text string) V) *Cache[V] {
 
 // Get returns what the text stands for. It does not allocate if it has it.
 func (c *Cache[V]) Get(text string) V {
-	if e := (*c.seen.Load())[text]; e != nil {
+	if e := c.seen.Load().get(text); e != nil {
 		e.touch()
 		return e.value
 	}
@@ -100,7 +144,7 @@ func (c *Cache[V]) add(text string, value V) V {
 	if len(c.all) >= c.entries || c.size+len(text) > c.bytes {
 		c.sweepLocked()
 	}
-	c.all[text] = &entry[V]{value: value}
+	c.all[text] = &entry[V]{text: text, value: value}
 	c.size += len(text)
 	return value
 }
@@ -128,7 +172,6 @@ func (c *Cache[V]) dropLocked(text string) {
 }
 
 func (c *Cache[V]) publishLocked() {
-	seen := maps.Clone(c.all)
-	c.seen.Store(&seen)
+	c.seen.Store(&seen[V]{all: maps.Clone(c.all)})
 	c.stale = 0
 }

@@ -83,9 +83,14 @@ func (c *Cache[V]) check(t *testing.T) {
 	if size != c.size || size > c.bytes || len(c.all) > c.entries {
 		t.Errorf("got %d entries, %d bytes, counted as %d; want no more than %d, %d", len(c.all), size, c.size, c.entries, c.bytes)
 	}
-	for text, e := range *c.seen.Load() {
+	for text, e := range c.seen.Load().all {
 		if c.all[text] != e {
 			t.Errorf("%q is seen, but not among all", text)
+		}
+	}
+	for i := range c.seen.Load().ahead {
+		if e := c.seen.Load().ahead[i].Load(); e != nil && c.all[e.text] != e {
+			t.Errorf("%q is seen ahead, but not among all", e.text)
 		}
 	}
 }
@@ -149,8 +154,49 @@ func TestWhatIsAskedForAgainIsSeenWithoutTheLock(t *testing.T) {
 	texts := unique(0, 50, 10)
 	c.get(t, texts...)
 	c.get(t, texts...)
-	if got := len(*c.seen.Load()); got != 50 {
+	if got := len(c.seen.Load().all); got != 50 {
 		t.Errorf("%d entries are seen after each was asked for twice, want 50", got)
+	}
+}
+
+func TestTextsOfOneSlotAreKeptApart(t *testing.T) {
+	c := newCounting(100, 1<<20)
+	one := "SELECT name FROM customers WHERE id = 1"
+	texts := []string{one, strings.Replace(one, "1", "2", 1), strings.Replace(one, "name", "mail", 1), strings.Replace(one, "SELECT", "select", 1)}
+	for _, text := range texts {
+		if slotOf(text) != slotOf(one) {
+			t.Fatalf("%q has another slot than %q", text, one)
+		}
+	}
+	values := NewCache(100, 1<<20, func(text string) string { return text })
+	for range 5 {
+		c.get(t, texts...)
+		for _, text := range texts {
+			if got := values.Get(text); got != text {
+				t.Errorf("got the value of %q for %q", got, text)
+			}
+		}
+	}
+	c.check(t)
+	if e := c.seen.Load().ahead[slotOf(one)].Load(); e == nil {
+		t.Error("none of the texts is ahead")
+	}
+	if want := map[string]int{texts[0]: 1, texts[1]: 1, texts[2]: 1, texts[3]: 1}; !maps.Equal(c.made, want) {
+		t.Errorf("made %v, want %v", c.made, want)
+	}
+}
+
+// A text of any length has a slot. Two hundred at random would have 182 of them.
+func TestFewTextsShareASlot(t *testing.T) {
+	slots := map[uint64]bool{}
+	for i := range 200 {
+		slots[slotOf(fmt.Sprintf("SELECT a, b FROM table_%d WHERE id = ?", i))] = true
+		if slot := slotOf(strings.Repeat("x", i)); slot >= 1<<slotBits {
+			t.Errorf("%d bytes have the slot %d", i, slot)
+		}
+	}
+	if len(slots) < 170 {
+		t.Errorf("200 statements have %d slots, want 170", len(slots))
 	}
 }
 
