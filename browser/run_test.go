@@ -2,12 +2,10 @@ package browser_test
 
 import (
 	"bufio"
-	"bytes"
 	"context"
 	"encoding/json"
 	"fmt"
 	"io"
-	"net"
 	"net/http"
 	"net/url"
 	"os"
@@ -17,6 +15,8 @@ import (
 	"sync"
 	"testing"
 	"time"
+
+	"github.com/otelpool/otelpool/internal/process"
 )
 
 // service is the name of the example, of its pool, and of its job.
@@ -34,19 +34,19 @@ type run struct {
 func startRun(t *testing.T, jaeger string, hold time.Duration) *run {
 	t.Helper()
 	dir := t.TempDir()
-	example, prometheus, query, otlp := freeAddress(t), freeAddress(t), freeAddress(t), freeAddress(t)
+	example, prometheus, query, otlp := process.FreeAddress(t), process.FreeAddress(t), process.FreeAddress(t), process.FreeAddress(t)
 	r := &run{t, "http://" + example, "http://" + prometheus, "http://" + query}
 
-	start(t, jaeger, []string{"JAEGER_OTLP=" + otlp, "JAEGER_QUERY=" + query}, "--config=../example/backends/jaeger.yaml")
-	r.ready(r.jaeger + "/api/services")
+	process.Start(t, []string{"JAEGER_OTLP=" + otlp, "JAEGER_QUERY=" + query}, jaeger, "--config=../example/backends/jaeger.yaml").
+		Answers(t, r.jaeger+"/api/services")
 
 	built := filepath.Join(dir, "example")
 	if out, err := exec.CommandContext(t.Context(), "go", "build", "-C", "../example", "-trimpath", "-o", built, ".").CombinedOutput(); err != nil {
 		t.Fatal(err, string(out))
 	}
-	start(t, built, []string{"OTEL_EXPORTER_OTLP_ENDPOINT=http://" + otlp, "OTEL_EXPORTER_OTLP_PROTOCOL=grpc", "OTEL_METRICS_EXPORTER=none"},
-		"-scene", "healthy", "-hold", hold.String(), "-serve", "-pause", "20ms", "-addr", example)
-	r.ready(r.example + "/metrics")
+	process.Start(t, []string{"OTEL_EXPORTER_OTLP_ENDPOINT=http://" + otlp, "OTEL_EXPORTER_OTLP_PROTOCOL=grpc", "OTEL_METRICS_EXPORTER=none"}, built,
+		"-scene", "healthy", "-hold", hold.String(), "-serve", "-pause", "20ms", "-addr", example).
+		Answers(t, r.example+"/metrics")
 
 	config := filepath.Join(dir, "prometheus.yml")
 	if err := os.WriteFile(config, fmt.Appendf(nil, `
@@ -55,57 +55,9 @@ scrape_configs: [{job_name: %s, static_configs: [{targets: [%q]}]}]
 `, service, example), 0o600); err != nil {
 		t.Fatal(err)
 	}
-	start(t, "prometheus", nil, "--config.file="+config, "--storage.tsdb.path="+filepath.Join(dir, "data"), "--web.listen-address="+prometheus)
-	r.ready(r.prometheus + "/-/ready")
+	process.Start(t, nil, "prometheus", "--config.file="+config, "--storage.tsdb.path="+filepath.Join(dir, "data"), "--web.listen-address="+prometheus).
+		Answers(t, r.prometheus+"/-/ready")
 	return r
-}
-
-// start starts a program with more in its environment. It ends with the test, and its
-// output is shown if that fails.
-func start(t *testing.T, program string, environ []string, args ...string) {
-	t.Helper()
-	var out bytes.Buffer
-	ctx, stop := context.WithCancel(context.Background())
-	c := exec.CommandContext(ctx, program, args...)
-	c.Env = append(os.Environ(), environ...)
-	c.Stdout, c.Stderr = &out, &out
-	c.Cancel = func() error { return c.Process.Signal(os.Interrupt) }
-	c.WaitDelay = 10 * time.Second
-	if err := c.Start(); err != nil {
-		stop()
-		t.Fatal(err)
-	}
-	t.Cleanup(func() {
-		stop()
-		_ = c.Wait() // it was told to stop
-		if t.Failed() {
-			t.Logf("%s:\n%s", program, out.String())
-		}
-	})
-}
-
-func freeAddress(t *testing.T) string {
-	t.Helper()
-	l, err := net.Listen("tcp", "127.0.0.1:0")
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer l.Close()
-	return l.Addr().String()
-}
-
-// ready waits until an address answers.
-func (r *run) ready(address string) {
-	r.t.Helper()
-	for end := time.Now().Add(patience); time.Now().Before(end); time.Sleep(50 * time.Millisecond) {
-		if answer, err := http.Get(address); err == nil {
-			answer.Body.Close()
-			if answer.StatusCode == http.StatusOK {
-				return
-			}
-		}
-	}
-	r.t.Fatalf("%s does not answer", address)
 }
 
 // goOn lets the run go on for a while.

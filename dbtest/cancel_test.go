@@ -10,6 +10,8 @@ import (
 	"time"
 
 	"modernc.org/sqlite"
+
+	"github.com/otelpool/otelpool/dbtest/lapse"
 )
 
 func TestStatementsWhoseContextEndsFailAsOnTheBareDriver(t *testing.T) {
@@ -33,10 +35,10 @@ func (tr *transcript) cutShort(t *testing.T, db, admin *sql.DB, why error) {
 	// long returns a long statement, and a context that ends once it runs.
 	long := func() (context.Context, string) {
 		statement, running := tr.s.long(t, admin)
-		l := newLapse(ctx, why)
+		l := lapse.New(ctx, why)
 		go func() {
 			running()
-			l.end()
+			l.End()
 		}()
 		return l, statement
 	}
@@ -143,36 +145,6 @@ func TestRowsWhoseContextEndsAreClosedAsOnTheBareDriver(t *testing.T) {
 			tr.query(t.Context(), "the pool", db, "SELECT 1")
 		}, "Open")
 	})
-}
-
-// lapse is a context that ends when it is told to, with the error it is told.
-type lapse struct {
-	context.Context
-	done chan struct{}
-	end  func()
-	why  error
-}
-
-func newLapse(parent context.Context, why error) *lapse {
-	l := &lapse{Context: parent, done: make(chan struct{}), why: why}
-	l.end = sync.OnceFunc(func() { close(l.done) })
-	return l
-}
-
-func (l *lapse) Done() <-chan struct{} { return l.done }
-
-func (l *lapse) Err() error {
-	select {
-	case <-l.done:
-		return l.why
-	default:
-		return nil
-	}
-}
-
-// Deadline is far away for a context that ends for one, and absent for others.
-func (l *lapse) Deadline() (time.Time, bool) {
-	return time.Now().Add(time.Hour), l.why == context.DeadlineExceeded //nolint:errorlint // it is the value that was given
 }
 
 // long returns a statement that runs for longer than any test, and a function

@@ -15,6 +15,7 @@ import (
 	"go.opentelemetry.io/otel/trace"
 
 	"github.com/otelpool/otelpool"
+	"github.com/otelpool/otelpool/dbtest/lapse"
 )
 
 // program uses a database in all the ways that are told, and fails twice. It
@@ -333,10 +334,10 @@ func TestACallerThatHangsUpIsNoFaultOfTheDatabase(t *testing.T) {
 			to := newTold()
 			db := s.wrapped(t, s.dsn(t), to, otelpool.WithHoldSpanThreshold(-1))
 			statement, running := s.long(t, admin)
-			ctx := newLapse(t.Context(), c.why)
+			ctx := lapse.New(t.Context(), c.why)
 			go func() {
 				running()
-				ctx.end()
+				ctx.End()
 			}()
 			if _, err := db.ExecContext(ctx, statement); err == nil {
 				t.Error("the statement ends by itself")

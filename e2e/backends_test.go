@@ -15,6 +15,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/otelpool/otelpool/internal/process"
 	"go.yaml.in/yaml/v3"
 )
 
@@ -51,22 +52,22 @@ func startBackends(t *testing.T) *backends {
 	}
 	b := &backends{
 		example: buildExample(t),
-		otlp:    "http://" + freeAddress(t),
+		otlp:    "http://" + process.FreeAddress(t),
 		prometheus: map[string]*server{
 			underscores.name: launchPrometheus(t, program["prometheus"], setup+"/prometheus.yaml", t.TempDir(), "--web.enable-otlp-receiver"),
 			dots.name:        launchPrometheus(t, program["prometheus"], dottedConfig(t), t.TempDir(), "--web.enable-otlp-receiver"),
 		},
-		jaeger: jaeger{"http://" + freeAddress(t)},
+		jaeger: jaeger{"http://" + process.FreeAddress(t)},
 	}
-	receiver := "JAEGER_OTLP=" + freeAddress(t)
-	j := launch(t, []string{receiver, "JAEGER_QUERY=" + strings.TrimPrefix(b.jaeger.base, "http://")},
+	receiver := "JAEGER_OTLP=" + process.FreeAddress(t)
+	j := process.Start(t, []string{receiver, "JAEGER_QUERY=" + strings.TrimPrefix(b.jaeger.base, "http://")},
 		program["jaeger"], "--config="+setup+"/jaeger.yaml")
-	j.answers(t, b.jaeger.base+"/api/services")
-	c := launch(t, []string{
-		receiver, "OTLP_GRPC=" + freeAddress(t), "OTLP_HTTP=" + strings.TrimPrefix(b.otlp, "http://"),
+	j.Answers(t, b.jaeger.base+"/api/services")
+	c := process.Start(t, []string{
+		receiver, "OTLP_GRPC=" + process.FreeAddress(t), "OTLP_HTTP=" + strings.TrimPrefix(b.otlp, "http://"),
 		"PROMETHEUS_URL=" + b.prometheus[underscores.name].base, "PROMETHEUS_DOTS_URL=" + b.prometheus[dots.name].base,
 	}, program["jaeger"], "--config="+setup+"/collector.yaml", "--config="+secondPipeline(t))
-	c.answers(t, b.otlp+"/v1/traces")
+	c.Answers(t, b.otlp+"/v1/traces")
 	return b
 }
 
@@ -143,19 +144,19 @@ func (b *backends) each(t *testing.T, test func(*testing.T, *server, naming)) {
 // example is the example as it runs, told of the backends by the one variable that its
 // user has to set.
 type example struct {
-	*process
+	*process.Process
 	base     string
 	instance string // what tells it from other runs in the backends
 }
 
 func (b *backends) play(t *testing.T, args ...string) *example {
 	t.Helper()
-	addr := freeAddress(t)
+	addr := process.FreeAddress(t)
 	e := &example{
-		process: launch(t, []string{"OTEL_EXPORTER_OTLP_ENDPOINT=" + b.otlp}, b.example, append(args, "-addr="+addr)...),
+		Process: process.Start(t, []string{"OTEL_EXPORTER_OTLP_ENDPOINT=" + b.otlp}, b.example, append(args, "-addr="+addr)...),
 		base:    "http://" + addr,
 	}
-	e.answers(t, e.base+"/metrics")
+	e.Answers(t, e.base+"/metrics")
 	res, err := http.Get(e.base + "/metrics")
 	if err != nil {
 		t.Fatal(err)
@@ -332,8 +333,8 @@ func (b *backends) healthy(t *testing.T) {
 	// No alert looks back for less than a minute.
 	time.Sleep(time.Until(began.Add(90 * time.Second)))
 	b.compareFired(t, e, time.Now())
-	e.stop()
-	e.end(t)
+	e.Interrupt()
+	e.End(t)
 }
 
 // dry keeps the pool dry for as long as it takes the third of its alerts to fire.
@@ -346,7 +347,7 @@ func (b *backends) dry(t *testing.T) {
 	// When the first of the streams took its connection.
 	var first time.Time
 	s := b.prometheus[underscores.name]
-	await(t, "the pool running dry", func() bool {
+	process.Await(t, "the pool running dry", func() bool {
 		instance := [2]string{"instance", e.instance}
 		oldest := underscores.series("otelpool.connection.oldest_hold_seconds", instance)
 		used := underscores.series("db.client.connection.count", instance, [2]string{"db.client.connection.state", "used"})
@@ -381,7 +382,7 @@ func (b *backends) dry(t *testing.T) {
 	}
 
 	stop()
-	e.end(t)
+	e.End(t)
 	t.Run("TheTraceOfAStarvedRequestLeadsToTheHolders", b.jaeger.leadsToHolders)
 	t.Run("AnExemplarOfAWaitLeadsToItsTrace", func(t *testing.T) {
 		b.each(t, func(t *testing.T, s *server, n naming) {
@@ -392,7 +393,7 @@ func (b *backends) dry(t *testing.T) {
 	})
 	t.Run("ThePageEndsWithTheIncident", func(t *testing.T) {
 		b.each(t, func(t *testing.T, s *server, _ naming) {
-			await(t, "the end of the alert", func() bool {
+			process.Await(t, "the end of the alert", func() bool {
 				return len(s.query(t, `ALERTS{alertname="DBPoolStuck",instance="`+e.instance+`"}`, time.Now())) == 0
 			})
 		})
@@ -401,11 +402,11 @@ func (b *backends) dry(t *testing.T) {
 
 func (b *backends) closed(t *testing.T) {
 	e := b.play(t, "-serve")
-	await(t, "the scenes being over", func() bool { return strings.Contains(e.printed(), "The service goes on") })
+	process.Await(t, "the scenes being over", func() bool { return strings.Contains(e.Printed(), "The service goes on") })
 	over := time.Now()
 	b.each(t, func(t *testing.T, s *server, n naming) { panelsShowTheScene(t, s, n, "all", e.instance) })
 	time.Sleep(time.Until(over.Add(30 * time.Second)))
 	b.compareFired(t, e, time.Now(), "DBPoolConnectionsLost", "DBPoolExhausted", "DBPoolHiddenRetries")
-	e.stop()
-	e.end(t)
+	e.Interrupt()
+	e.End(t)
 }

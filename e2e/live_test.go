@@ -23,6 +23,7 @@ import (
 
 	"github.com/otelpool/otelpool"
 	"github.com/otelpool/otelpool/internal/fakedb"
+	"github.com/otelpool/otelpool/internal/process"
 )
 
 // startLive is a program over a fake driver, whose metrics are for Prometheus.
@@ -50,7 +51,7 @@ func TestThePresent(t *testing.T) {
 		target := httptest.NewServer(promhttp.HandlerFor(registry, promhttp.HandlerOpts{EnableOpenMetrics: true}))
 		defer target.Close()
 		s := startPrometheus(t, n, t.TempDir(), strings.TrimPrefix(target.URL, "http://"))
-		await(t, "a scrape", func() bool {
+		process.Await(t, "a scrape", func() bool {
 			waits := n.series("db.client.connection.wait_time_seconds_count", [2]string{"job", "live"}, [2]string{"error.type", ""})
 			return len(s.query(t, waits, time.Now())) == 1
 		})
@@ -64,7 +65,7 @@ func TestThePresent(t *testing.T) {
 		t.Run("EveryRuleIsEvaluated", func(t *testing.T) { rulesAreEvaluated(t, s, n) })
 		t.Run("AnExemplarOfAWaitLeadsToTheAcquireAndItsHolder", func(t *testing.T) {
 			var found []exemplar
-			await(t, "an exemplar", func() bool {
+			process.Await(t, "an exemplar", func() bool {
 				found = s.exemplars(t, n.series("db.client.connection.wait_time_seconds_bucket"))
 				return len(found) > 0
 			})
@@ -98,14 +99,14 @@ var unplayed = []string{"otelpool.connection.cancels", "otelpool.connection.leak
 // scenes, which have all other metrics of the table between them.
 func TestTheExampleIsScraped(t *testing.T) {
 	need(t, "prometheus")
-	addr := freeAddress(t)
-	launch(t, nil, buildExample(t), "-serve", "-addr="+addr)
+	addr := process.FreeAddress(t)
+	process.Start(t, nil, buildExample(t), "-serve", "-addr="+addr)
 	s := startPrometheus(t, underscores, t.TempDir(), addr)
 	want := seriesNames(t, underscores, unplayed...)
 	var got []string
-	for deadline := time.Now().Add(patience); !slices.Equal(got, want); time.Sleep(time.Second) {
+	for deadline := time.Now().Add(process.Patience); !slices.Equal(got, want); time.Sleep(time.Second) {
 		if time.Now().After(deadline) {
-			t.Fatalf("gave up after %v\ngot  %v\nwant %v", patience, got, want)
+			t.Fatalf("gave up after %v\ngot  %v\nwant %v", process.Patience, got, want)
 		}
 		got = s.names(t, `{job="live",__name__=~"(db_client|otelpool)_.+",__name__!~"otelpool_connection_(cancels|leaks)_total"}`)
 	}
@@ -126,7 +127,7 @@ func rulesAreEvaluated(t *testing.T, s *server, n naming) {
 	type told struct{ Name, Health, LastError string }
 	type group struct{ Rules []told }
 	var all []told
-	await(t, "the rules being evaluated", func() bool {
+	process.Await(t, "the rules being evaluated", func() bool {
 		var answer struct{ Groups []group }
 		s.get(t, "/api/v1/rules", nil, &answer)
 		all = nil

@@ -31,6 +31,7 @@ import (
 	_ "modernc.org/sqlite" // the driver
 
 	"github.com/otelpool/otelpool"
+	"github.com/otelpool/otelpool/internal/process"
 )
 
 // protocol is a way of sending to a Collector.
@@ -70,7 +71,7 @@ type collector struct {
 
 func startCollector(t *testing.T) *collector {
 	t.Helper()
-	c := &collector{addresses: map[string]string{"grpc": freeAddress(t), "http": freeAddress(t)}}
+	c := &collector{addresses: map[string]string{"grpc": process.FreeAddress(t), "http": process.FreeAddress(t)}}
 	factory := otlpreceiver.NewFactory()
 	config := factory.CreateDefaultConfig().(*otlpreceiver.Config)
 	config.Protocols.GRPC = configoptional.Some(configgrpc.ServerConfig{

@@ -6,7 +6,6 @@ import (
 	"fmt"
 	"io"
 	"maps"
-	"net"
 	"net/http"
 	"net/url"
 	"os"
@@ -20,15 +19,12 @@ import (
 	"testing"
 	"time"
 
+	"github.com/otelpool/otelpool/internal/process"
 	"go.yaml.in/yaml/v3"
 )
 
 // requireEnv turns a missing program from a skip into a failure.
 const requireEnv = "OTELPOOL_REQUIRE_SERVERS"
-
-// patience is how long a real server is waited for. It is not reached but by one that
-// does not work.
-const patience = 5 * time.Minute
 
 // need fails or skips the test where a program is missing.
 func need(t *testing.T, program string) {
@@ -70,25 +66,15 @@ scrape_configs:
 
 // launchPrometheus starts a Prometheus with a configuration and a folder of data, and
 // waits until it is ready.
-func launchPrometheus(t *testing.T, program, config, data string, flags ...string) *server {
+func launchPrometheus(t *testing.T, path, config, data string, flags ...string) *server {
 	t.Helper()
-	addr := freeAddress(t)
-	p := launch(t, nil, program, append(flags,
+	addr := process.FreeAddress(t)
+	p := process.Start(t, nil, path, append(flags,
 		"--config.file="+config, "--storage.tsdb.path="+data, "--web.listen-address="+addr,
 		"--enable-feature=exemplar-storage")...)
 	s := &server{"http://" + addr}
-	p.answers(t, s.base+"/-/ready")
+	p.Answers(t, s.base+"/-/ready")
 	return s
-}
-
-func freeAddress(t *testing.T) string {
-	t.Helper()
-	l, err := net.Listen("tcp", "127.0.0.1:0")
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer l.Close()
-	return l.Addr().String()
 }
 
 // get asks the query API, and decodes its data into answer.

@@ -3,7 +3,6 @@ package faults_test
 import (
 	"context"
 	"database/sql"
-	"errors"
 	"fmt"
 	"strings"
 	"sync"
@@ -218,36 +217,6 @@ func (st *stage) until(what string, ok func() bool) {
 		}
 		time.Sleep(2 * time.Millisecond)
 	}
-}
-
-// lapse is a context that ends when it is told to, with the error it is told.
-type lapse struct {
-	context.Context
-	done chan struct{}
-	end  func()
-	why  error
-}
-
-func newLapse(parent context.Context, why error) *lapse {
-	l := &lapse{Context: parent, done: make(chan struct{}), why: why}
-	l.end = sync.OnceFunc(func() { close(l.done) })
-	return l
-}
-
-func (l *lapse) Done() <-chan struct{} { return l.done }
-
-func (l *lapse) Err() error {
-	select {
-	case <-l.done:
-		return l.why
-	default:
-		return nil
-	}
-}
-
-// Deadline is far away for a context that ends for one, and absent for others.
-func (l *lapse) Deadline() (time.Time, bool) {
-	return time.Now().Add(time.Hour), errors.Is(l.why, context.DeadlineExceeded)
 }
 
 // callers is what the callers of the pool got, one line for each step.

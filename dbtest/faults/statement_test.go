@@ -5,6 +5,8 @@ import (
 	"database/sql"
 	"fmt"
 	"sync"
+
+	"github.com/otelpool/otelpool/dbtest/lapse"
 )
 
 // statementRows are statements that fail on a sound connection, and what becomes
@@ -347,10 +349,10 @@ failed query 42P01 statement
 // lapse runs a long statement whose context ends while the server is at it.
 func (st *stage) lapse(why error) {
 	statement, running := st.long()
-	l := newLapse(st.ctx, why)
+	l := lapse.New(st.ctx, why)
 	while(func() {
 		running()
-		l.end()
+		l.End()
 	}, func() {
 		_ = st.call("query", func(ctx context.Context) error {
 			l.Context = ctx
