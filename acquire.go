@@ -148,7 +148,7 @@ func (a *acquire) masked() []hop {
 // there is one.
 func (a *acquire) startSpan() bool {
 	if a.span == nil && wantsSpan(a.Context) {
-		a.spanCtx, a.span = a.pool.ins.startAcquire(a.Context, a.pool.ledger.Time(a.waiter.Asked()))
+		a.spanCtx, a.span = a.pool.ins.startAcquire(a.Context, a.pool.timeIn(a.Context, a.waiter.Asked()))
 	}
 	return a.span != nil
 }
@@ -185,7 +185,7 @@ func (a *acquire) done(err error) error {
 	ctx := a.Context
 	if a.span != nil {
 		ctx = a.spanCtx
-		a.pool.ins.endAcquire(a.span, a.conn, a.source, a.wait, a.pool.ledger.Time(a.end))
+		a.pool.ins.endAcquire(a.span, a.conn, a.source, a.wait, a.pool.timeIn(a.Context, a.end))
 	}
 	a.pool.ledger.Waits.Add(a.wait.total)
 	a.pool.ins.waited(ctx, a.wait.total)
@@ -220,7 +220,7 @@ func (a *acquire) failed(cause AcquireCause, err error) error {
 	if c.cfg.acquireSpanThreshold >= 0 && a.startSpan() {
 		ctx = a.spanCtx
 		c.linkHolders(a.span, nil, a.waiter.Asked())
-		c.ins.failAcquire(a.Context, a.span, a.wait, e, f, c.ledger.Time(a.end))
+		c.ins.failAcquire(a.Context, a.span, a.wait, e, f, c.timeIn(a.Context, a.end))
 	}
 	c.ins.notServed(ctx, e, f)
 	return e

@@ -497,9 +497,10 @@ func (c *conn) acquired(ctx context.Context, s pool.Source, now time.Duration, w
 func (c *conn) tellWait(ctx context.Context, s pool.Source, now time.Duration, w wait) {
 	if c.pool.longWait(w.total) && wantsSpan(ctx) {
 		var span trace.Span
-		ctx, span = c.pool.ins.startAcquire(ctx, c.pool.ledger.Time(now-w.total))
+		asked, served := c.pool.timeIn(ctx, now-w.total), c.pool.timeIn(ctx, now)
+		ctx, span = c.pool.ins.startAcquire(ctx, asked)
 		c.pool.linkHolders(span, c.rec, now-w.total)
-		c.pool.ins.endAcquire(span, c.rec, s, w, c.pool.ledger.Time(now))
+		c.pool.ins.endAcquire(span, c.rec, s, w, served)
 	}
 	c.pool.ledger.Waits.Add(w.total)
 	c.pool.waitedLong(w.queued())

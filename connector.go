@@ -210,7 +210,7 @@ func (c *connector) Connect(ctx context.Context) (driver.Conn, error) {
 	var server Server
 	if err == nil && in != nil && c.adapter.Server != nil {
 		end = c.ledger.Now()
-		k.over = c.ledger.Time(end)
+		k.over = c.ledger.Time(end, time.Now())
 		var alive bool
 		if server, alive = c.meet(k.ctx, in, c.cfg.askServer); !alive {
 			_ = in.Close()

@@ -621,7 +621,7 @@ func (in *instruments) finish(k *call, took time.Duration, err error, f fault) {
 		ended = []trace.SpanEndOption{trace.WithTimestamp(k.over)}
 	}
 	if k.late {
-		end := time.Now() // before the hook, which takes its time
+		end := nowIn(k.from) // before the hook, which takes its time
 		if in.keep(k, Outcome{Duration: took, Err: err}) {
 			in.startSpan(k, append(k.st.start[:len(k.st.start):len(k.st.start)], trace.WithTimestamp(end.Add(-took))))
 			k.span.SetAttributes(k.noted...)
@@ -840,7 +840,7 @@ func (in *instruments) flush(s *pool.Snapshot) {
 // now with its true start, and that is where the exemplar leads.
 func (in *instruments) held(ctx context.Context, id uint64, h *pool.Hold, threshold time.Duration) {
 	if threshold >= 0 && h.Length >= threshold {
-		end := time.Now()
+		end := nowIn(ctx)
 		var span trace.Span
 		ctx, span = in.tracer.Start(ctx, spanHold, in.internal, trace.WithTimestamp(end.Add(-h.Length)))
 		if span.IsRecording() {

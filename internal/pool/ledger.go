@@ -86,10 +86,9 @@ func NewLedger() *Ledger { return &Ledger{start: time.Now()} }
 func (l *Ledger) Now() time.Duration { return time.Since(l.start) }
 
 // Time is what the clock on the wall showed at a recent time on the ledger's. It
-// goes back from now: the one on the wall may have been set since the ledger was
-// made.
-func (l *Ledger) Time(d time.Duration) time.Time {
-	now := time.Now()
+// goes back from now, the present: the one on the wall may have been set since the
+// ledger was made.
+func (l *Ledger) Time(d time.Duration, now time.Time) time.Time {
 	return now.Add(d - now.Sub(l.start))
 }
 
