@@ -1,6 +1,7 @@
 package e2e
 
 import (
+	"context"
 	"database/sql/driver"
 	"time"
 
@@ -105,9 +106,15 @@ var situations = []situation{
 		// Slow statements: the pool is full of work, and some of them are given up.
 		name: "slow", length: 21 * time.Minute, limit: 10,
 		play: func(on *stage) {
-			on.fake.On(fakedb.Exec, take(900*time.Millisecond))
+			const slowest = "UPDATE orders SET n = 0"
+			on.fake.On(fakedb.Exec, func(ctx context.Context, query string) error {
+				if query == slowest {
+					return take(10*time.Second)(ctx, query)
+				}
+				return take(900*time.Millisecond)(ctx, query)
+			})
 			on.clients(on.ctx, 14, 100*time.Millisecond, 3*time.Second, "UPDATE orders SET n = n + 1")
-			on.clients(on.ctx, 1, 30*time.Second, 400*time.Millisecond, "UPDATE orders SET n = 0")
+			on.clients(on.ctx, 1, 30*time.Second, 4*time.Second, slowest)
 		},
 	},
 	{
