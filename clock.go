@@ -26,10 +26,17 @@ func nowIn(ctx context.Context) time.Time {
 // millionths. A span below that is told when it is over, by the wall, would begin before
 // the one above if it began right after it, minutes ago.
 func adjustment(ctx context.Context, now time.Time) time.Duration {
-	span, ok := trace.SpanFromContext(ctx).(interface{ StartTime() time.Time })
+	started, ok := startOf(trace.SpanFromContext(ctx))
 	if !ok {
 		return 0
 	}
-	started := span.StartTime()
 	return started.Add(now.Sub(started)).Round(0).Sub(now.Round(0))
+}
+
+// startOf returns when a span has started. Those of the SDK know it, if they are sampled.
+func startOf(span trace.Span) (started time.Time, ok bool) {
+	if s, ok := span.(interface{ StartTime() time.Time }); ok {
+		return s.StartTime(), true
+	}
+	return time.Time{}, false
 }

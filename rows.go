@@ -51,7 +51,7 @@ func (r *rows) Columns() []string { return r.in.Columns() }
 // been open for a second. No clock is read for a row.
 func (r *rows) Next(dest []driver.Value) error {
 	var err error
-	if r.read == 0 || r.c.rec.Watched() {
+	if r.isNoted() {
 		err = r.noted(dest)
 	} else {
 		err = r.in.Next(dest)
@@ -62,6 +62,9 @@ func (r *rows) Next(dest []driver.Value) error {
 	r.read++
 	return nil
 }
+
+// isNoted reports whether the next read is to be noted.
+func (r *rows) isNoted() bool { return r.read == 0 || r.c.rec.Watched() }
 
 // noted reads a row and notes that.
 func (r *rows) noted(dest []driver.Value) error {

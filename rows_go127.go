@@ -13,7 +13,7 @@ var _ driver.RowsColumnScanner = scanRows{}
 
 func (r scanRows) NextRow() error {
 	var err error
-	if in := r.in.(driver.RowsColumnScanner); r.read == 0 || r.c.rec.Watched() {
+	if in := r.in.(driver.RowsColumnScanner); r.isNoted() {
 		watched := r.c.rec.Reads()
 		err = in.NextRow()
 		r.c.rec.HasRead(watched)

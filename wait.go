@@ -161,9 +161,9 @@ func (c *conn) infer(span trace.Span, s pool.Source, now time.Duration, w *wait)
 	queued := c.since.grown
 	if queued > 0 {
 		// Nobody waits for longer than the operation has existed that needs the
-		// connection. The spans of the SDK know since when that is.
-		if started, ok := span.(interface{ StartTime() time.Time }); ok {
-			queued = max(0, min(queued, c.pool.ledger.Time(now, time.Now()).Sub(started.StartTime())-w.reset))
+		// connection. Its span knows since when that is.
+		if started, ok := startOf(span); ok {
+			queued = max(0, min(queued, c.pool.ledger.Time(now, time.Now()).Sub(started)-w.reset))
 		}
 	}
 	w.total = queued + w.dialed + w.reset

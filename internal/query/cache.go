@@ -1,6 +1,7 @@
 package query
 
 import (
+	"encoding/binary"
 	"maps"
 	"strings"
 	"sync"
@@ -59,17 +60,10 @@ func slotOf(text string) uint64 {
 	const spread = 0x9e3779b97f4a7c15 // an odd number of many bits
 	h := uint64(len(text))
 	if middle := len(text) / 2; middle >= 8 {
-		h = (h ^ eightOf(text[middle-8:])) * spread
-		h ^= h>>32 ^ eightOf(text[middle:])
+		h = (h ^ binary.LittleEndian.Uint64([]byte(text[middle-8:middle]))) * spread
+		h ^= h>>32 ^ binary.LittleEndian.Uint64([]byte(text[middle:middle+8]))
 	}
 	return h * spread >> (64 - slotBits)
-}
-
-// eightOf reads the first eight bytes.
-func eightOf(b string) uint64 {
-	_ = b[7]
-	return uint64(b[0]) | uint64(b[1])<<8 | uint64(b[2])<<16 | uint64(b[3])<<24 |
-		uint64(b[4])<<32 | uint64(b[5])<<40 | uint64(b[6])<<48 | uint64(b[7])<<56
 }
 
 type entry[V any] struct {
