@@ -16,7 +16,7 @@ import (
 
 	"go.opentelemetry.io/otel/trace"
 
-	"github.com/otelpool/otelpool/internal/pool"
+	"github.com/otelpool/otelpool/internal/ledger"
 )
 
 // acquire is one call of a [DB] on its way to a connection. It is the context
@@ -28,13 +28,13 @@ type acquire struct {
 	context.Context //nolint:containedctx // it is one
 
 	pool   *connector
-	waiter pool.Wait // shared, guarded by the ledger; its stack is of who asks, empty if not noted
+	waiter ledger.Wait // shared, guarded by the ledger; its stack is of who asks, empty if not noted
 
 	inHand bool // there is a connection
 	wait   wait // until it was there
 	end    time.Duration
-	conn   *pool.Conn // nil if it was never seen
-	source pool.Source
+	conn   *ledger.Conn // nil if it was never seen
+	source ledger.Source
 	hops   []hop // attempts on connections that were bad
 
 	dialErr error         // of the last dial of its own
@@ -58,7 +58,7 @@ func (a *acquire) Value(key any) any {
 }
 
 // stack is where a connection was asked for.
-type stack = pool.Stack
+type stack = ledger.Stack
 
 // ask starts the clock of a call of d. It must be called by the method itself:
 // whoever called that is who asks.
@@ -97,7 +97,7 @@ func (c *connector) asking(ctx context.Context) *acquire {
 // and reset for it is added to what earlier attempts took; w becomes the whole
 // wait. It reports false if the clock does not run, as it does not when the
 // context is used for a second connection.
-func (a *acquire) served(cn *conn, s pool.Source, now time.Duration, w *wait) bool {
+func (a *acquire) served(cn *conn, s ledger.Source, now time.Duration, w *wait) bool {
 	total, ok := a.pool.ledger.Stop(&a.waiter, now, tellWait)
 	if !ok {
 		return false
@@ -105,7 +105,7 @@ func (a *acquire) served(cn *conn, s pool.Source, now time.Duration, w *wait) bo
 	a.wait.total = total
 	a.wait.reset += w.reset
 	a.wait.dialed += w.dialed
-	if s == pool.Opener {
+	if s == ledger.Opener {
 		a.wait.dialed += cn.dialedWithin(now-total, now)
 	}
 	*w = a.wait
@@ -179,7 +179,7 @@ func (a *acquire) done(err error) error {
 				return a.failed(cause, err)
 			}
 		}
-		a.source = pool.Opener
+		a.source = ledger.Opener
 		_ = a.pool.longWait(a.wait.total) && a.startSpan()
 	}
 	ctx := a.Context
@@ -464,11 +464,11 @@ func (h Holder) String() string {
 	fmt.Fprintf(&b, "%s (", brief(h.Held))
 	in := brief(h.InPhase)
 	switch h.Phase {
-	case pool.Executing.String():
+	case ledger.Executing.String():
 		fmt.Fprintf(&b, "executing for %s", in)
-	case pool.Rows.String():
+	case ledger.Rows.String():
 		fmt.Fprintf(&b, "rows open for %s", in)
-	case pool.Tx.String():
+	case ledger.Tx.String():
 		fmt.Fprintf(&b, "transaction idle for %s", in)
 	default:
 		fmt.Fprintf(&b, "idle for %s", in)
@@ -495,7 +495,7 @@ func (c *connector) explain(cause AcquireCause, waited time.Duration, err error)
 		Pool: c.name, Cause: cause, Waited: waited, err: err,
 		MaxOpen: c.maxOpen(), Held: s.Held, Idle: s.Idle + s.Fresh, Dialing: s.Dialing, Waiting: int(s.Waiting),
 	}
-	var longest [5]pool.Holding
+	var longest [5]ledger.Holding
 	held := longest[:c.ledger.Longest(longest[:])]
 	for i := range held {
 		e.Holders = append(e.Holders, holderOf(&held[i]))

@@ -11,7 +11,7 @@ import (
 	semconv "go.opentelemetry.io/otel/semconv/v1.43.0"
 	"go.opentelemetry.io/otel/trace"
 
-	"github.com/otelpool/otelpool/internal/pool"
+	"github.com/otelpool/otelpool/internal/ledger"
 )
 
 // conn is a connection with telemetry. database/sql serialises its calls.
@@ -23,7 +23,7 @@ import (
 type conn struct {
 	in   driver.Conn
 	pool *connector
-	rec  *pool.Conn
+	rec  *ledger.Conn
 
 	// What the driver's connection can do, asserted once; nil where it cannot.
 	pinger     driver.Pinger
@@ -46,7 +46,7 @@ type conn struct {
 	waited time.Duration
 	// behind is the moment of the acquire among the waits, if it is to be told who
 	// waited since.
-	behind pool.Mark
+	behind ledger.Mark
 	// since is what the next wait is inferred from.
 	since release
 
@@ -90,7 +90,7 @@ var (
 	_ driver.NamedValueChecker  = (*conn)(nil)
 )
 
-func newConn(p *connector, in driver.Conn, rec *pool.Conn) *conn {
+func newConn(p *connector, in driver.Conn, rec *ledger.Conn) *conn {
 	c := &conn{in: in, pool: p, rec: rec}
 	c.pinger, _ = in.(driver.Pinger)
 	c.preparer, _ = in.(driver.ConnPrepareContext)
@@ -208,26 +208,26 @@ func (c *conn) statement(text string) *statement {
 func (c *conn) used(ctx context.Context) {
 	if c.holder == nil {
 		c.readQueued(ctx)
-		c.acquired(ctx, pool.Opener, c.pool.ledger.Now(), wait{})
+		c.acquired(ctx, ledger.Opener, c.pool.ledger.Now(), wait{})
 	}
 }
 
 // end ends a call that left e behind if it succeeded. It is deferred, so that a
 // driver that panics leaves no open span and no running clock.
-func (c *conn) end(k *call, e pool.Effect, errp *error) {
+func (c *conn) end(k *call, e ledger.Effect, errp *error) {
 	err := *errp
 	if !k.returned {
 		err = errPanicked
 	}
-	if err != nil && e != pool.TxEnded {
-		e = pool.NoEffect
+	if err != nil && e != ledger.TxEnded {
+		e = ledger.NoEffect
 	}
 	now := c.rec.End(e)
 	if k.rows != nil {
 		k.rows.opened = now
 		c.reading = k.from
 	}
-	if e == pool.TxEnded && k.from.Err() == nil {
+	if e == ledger.TxEnded && k.from.Err() == nil {
 		c.transacting = nil // what becomes of the connection now has nothing to do with it
 	}
 	took := now - k.start
@@ -265,7 +265,7 @@ func (c *conn) Ping(ctx context.Context) (err error) {
 	}
 	k := call{from: ctx, op: opPing, st: c.pool.ins.none()}
 	c.begin(&k)
-	defer c.end(&k, pool.NoEffect, &err)
+	defer c.end(&k, ledger.NoEffect, &err)
 	err = c.pinger.Ping(k.ctx)
 	k.returned = true
 	return err
@@ -274,7 +274,7 @@ func (c *conn) Ping(ctx context.Context) (err error) {
 func (c *conn) exec(ctx context.Context, query string, args []driver.NamedValue) (res driver.Result, err error) {
 	k := call{from: ctx, op: opExec, st: c.statement(query)}
 	c.begin(&k)
-	defer c.end(&k, pool.NoEffect, &err)
+	defer c.end(&k, ledger.NoEffect, &err)
 	c.noteArgs(&k, args)
 	res, err = ctxExec(k.ctx, c.execer, c.oldExecer, c.comment(&k, query), args)
 	k.returned = true
@@ -285,7 +285,7 @@ func (c *conn) exec(ctx context.Context, query string, args []driver.NamedValue)
 func (c *conn) query(ctx context.Context, query string, args []driver.NamedValue) (_ driver.Rows, err error) {
 	k := call{from: ctx, op: opQuery, st: c.statement(query)}
 	c.begin(&k)
-	defer c.end(&k, pool.RowsOpened, &err)
+	defer c.end(&k, ledger.RowsOpened, &err)
 	c.noteArgs(&k, args)
 	in, err := ctxQuery(k.ctx, c.queryer, c.oldQueryer, c.comment(&k, query), args)
 	k.returned = true
@@ -320,7 +320,7 @@ func (c *conn) prepare(ctx context.Context, query string, declined call) (_ driv
 	}
 	k := call{from: ctx, op: opPrepare, st: st}
 	c.begin(&k)
-	defer c.end(&k, pool.NoEffect, &err)
+	defer c.end(&k, ledger.NoEffect, &err)
 	in, err := ctxPrepare(k.ctx, c.in, c.preparer, query)
 	k.returned = true
 	if err != nil || in == nil {
@@ -333,7 +333,7 @@ func (c *conn) prepare(ctx context.Context, query string, declined call) (_ driv
 func (c *conn) BeginTx(ctx context.Context, opts driver.TxOptions) (_ driver.Tx, err error) {
 	k := call{from: ctx, op: opBegin, st: c.pool.ins.none()}
 	c.begin(&k)
-	defer c.end(&k, pool.TxBegan, &err)
+	defer c.end(&k, ledger.TxBegan, &err)
 	in, err := ctxBegin(k.ctx, c.in, c.beginner, opts)
 	k.returned = true
 	if err != nil || in == nil {
@@ -362,7 +362,7 @@ func (c *conn) CheckNamedValue(v *driver.NamedValue) error {
 func (c *conn) ResetSession(ctx context.Context) error {
 	if c.resetter == nil {
 		c.readQueued(ctx)
-		c.acquired(ctx, pool.Reused, c.pool.ledger.Now(), wait{})
+		c.acquired(ctx, ledger.Reused, c.pool.ledger.Now(), wait{})
 		return nil
 	}
 	c.rec.Take()
@@ -380,7 +380,7 @@ func (c *conn) ResetSession(ctx context.Context) error {
 	if now-start >= roundTrip {
 		c.fine = now // the server was asked, and its clock starts anew
 	}
-	c.acquired(ctx, pool.Reused, now, wait{reset: now - start})
+	c.acquired(ctx, ledger.Reused, now, wait{reset: now - start})
 	return err
 }
 
@@ -405,7 +405,7 @@ func (c *conn) IsValid() bool {
 		c.finder = c.caller
 		c.condemn()
 	}
-	var h pool.Hold
+	var h ledger.Hold
 	if c.rec.Release(&h) {
 		c.released(&h)
 	}
@@ -421,7 +421,7 @@ func (c *conn) Close() error {
 	}
 	reason, at := c.reason()
 	known := at == placeKnown
-	if known && reason == pool.Bad {
+	if known && reason == ledger.Bad {
 		c.condemn()
 	}
 	if d, h, held, ok := c.rec.Close(reason, known); ok {
@@ -443,23 +443,23 @@ func (c *conn) holderContext() context.Context {
 
 // reason returns why the connection is being closed, or the place by which that
 // is to be settled.
-func (c *conn) reason() (pool.Reason, place) {
+func (c *conn) reason() (ledger.Reason, place) {
 	switch {
 	case c.discard:
-		return pool.RollbackDiscard, placeKnown
+		return ledger.RollbackDiscard, placeKnown
 	case c.bad, c.rec.Held():
-		return pool.Bad, placeKnown
+		return ledger.Bad, placeKnown
 	}
 	return c.pool.closeReason()
 }
 
 // acquired notes that a caller has the connection since now, and tells it. Of w is
 // known what was dialed and reset for this caller.
-func (c *conn) acquired(ctx context.Context, s pool.Source, now time.Duration, w wait) {
+func (c *conn) acquired(ctx context.Context, s ledger.Source, now time.Duration, w wait) {
 	c.holder = ctx
 	span := trace.SpanFromContext(ctx)
 	a := c.pool.asking(ctx)
-	var by pool.Holder
+	var by ledger.Holder
 	identify(&by, span.SpanContext())
 	if span.IsRecording() {
 		by.Caller = span
@@ -494,7 +494,7 @@ func (c *conn) acquired(ctx context.Context, s pool.Source, now time.Duration, w
 }
 
 // tellWait tells the wait of a caller without a clock of its own.
-func (c *conn) tellWait(ctx context.Context, s pool.Source, now time.Duration, w wait) {
+func (c *conn) tellWait(ctx context.Context, s ledger.Source, now time.Duration, w wait) {
 	if c.pool.longWait(w.total) && wantsSpan(ctx) {
 		var span trace.Span
 		asked, served := c.pool.timeIn(ctx, now-w.total), c.pool.timeIn(ctx, now)
@@ -508,7 +508,7 @@ func (c *conn) tellWait(ctx context.Context, s pool.Source, now time.Duration, w
 }
 
 // released tells that the connection was given back.
-func (c *conn) released(h *pool.Hold) {
+func (c *conn) released(h *ledger.Hold) {
 	if c.declined.span != nil {
 		c.abandon(&c.declined)
 	}
@@ -566,7 +566,7 @@ func (c *conn) events() *events {
 // looks at its socket takes microseconds, one that asks the server does not.
 const tellReset = time.Millisecond
 
-func (e *events) tellAcquired(span trace.Span, s pool.Source, waited, reset time.Duration) {
+func (e *events) tellAcquired(span trace.Span, s ledger.Source, waited, reset time.Duration) {
 	e.acquired[2] = keySource.String(s.String())
 	n := 3
 	if waited >= tellWait {

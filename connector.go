@@ -19,7 +19,7 @@ import (
 	semconv "go.opentelemetry.io/otel/semconv/v1.43.0"
 	"go.opentelemetry.io/otel/trace"
 
-	"github.com/otelpool/otelpool/internal/pool"
+	"github.com/otelpool/otelpool/internal/ledger"
 )
 
 // OpenDB is [sql.OpenDB] with telemetry. The *sql.DB that it returns is the
@@ -103,7 +103,7 @@ type connector struct {
 	target  Target
 	of      atomic.Pointer[string] // db.system.name, as far as it is known by now
 
-	ledger       *pool.Ledger
+	ledger       *ledger.Ledger
 	ins          *instruments
 	registration metric.Registration // ends the observation; nil if it was refused
 
@@ -147,7 +147,7 @@ func newConnector(in driver.Connector, opts []Option) *connector {
 	c := &connector{
 		in:      in,
 		cfg:     newConfig(opts),
-		ledger:  pool.NewLedger(),
+		ledger:  ledger.NewLedger(),
 		retries: map[string]int64{},
 	}
 	below := in.Driver()
@@ -192,7 +192,7 @@ func (c *connector) Connect(ctx context.Context) (driver.Conn, error) {
 	start := c.ledger.Dialing()
 	c.startSweeper()
 	var end time.Duration // of the dial
-	var rec *pool.Conn
+	var rec *ledger.Conn
 	err := error(errPanicked)
 	f := fault{typ: string(errPanicked), class: ClassOther}
 	defer func() {
@@ -241,7 +241,7 @@ func (c *connector) Connect(ctx context.Context) (driver.Conn, error) {
 	c.reach(cn, &k, server)
 	c.readLimit()
 	if forCaller {
-		cn.acquired(ctx, pool.New, opened, wait{dialed: opened - start})
+		cn.acquired(ctx, ledger.New, opened, wait{dialed: opened - start})
 	} else {
 		cn.dialedInBackground()
 	}

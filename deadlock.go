@@ -3,7 +3,7 @@ package otelpool
 import (
 	"go.opentelemetry.io/otel/trace"
 
-	"github.com/otelpool/otelpool/internal/pool"
+	"github.com/otelpool/otelpool/internal/ledger"
 )
 
 // maxDeadlocks bounds the deadlocks in a report.
@@ -18,11 +18,11 @@ const maxDeadlocks = 8
 // A goroutine may also have come by there and have given its connection back. So of
 // the holders from one place those count that are as many as the goroutines which have
 // come by it.
-func (c *connector) findDeadlocks(holds []pool.Holding, plain bool, p *profile) (found []Deadlock) {
+func (c *connector) findDeadlocks(holds []ledger.Holding, plain bool, p *profile) (found []Deadlock) {
 	var holders []Holder
 	var places []path
 	for i := range holds {
-		if h := &holds[i]; h.Phase != pool.Executing && h.Stack.Noted() {
+		if h := &holds[i]; h.Phase != ledger.Executing && h.Stack.Noted() {
 			holders, places = append(holders, holderOf(h)), append(places, pathOf(h.Stack[:]))
 		}
 	}
@@ -65,7 +65,7 @@ func (c *connector) findDeadlocks(holds []pool.Holding, plain bool, p *profile) 
 }
 
 // holdersFrom is how many hold a connection that was asked for at a place.
-func holdersFrom(at stack, holds []pool.Holding) (n int) {
+func holdersFrom(at stack, holds []ledger.Holding) (n int) {
 	for i := range holds {
 		if holds[i].Stack == at {
 			n++
@@ -105,7 +105,7 @@ func mayBeOne(h *Holder, w *Waiter) bool {
 
 // waiters returns calls of a DB that wait, the first to ask first.
 func (c *connector) waiters(most int) []Waiter {
-	all := make([]pool.Waiting, most)
+	all := make([]ledger.Waiting, most)
 	all = all[:c.ledger.Waiting(all)]
 	out := make([]Waiter, len(all))
 	for i := range all {

@@ -12,7 +12,7 @@ import (
 	semconv "go.opentelemetry.io/otel/semconv/v1.43.0"
 	"go.opentelemetry.io/otel/trace"
 
-	"github.com/otelpool/otelpool/internal/pool"
+	"github.com/otelpool/otelpool/internal/ledger"
 )
 
 // trouble is a failure of a connection since which no call of it has succeeded.
@@ -151,7 +151,7 @@ func (c *conn) idleTimeout() time.Duration {
 
 // died tells the end of the connection. span is that of who had it or found it
 // bad; nil for nobody. at is where the reason is to be settled, if it is not known.
-func (c *conn) died(ctx context.Context, span trace.Span, reason pool.Reason, at place, d pool.Death) {
+func (c *conn) died(ctx context.Context, span trace.Span, reason ledger.Reason, at place, d ledger.Death) {
 	p := c.pool
 	one := death{
 		Death: Death{
@@ -171,13 +171,13 @@ func (c *conn) died(ctx context.Context, span trace.Span, reason pool.Reason, at
 		return
 	}
 	one.Reason = reason.String()
-	if reason == pool.Bad && c.trouble != nil {
+	if reason == ledger.Bad && c.trouble != nil {
 		one.Class, one.Idle, one.inHold = c.trouble.condemns, c.trouble.quiet, c.trouble.inHold
 	}
 	one.Advice = one.advice()
 	p.deaths.add(one)
 	p.ins.died(ctx, reason, one.Class)
-	if reason == pool.Bad {
+	if reason == ledger.Bad {
 		p.lost(one.Class)
 	}
 	if span != nil && span.IsRecording() {
@@ -210,7 +210,7 @@ type deaths struct{ ring[death] }
 
 // settle gives the oldest death at a place that has no reason its reason. It may be
 // gone already.
-func (d *deaths) settle(at place, r pool.Reason) {
+func (d *deaths) settle(at place, r ledger.Reason) {
 	d.find(func(one *death) bool {
 		if one.at != at {
 			return false
@@ -248,7 +248,7 @@ func (d *death) advice() string {
 		return "commit or roll back before work that is not the database's"
 	case d.Class == ClassBusyConnection:
 		return "read or close a result set before the next statement on its connection"
-	case d.Reason == pool.IdleCount.String() && d.Age < churn:
+	case d.Reason == ledger.IdleCount.String() && d.Age < churn:
 		return "if this is often, set SetMaxIdleConns nearer to SetMaxOpenConns"
 	}
 	return ""
@@ -265,7 +265,7 @@ func (d Death) String() string {
 	switch {
 	case d.Idle >= time.Millisecond:
 		fmt.Fprintf(&b, ", idle for %s", brief(d.Idle))
-	case d.Reason == pool.Bad.String():
+	case d.Reason == ledger.Bad.String():
 		b.WriteString(", in use")
 	}
 	switch d.Uses {
@@ -293,7 +293,7 @@ func (d *Death) how() string {
 	switch d.Reason {
 	case "":
 		return "was closed by a limit"
-	case pool.Bad.String():
+	case ledger.Bad.String():
 		return fmt.Sprintf("died bad (%s)", d.Class)
 	}
 	return fmt.Sprintf("was closed (%s)", d.Reason)
@@ -302,22 +302,22 @@ func (d *Death) how() string {
 // why explains the reason, or the class, unless the advice does.
 func (d *Death) why() string {
 	switch d.Reason {
-	case pool.Bad.String():
+	case ledger.Bad.String():
 		if d.Class == ClassServerIdleTimeout && d.Server.IdleTimeout > 0 {
 			return ""
 		}
 		return d.Class.meaning()
-	case pool.Lifetime.String():
+	case ledger.Lifetime.String():
 		return "it had reached SetConnMaxLifetime"
-	case pool.IdleTime.String():
+	case ledger.IdleTime.String():
 		return "it had reached SetConnMaxIdleTime"
-	case pool.IdleCount.String():
+	case ledger.IdleCount.String():
 		return "SetMaxIdleConns lets no more be idle"
-	case pool.OpenCount.String():
+	case ledger.OpenCount.String():
 		return "SetMaxOpenConns was lowered"
-	case pool.RollbackDiscard.String():
+	case ledger.RollbackDiscard.String():
 		return "the context of its transaction ended, and the driver cannot clean a connection"
-	case pool.PoolClosed.String():
+	case ledger.PoolClosed.String():
 		return "DB.Close"
 	}
 	return ""

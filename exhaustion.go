@@ -12,7 +12,7 @@ import (
 	"go.opentelemetry.io/otel/attribute"
 	"go.opentelemetry.io/otel/trace"
 
-	"github.com/otelpool/otelpool/internal/pool"
+	"github.com/otelpool/otelpool/internal/ledger"
 )
 
 const (
@@ -44,7 +44,7 @@ type episode struct {
 
 // count is what is counted of those who wait. None of it goes back.
 type count struct {
-	mark    pool.Mark
+	mark    ledger.Mark
 	failed  int64 // calls of a DB that got nothing
 	starved int64 // those of them whose time was over while the pool had nothing for them
 	plain   int64 // DBStats.WaitCount
@@ -65,7 +65,7 @@ type guess struct {
 	// last look. It has been so since stuckSince.
 	stuck      bool
 	stuckSince time.Duration
-	acquired   [pool.NumSources]int64
+	acquired   [ledger.NumSources]int64
 	count      int64         // WaitCount at the last look
 	asking     bool          // callers come
 	asked      time.Duration // since when
@@ -76,7 +76,7 @@ type guess struct {
 }
 
 // look reads what DBStats says at the time now.
-func (g *guess) look(s *sql.DBStats, acquired [pool.NumSources]int64, now time.Duration) {
+func (g *guess) look(s *sql.DBStats, acquired [ledger.NumSources]int64, now time.Duration) {
 	full := s.MaxOpenConnections > 0 && s.InUse >= s.MaxOpenConnections
 	g.stuck = full && acquired == g.acquired
 	switch {
@@ -250,10 +250,10 @@ func (c *connector) since(e *episode) (waited, failed int64) {
 
 // holds returns all holds in progress, the longest first. Of those of which it was not
 // known it is found out whether they read a row.
-func (c *connector) holds(p *profile) []pool.Holding {
+func (c *connector) holds(p *profile) []ledger.Holding {
 	all := c.ledger.Holdings()
-	slices.SortFunc(all, func(a, b pool.Holding) int { return cmp.Compare(b.For, a.For) })
-	if slices.ContainsFunc(all, func(h pool.Holding) bool { return h.Unsure }) {
+	slices.SortFunc(all, func(a, b ledger.Holding) int { return cmp.Compare(b.For, a.For) })
+	if slices.ContainsFunc(all, func(h ledger.Holding) bool { return h.Unsure }) {
 		r := findReaders(p)
 		for i := range all {
 			all[i].Reading = all[i].Reading || all[i].Unsure && r.mayInclude(&all[i])
@@ -263,9 +263,9 @@ func (c *connector) holds(p *profile) []pool.Holding {
 }
 
 // group groups holds by the place where the connections were asked for.
-func group(holds []pool.Holding) []HolderGroup {
+func group(holds []ledger.Holding) []HolderGroup {
 	var groups []HolderGroup
-	at := map[pool.Stack]int{}
+	at := map[ledger.Stack]int{}
 	for i := range holds {
 		h := &holds[i]
 		g, ok := at[h.Stack]
@@ -286,16 +286,16 @@ func group(holds []pool.Holding) []HolderGroup {
 
 // inCode reports whether a hold was spent in the program more than in the database. Who
 // reads a row right now waits for the database.
-func inCode(h *pool.Holding) bool {
-	return h.For >= short && 2*h.Phases[pool.Executing] < h.For && !h.Reading
+func inCode(h *ledger.Holding) bool {
+	return h.For >= short && 2*h.Phases[ledger.Executing] < h.For && !h.Reading
 }
 
 // slow reports whether it was spent in the database.
-func slow(h *pool.Holding) bool { return h.For >= short && !inCode(h) }
+func slow(h *ledger.Holding) bool { return h.For >= short && !inCode(h) }
 
 // diagnose says what an exhausted pool looks like. dialed is whether the last caller who
 // got nothing waited for a dial.
-func diagnose(r *Report, holds []pool.Holding, dialed bool) Verdict {
+func diagnose(r *Report, holds []ledger.Holding, dialed bool) Verdict {
 	idle, busy := 0, 0
 	for i := range holds {
 		switch h := &holds[i]; {
@@ -324,10 +324,10 @@ func diagnose(r *Report, holds []pool.Holding, dialed bool) Verdict {
 
 // blocked reports whether statements seem to wait for locks of a transaction that
 // does nothing: it has written to what they are about.
-func blocked(holds []pool.Holding) bool {
+func blocked(holds []ledger.Holding) bool {
 	written := map[string]bool{}
 	for i := range holds {
-		if h := &holds[i]; h.Phase == pool.Tx && inCode(h) {
+		if h := &holds[i]; h.Phase == ledger.Tx && inCode(h) {
 			for _, t := range targets(h, true) {
 				written[t] = true
 			}
@@ -335,7 +335,7 @@ func blocked(holds []pool.Holding) bool {
 	}
 	waiting := 0
 	for i := range holds {
-		if h := &holds[i]; slow(h) && h.Phase == pool.Executing {
+		if h := &holds[i]; slow(h) && h.Phase == ledger.Executing {
 			if slices.ContainsFunc(targets(h, false), func(t string) bool { return written[t] }) {
 				waiting++
 			}
@@ -351,7 +351,7 @@ var verbs = map[string]bool{
 
 // targets are what a holder's last statement is about, or what it writes. A statement
 // that is none of the verbs, such as one that defines a table, has no targets here.
-func targets(h *pool.Holding, written bool) (all []string) {
+func targets(h *ledger.Holding, written bool) (all []string) {
 	writes, known := false, false
 	for _, word := range strings.Fields(h.Statement) {
 		if w, isVerb := verbs[strings.ToUpper(word)]; isVerb {
@@ -364,7 +364,7 @@ func targets(h *pool.Holding, written bool) (all []string) {
 }
 
 // holderOf describes a hold.
-func holderOf(h *pool.Holding) Holder {
+func holderOf(h *ledger.Holding) Holder {
 	return Holder{
 		ConnID: h.ID, Held: h.For, Phase: h.Phase.String(), InPhase: h.InPhase, Idle: h.Idle, Statement: h.Statement,
 		Span: spanOf(&h.Holder), stack: h.Stack,
@@ -372,7 +372,7 @@ func holderOf(h *pool.Holding) Holder {
 }
 
 // holdAttrs are the attributes of an event that is about a hold in progress.
-func holdAttrs(h *pool.Holding) []attribute.KeyValue {
+func holdAttrs(h *ledger.Holding) []attribute.KeyValue {
 	return []attribute.KeyValue{
 		connID(h.ID),
 		keyHeld.Float64(h.For.Seconds()),
@@ -382,7 +382,7 @@ func holdAttrs(h *pool.Holding) []attribute.KeyValue {
 }
 
 // callerOf returns the span of a holder if that records, else nil.
-func callerOf(h *pool.Holding) trace.Span {
+func callerOf(h *ledger.Holding) trace.Span {
 	if span, ok := h.Holder.Caller.(trace.Span); ok && span.IsRecording() {
 		return span
 	}
@@ -391,7 +391,7 @@ func callerOf(h *pool.Holding) trace.Span {
 
 // spanContext is a context with the span of a holder: that of the program itself
 // while it records, else what is known of it.
-func spanContext(h *pool.Holding) context.Context {
+func spanContext(h *ledger.Holding) context.Context {
 	if span := callerOf(h); span != nil {
 		return trace.ContextWithSpan(context.Background(), span)
 	}

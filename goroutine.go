@@ -4,7 +4,7 @@ import (
 	"runtime"
 	"slices"
 
-	"github.com/otelpool/otelpool/internal/pool"
+	"github.com/otelpool/otelpool/internal/ledger"
 )
 
 // maxExamined is how many goroutines of a profile are looked at closely.
@@ -112,7 +112,7 @@ func findReaders(p *profile) (r readers) {
 	return r
 }
 
-func (r readers) mayInclude(h *pool.Holding) bool {
+func (r readers) mayInclude(h *ledger.Holding) bool {
 	by := pathOf(h.Stack[:])
 	return !r.all || slices.ContainsFunc(r.paths, func(p path) bool {
 		return len(by.frames) == 0 || cameBy(by, p, true)
@@ -120,7 +120,7 @@ func (r readers) mayInclude(h *pool.Holding) bool {
 }
 
 // notReading suspects those of some holders who are not reading a row.
-func (c *connector) notReading(unsure []*pool.Conn) (suspects []pool.Holding) {
+func (c *connector) notReading(unsure []*ledger.Conn) (suspects []ledger.Holding) {
 	r := findReaders(&profile{})
 	for _, one := range unsure {
 		h, held := one.Hold()

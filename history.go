@@ -5,7 +5,7 @@ import (
 	"sync"
 	"time"
 
-	"github.com/otelpool/otelpool/internal/pool"
+	"github.com/otelpool/otelpool/internal/ledger"
 )
 
 // ring keeps the last of many. It may be used from any goroutine.
@@ -72,7 +72,7 @@ type history struct {
 // spreads are the counts of holds and waits at one moment.
 type spreads struct {
 	at           time.Duration
-	holds, waits pool.Counts
+	holds, waits ledger.Counts
 }
 
 // sample notes the state of the pool.
@@ -118,7 +118,7 @@ func (h *history) copyLocked(c *connector, now time.Duration) {
 	}
 	h.copies = append(h.copies, spreads{at: now})
 	last := &h.copies[len(h.copies)-1]
-	last.holds = pool.Counts{}
+	last.holds = ledger.Counts{}
 	c.ledger.HoldLengths(&last.holds)
 	c.ledger.Waits.Read(&last.waits)
 }
@@ -126,7 +126,7 @@ func (h *history) copyLocked(c *connector, now time.Duration) {
 // spread returns how long holds and waits took that ended in the last five minutes;
 // in those since the pool was made, if it is not as old.
 func (c *connector) spread() (waits, holds Distribution) {
-	var w, d, none pool.Counts
+	var w, d, none ledger.Counts
 	c.ledger.HoldLengths(&d)
 	c.ledger.Waits.Read(&w)
 	h := &c.sweeper.history
@@ -144,7 +144,7 @@ func (c *connector) spread() (waits, holds Distribution) {
 	return distribution(&w), distribution(&d)
 }
 
-func distribution(c *pool.Counts) Distribution {
+func distribution(c *ledger.Counts) Distribution {
 	return Distribution{
 		Count: c.Total(),
 		P50:   c.Quantile(0.5), P90: c.Quantile(0.9), P95: c.Quantile(0.95), P99: c.Quantile(0.99), Most: c.Quantile(1),

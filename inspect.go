@@ -9,7 +9,7 @@ import (
 
 	"go.opentelemetry.io/otel/trace"
 
-	"github.com/otelpool/otelpool/internal/pool"
+	"github.com/otelpool/otelpool/internal/ledger"
 )
 
 // Snapshot is what is known of a pool at one moment. See [Inspect].
@@ -207,7 +207,7 @@ const maxWaiters = 100
 
 func (c *connector) inspect(db *sql.DB) Snapshot {
 	c.settle()
-	conns := []pool.ConnSnapshot{}
+	conns := []ledger.ConnSnapshot{}
 	s := c.ledger.Snapshot(&conns)
 	out := Snapshot{
 		Time:    time.Now(),
@@ -236,19 +236,19 @@ func (c *connector) inspect(db *sql.DB) Snapshot {
 	out.MaxIdle, out.MaxLifetime, out.MaxIdleTime = int(idle), time.Duration(lifetime), time.Duration(idleTime)
 	for r, n := range s.Closed {
 		if n > 0 {
-			out.Closed[pool.Reason(r).String()] = n
+			out.Closed[ledger.Reason(r).String()] = n
 		}
 	}
 	if s.Closing > 0 {
-		out.Closed[pool.Unknown.String()] += s.Closing
+		out.Closed[ledger.Unknown.String()] += s.Closing
 	}
 	for src, n := range s.Acquired {
 		if n > 0 {
-			out.Acquired[pool.Source(src).String()] = n
+			out.Acquired[ledger.Source(src).String()] = n
 		}
 	}
-	slices.SortFunc(conns, func(a, b pool.ConnSnapshot) int {
-		if held := cmp.Compare(b.State, a.State); held != 0 && (a.State == pool.Held || b.State == pool.Held) {
+	slices.SortFunc(conns, func(a, b ledger.ConnSnapshot) int {
+		if held := cmp.Compare(b.State, a.State); held != 0 && (a.State == ledger.Held || b.State == ledger.Held) {
 			return held
 		}
 		return cmp.Or(cmp.Compare(b.For, a.For), cmp.Compare(a.ID, b.ID))
@@ -268,9 +268,9 @@ func (c *connector) inspect(db *sql.DB) Snapshot {
 	return out
 }
 
-func describe(s *pool.ConnSnapshot) Conn {
+func describe(s *ledger.ConnSnapshot) Conn {
 	c := Conn{ID: s.ID, State: s.State.String(), For: s.For, Age: s.Age, Uses: s.Uses}
-	if s.State == pool.Held {
+	if s.State == ledger.Held {
 		holder := holderOf(&s.Hold)
 		c.Holder, c.Phase, c.Source = &holder, holder.Phase, s.Source.String()
 		c.HeldTime = byPhase(s.Hold.Phases)
@@ -278,10 +278,10 @@ func describe(s *pool.ConnSnapshot) Conn {
 	return c
 }
 
-func byPhase(d [pool.NumPhases]time.Duration) map[string]time.Duration {
+func byPhase(d [ledger.NumPhases]time.Duration) map[string]time.Duration {
 	m := make(map[string]time.Duration, len(d))
 	for p, t := range d {
-		m[pool.Phase(p).String()] = t
+		m[ledger.Phase(p).String()] = t
 	}
 	return m
 }

@@ -17,7 +17,7 @@ import (
 	"go.opentelemetry.io/otel/semconv/v1.43.0/dbconv"
 	"go.opentelemetry.io/otel/trace"
 
-	"github.com/otelpool/otelpool/internal/pool"
+	"github.com/otelpool/otelpool/internal/ledger"
 )
 
 // ScopeName is the name of the instrumentation scope of all spans and metrics.
@@ -369,15 +369,15 @@ type instruments struct {
 
 	plain      []metric.RecordOption // the pool's own attributes
 	plainAdd   []metric.AddOption
-	acquiredBy [pool.NumSources][]metric.AddOption
-	closedBy   [pool.NumReasons][]metric.AddOption // those that no failure condemned
-	judged     map[string][]metric.AddOption       // by verdict
+	acquiredBy [ledger.NumSources][]metric.AddOption
+	closedBy   [ledger.NumReasons][]metric.AddOption // those that no failure condemned
+	judged     map[string][]metric.AddOption         // by verdict
 
 	base    []attribute.KeyValue // of every metric of the pool
 	failing failures
 
 	flushing sync.Mutex // guards flushed
-	flushed  [pool.NumSources]int64
+	flushed  [ledger.NumSources]int64
 }
 
 // failures holds the option lists of failed calls. They are made when an error
@@ -427,10 +427,10 @@ func newInstruments(cfg config, target Target, poolName string, observe func() o
 	in.subjects.cfg, in.subjects.base = cfg, with(in.base, target.attributes()...)
 	in.isOf(target.System)
 	in.hooks = cfg.hooks
-	for s := range pool.Source(pool.NumSources) {
+	for s := range ledger.Source(ledger.NumSources) {
 		in.acquiredBy[s] = addOptions(with(in.base, keySource.String(s.String())))
 	}
-	for r := range pool.Reason(pool.NumReasons) {
+	for r := range ledger.Reason(ledger.NumReasons) {
 		in.closedBy[r] = addOptions(with(in.base, keyReason.String(r.String())))
 	}
 
@@ -459,7 +459,7 @@ func newInstruments(cfg config, target Target, poolName string, observe func() o
 
 // observation is what a collection reads of a pool.
 type observation struct {
-	pool.Snapshot
+	ledger.Snapshot
 	peak int64
 	max  int // 0 if there is no limit or it is not known
 
@@ -488,9 +488,9 @@ func (m *maker) observe(in *instruments, read func() observation) metric.Registr
 		used    = observeOptions(with(in.base, semconv.DBClientConnectionStateUsed))
 		idle    = observeOptions(with(in.base, semconv.DBClientConnectionStateIdle))
 		dialing = observeOptions(with(in.base, semconv.DBClientConnectionStateKey.String("dialing")))
-		phases  [pool.NumPhases][]metric.ObserveOption
+		phases  [ledger.NumPhases][]metric.ObserveOption
 	)
-	for p := range pool.Phase(pool.NumPhases) {
+	for p := range ledger.Phase(ledger.NumPhases) {
 		phases[p] = observeOptions(with(in.base, keyPhase.String(p.String())))
 	}
 	registration, err := m.meter.RegisterCallback(func(_ context.Context, o metric.Observer) error {
@@ -682,7 +682,7 @@ func (in *instruments) startAcquire(ctx context.Context, asked time.Time) (conte
 
 // endAcquire ends the span of an acquire that was served at the given time, by a
 // connection that is nil if it was not seen.
-func (in *instruments) endAcquire(span trace.Span, c *pool.Conn, s pool.Source, w wait, served time.Time) {
+func (in *instruments) endAcquire(span trace.Span, c *ledger.Conn, s ledger.Source, w wait, served time.Time) {
 	if span.IsRecording() {
 		attrs := append(partsOf(w), keySource.String(s.String()))
 		if c != nil {
@@ -812,7 +812,7 @@ func (in *instruments) retried(ctx context.Context, why fault) string {
 
 // died counts a connection that was closed, by the class of the failure that
 // condemned it, if there was one.
-func (in *instruments) died(ctx context.Context, r pool.Reason, c Class) {
+func (in *instruments) died(ctx context.Context, r ledger.Reason, c Class) {
 	opts := in.closedBy[r]
 	if c != "" {
 		opts = addOptions(with(in.base, keyReason.String(r.String()), keyClass.String(string(c))))
@@ -825,7 +825,7 @@ func (in *instruments) died(ctx context.Context, r pool.Reason, c Class) {
 // costs nothing while nobody does, and still outlives the pool, as an observable
 // counter would not. The context of the collection has no part in it: it would
 // make exemplars of the collector's own spans.
-func (in *instruments) flush(s *pool.Snapshot) {
+func (in *instruments) flush(s *ledger.Snapshot) {
 	in.flushing.Lock()
 	defer in.flushing.Unlock()
 	for i, n := range s.Acquired {
@@ -838,7 +838,7 @@ func (in *instruments) flush(s *pool.Snapshot) {
 
 // held tells the end of a hold. If it was long it becomes a span as well, made
 // now with its true start, and that is where the exemplar leads.
-func (in *instruments) held(ctx context.Context, id uint64, h *pool.Hold, threshold time.Duration) {
+func (in *instruments) held(ctx context.Context, id uint64, h *ledger.Hold, threshold time.Duration) {
 	if threshold >= 0 && h.Length >= threshold {
 		end := nowIn(ctx)
 		var span trace.Span
@@ -867,7 +867,7 @@ func leakVerdict(kind ReportKind) string { return strings.TrimPrefix(string(kind
 
 // leaked counts a verdict on a holder, and tells it to the holder's span if that
 // still records.
-func (in *instruments) leaked(ctx context.Context, kind ReportKind, h *pool.Holding) {
+func (in *instruments) leaked(ctx context.Context, kind ReportKind, h *ledger.Holding) {
 	verdict := leakVerdict(kind)
 	in.leaks.Add(ctx, 1, in.judged[verdict]...)
 	if span := trace.SpanFromContext(ctx); span.IsRecording() {
@@ -885,11 +885,11 @@ func (in *instruments) exhausted(v Verdict) {
 }
 
 // heldKeys are the attributes of a hold span that say how it was spent.
-var heldKeys = [pool.NumPhases]attribute.Key{
-	pool.Executing: keyHeld + ".executing",
-	pool.Rows:      keyHeld + ".rows",
-	pool.Tx:        keyHeld + ".tx",
-	pool.Pinned:    keyHeld + ".pinned",
+var heldKeys = [ledger.NumPhases]attribute.Key{
+	ledger.Executing: keyHeld + ".executing",
+	ledger.Rows:      keyHeld + ".rows",
+	ledger.Tx:        keyHeld + ".tx",
+	ledger.Pinned:    keyHeld + ".pinned",
 }
 
 // report hands an error of our own to OpenTelemetry's handler; it has no place

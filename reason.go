@@ -7,7 +7,7 @@ import (
 	"sync"
 	"sync/atomic"
 
-	"github.com/otelpool/otelpool/internal/pool"
+	"github.com/otelpool/otelpool/internal/ledger"
 )
 
 // reasons tells apart the limits of a DB that closed a connection. database/sql
@@ -25,7 +25,7 @@ type reasons struct {
 	waiting   atomic.Int64 // the sum of unsettled, or a little more
 
 	mu   sync.Mutex // guards told; taken before the lock of the DB
-	told [pool.NumReasons]int64
+	told [ledger.NumReasons]int64
 }
 
 // place is a function of database/sql that closes connections by limits.
@@ -43,28 +43,28 @@ const (
 // limitsAt are the limits that may have closed a connection, by place, the likely
 // ones first. All are there, since another close may have been told in the place
 // of this one.
-var limitsAt = [numPlaces][]pool.Reason{
-	placePut:     {pool.Lifetime, pool.IdleCount, pool.IdleTime},
-	placeCleaner: {pool.IdleTime, pool.Lifetime, pool.IdleCount},
-	placeMaxIdle: {pool.IdleCount, pool.Lifetime, pool.IdleTime},
-	placeOpener:  {pool.IdleCount, pool.Lifetime, pool.IdleTime},
+var limitsAt = [numPlaces][]ledger.Reason{
+	placePut:     {ledger.Lifetime, ledger.IdleCount, ledger.IdleTime},
+	placeCleaner: {ledger.IdleTime, ledger.Lifetime, ledger.IdleCount},
+	placeMaxIdle: {ledger.IdleCount, ledger.Lifetime, ledger.IdleTime},
+	placeOpener:  {ledger.IdleCount, ledger.Lifetime, ledger.IdleTime},
 }
 
 // closeReason returns the reason of the close that is going on, from the function
 // of database/sql that makes it, or the place by which it is to be put down. It
 // must run under that close, once, and only for a connection that cannot explain
 // it itself.
-func (c *connector) closeReason() (pool.Reason, place) {
+func (c *connector) closeReason() (ledger.Reason, place) {
 	var at place
 	where, _ := calledFrom(framePutConn, frameConn, frameCleaner, frameMaxIdle, frameClose, frameOpener)
 	switch where {
 	case frameClose:
-		return pool.PoolClosed, placeKnown
+		return ledger.PoolClosed, placeKnown
 	case frameConn:
 		// A connection that is not handed out was bad, or had passed its lifetime.
 		// It is in use by then, and the lock of such a one is not waited for.
 		if c.db.Load() == nil {
-			return pool.Lifetime, placeKnown
+			return ledger.Lifetime, placeKnown
 		}
 		return c.limit(limitsAt[placePut]), placeKnown
 	case framePutConn:
@@ -76,17 +76,17 @@ func (c *connector) closeReason() (pool.Reason, place) {
 	case frameOpener:
 		at = placeOpener
 	default:
-		return pool.Unknown, placeKnown
+		return ledger.Unknown, placeKnown
 	}
 	switch {
 	case c.ended.Load():
-		return pool.PoolClosed, placeKnown
+		return ledger.PoolClosed, placeKnown
 	case c.db.Load() != nil:
 		return 0, at
 	case at == placeMaxIdle:
-		return pool.IdleCount, placeKnown
+		return ledger.IdleCount, placeKnown
 	}
-	return pool.Unknown, placeKnown
+	return ledger.Unknown, placeKnown
 }
 
 // putDown puts down a close at a place, once the ledger knows that it has no
@@ -119,7 +119,7 @@ func (c *connector) settle() {
 // limit returns the first of limits whose count in DBStats is ahead of what was
 // told. If none is, the DB is closed, or more connections were open than are
 // allowed now.
-func (c *connector) limit(limits []pool.Reason) pool.Reason {
+func (c *connector) limit(limits []ledger.Reason) ledger.Reason {
 	c.reasons.mu.Lock()
 	defer c.reasons.mu.Unlock()
 	db := c.db.Load()
@@ -134,11 +134,11 @@ func (c *connector) limit(limits []pool.Reason) pool.Reason {
 	}
 	switch {
 	case isClosed(db):
-		return pool.PoolClosed
+		return ledger.PoolClosed
 	case stats.MaxOpenConnections > 0:
-		return pool.OpenCount
+		return ledger.OpenCount
 	}
-	return pool.Unknown
+	return ledger.Unknown
 }
 
 // watch makes db the one to ask, from what it has counted already. It reports
@@ -153,10 +153,10 @@ func (c *connector) watch(db *sql.DB) bool {
 }
 
 // counts returns the closes that DBStats counts.
-func counts(s sql.DBStats) (n [pool.NumReasons]int64) {
-	n[pool.Lifetime] = s.MaxLifetimeClosed
-	n[pool.IdleTime] = s.MaxIdleTimeClosed
-	n[pool.IdleCount] = s.MaxIdleClosed
+func counts(s sql.DBStats) (n [ledger.NumReasons]int64) {
+	n[ledger.Lifetime] = s.MaxLifetimeClosed
+	n[ledger.IdleTime] = s.MaxIdleTimeClosed
+	n[ledger.IdleCount] = s.MaxIdleClosed
 	return n
 }
 

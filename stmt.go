@@ -4,7 +4,7 @@ import (
 	"context"
 	"database/sql/driver"
 
-	"github.com/otelpool/otelpool/internal/pool"
+	"github.com/otelpool/otelpool/internal/ledger"
 )
 
 // stmt is a prepared statement with telemetry.
@@ -66,7 +66,7 @@ func (s *stmt) begin(k *call) {
 func (s *stmt) ExecContext(ctx context.Context, args []driver.NamedValue) (res driver.Result, err error) {
 	k := call{from: ctx, op: opExec, st: s.st}
 	s.begin(&k)
-	defer s.c.end(&k, pool.NoEffect, &err)
+	defer s.c.end(&k, ledger.NoEffect, &err)
 	s.c.noteArgs(&k, args)
 	res, err = ctxStmtExec(k.ctx, s.in, s.execer, args)
 	k.returned = true
@@ -77,7 +77,7 @@ func (s *stmt) ExecContext(ctx context.Context, args []driver.NamedValue) (res d
 func (s *stmt) QueryContext(ctx context.Context, args []driver.NamedValue) (_ driver.Rows, err error) {
 	k := call{from: ctx, op: opQuery, st: s.st}
 	s.begin(&k)
-	defer s.c.end(&k, pool.RowsOpened, &err)
+	defer s.c.end(&k, ledger.RowsOpened, &err)
 	s.c.noteArgs(&k, args)
 	in, err := ctxStmtQuery(k.ctx, s.in, s.queryer, args)
 	k.returned = true

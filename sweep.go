@@ -8,7 +8,7 @@ import (
 	"sync/atomic"
 	"time"
 
-	"github.com/otelpool/otelpool/internal/pool"
+	"github.com/otelpool/otelpool/internal/ledger"
 )
 
 // sweepInterval is how often a pool is looked at, at least, while it has
@@ -33,7 +33,7 @@ type sweeper struct {
 	wakes   chan struct{} // holds one
 
 	mu       sync.Mutex // guards returned
-	returned []pool.Holding
+	returned []ledger.Holding
 
 	watchful atomic.Int64 // the time on the ledger's clock until which callers are noted
 
@@ -102,7 +102,7 @@ func (c *connector) sweepAll() {
 
 // idle reports whether there has been nothing to look at for an interval. A dial that
 // fails is soon followed by another.
-func (s *sweeper) idle(l *pool.Ledger) bool {
+func (s *sweeper) idle(l *ledger.Ledger) bool {
 	if !l.Empty() || s.episode.on || s.losing {
 		s.empty = 0
 		return false
@@ -167,7 +167,7 @@ func earlier(a, b time.Duration) time.Duration {
 }
 
 // suspected tells a hold that nobody does anything with.
-func (c *connector) suspected(h *pool.Holding) {
+func (c *connector) suspected(h *ledger.Holding) {
 	ctx := spanContext(h)
 	c.ins.leaked(ctx, LeakSuspected, h)
 	c.leak(ctx, LeakSuspected, h)
@@ -175,7 +175,7 @@ func (c *connector) suspected(h *pool.Holding) {
 
 // givenBackLate tells that a connection which was suspected is back. It runs on the
 // goroutine that gave it back, and leaves what may take time to the sweeper.
-func (c *connector) givenBackLate(ctx context.Context, h *pool.Holding) {
+func (c *connector) givenBackLate(ctx context.Context, h *ledger.Holding) {
 	c.ins.leaked(ctx, LeakReturned, h)
 	s := &c.sweeper
 	s.mu.Lock()
@@ -187,7 +187,7 @@ func (c *connector) givenBackLate(ctx context.Context, h *pool.Holding) {
 	c.wake()
 }
 
-func (s *sweeper) takeReturned() []pool.Holding {
+func (s *sweeper) takeReturned() []ledger.Holding {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	all := s.returned
@@ -202,7 +202,7 @@ func (s *sweeper) hasReturned() bool {
 }
 
 // leak reports a holder, in the context of its span.
-func (c *connector) leak(ctx context.Context, kind ReportKind, h *pool.Holding) {
+func (c *connector) leak(ctx context.Context, kind ReportKind, h *ledger.Holding) {
 	r := c.newReport(kind)
 	holder := holderOf(h)
 	r.Holder = &holder

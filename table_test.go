@@ -11,7 +11,7 @@ import (
 	"go.opentelemetry.io/otel/attribute"
 	semconv "go.opentelemetry.io/otel/semconv/v1.43.0"
 
-	"github.com/otelpool/otelpool/internal/pool"
+	"github.com/otelpool/otelpool/internal/ledger"
 )
 
 var update = flag.Bool("update", false, "write docs/metrics.md anew from the table of instruments")
@@ -82,9 +82,9 @@ func metricsPage() string {
 		}
 	}
 	p("| `%s` | %s |", keyOperation, codeList(ops))
-	p("| `%s` | %s |", keyPhase, codeList(namesBelow(pool.Phase(pool.NumPhases))))
-	p("| `%s` | %s |", keySource, codeList(namesBelow(pool.Source(pool.NumSources))))
-	p("| `%s` | %s |", keyReason, codeList(namesBelow(pool.Reason(pool.NumReasons))))
+	p("| `%s` | %s |", keyPhase, codeList(namesBelow(ledger.Phase(ledger.NumPhases))))
+	p("| `%s` | %s |", keySource, codeList(namesBelow(ledger.Source(ledger.NumSources))))
+	p("| `%s` | %s |", keyReason, codeList(namesBelow(ledger.Reason(ledger.NumReasons))))
 	p("| `%s` | absent on success; the code of the server, if an adapter knows it or the error has a method `SQLState() string`; else one of %s; else what its method `ErrorType() string` says, if that is a name; else the Go type of the error, without wrappers of `fmt.Errorf`. A pool tells %d different ones, each counted once for each class, then `%s` |",
 		semconv.ErrorTypeKey, codeList([]string{errorTypeCanceled, errorTypeDeadline, errorTypeBadConn, errorTypeClosed, string(errPanicked), string(errNotRun)}), maxErrorTypes, errorTypeOther)
 	p("| `%s` | wherever `%s` is, and on connections that were closed as `bad`: one of the [classes](#classes) |", keyClass, semconv.ErrorTypeKey)

@@ -5,7 +5,7 @@ import (
 	"database/sql/driver"
 	"runtime"
 
-	"github.com/otelpool/otelpool/internal/pool"
+	"github.com/otelpool/otelpool/internal/ledger"
 )
 
 // tx is a transaction with telemetry.
@@ -43,7 +43,7 @@ const maxBegunFrames = 16
 func (t *tx) Commit() (err error) {
 	k := call{from: t.ctx, op: opCommit, st: t.c.pool.ins.none()}
 	t.c.begin(&k)
-	defer t.c.end(&k, pool.TxEnded, &err)
+	defer t.c.end(&k, ledger.TxEnded, &err)
 	err = t.in.Commit()
 	k.returned = true
 	return err
@@ -74,7 +74,7 @@ func (t *tx) Rollback() error {
 func (t *tx) rollback() (err error) {
 	k := call{from: t.ctx, op: opRollback, st: t.c.pool.ins.none()}
 	t.c.begin(&k)
-	defer t.c.end(&k, pool.TxEnded, &err)
+	defer t.c.end(&k, ledger.TxEnded, &err)
 	err = t.in.Rollback()
 	k.returned = true
 	return err

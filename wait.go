@@ -8,7 +8,7 @@ import (
 	"go.opentelemetry.io/otel/attribute"
 	"go.opentelemetry.io/otel/trace"
 
-	"github.com/otelpool/otelpool/internal/pool"
+	"github.com/otelpool/otelpool/internal/ledger"
 )
 
 // wait is how long a caller waited for its connection, and what for: a dial, the
@@ -32,7 +32,7 @@ const tellWait = 100 * time.Microsecond
 // time. What one caller took for its own is not given to the next.
 //
 // Where a connection is free nobody waits, and nothing is read. That nobody has a
-// connection does not mean that it is free: see [pool.Ledger.MayWait].
+// connection does not mean that it is free: see [ledger.Ledger.MayWait].
 //
 // DBStats takes the lock of the DB. That is safe in IsValid, ResetSession,
 // Connect and a call of a driver: database/sql does not hold that lock there, and
@@ -154,8 +154,8 @@ func (c *conn) readQueued(ctx context.Context) {
 
 // infer completes w, of which dialed and reset are known, with the time in the
 // queue. It reports false if that cannot be known.
-func (c *conn) infer(span trace.Span, s pool.Source, now time.Duration, w *wait) bool {
-	if c.pool.db.Load() == nil || !c.since.known && s != pool.New {
+func (c *conn) infer(span trace.Span, s ledger.Source, now time.Duration, w *wait) bool {
+	if c.pool.db.Load() == nil || !c.since.known && s != ledger.New {
 		return false
 	}
 	queued := c.since.grown
@@ -167,7 +167,7 @@ func (c *conn) infer(span trace.Span, s pool.Source, now time.Duration, w *wait)
 		}
 	}
 	w.total = queued + w.dialed + w.reset
-	if s == pool.Opener {
+	if s == ledger.Opener {
 		w.dialed = c.dialedWithin(now-w.total, now)
 	}
 	return true
@@ -214,11 +214,11 @@ const maxLinks = 8
 // linkHolders links the span of an acquire to the sampled spans of those who kept
 // connections from it, the longest hold first. rec is the connection that it got,
 // nil if none.
-func (c *connector) linkHolders(span trace.Span, rec *pool.Conn, asked time.Duration) {
+func (c *connector) linkHolders(span trace.Span, rec *ledger.Conn, asked time.Duration) {
 	if !span.IsRecording() {
 		return
 	}
-	var holds [2 * maxLinks]pool.Holding // some spans hold several
+	var holds [2 * maxLinks]ledger.Holding // some spans hold several
 	n := c.ledger.InTheWayOf(rec, asked, byte(trace.FlagsSampled), holds[:])
 	var attrs [maxLinks][2]attribute.KeyValue
 	linked := 0
@@ -233,7 +233,7 @@ func (c *connector) linkHolders(span trace.Span, rec *pool.Conn, asked time.Dura
 }
 
 // holdsTwo reports whether the span of h is that of an earlier hold.
-func holdsTwo(earlier []pool.Holding, h *pool.Holding) bool {
+func holdsTwo(earlier []ledger.Holding, h *ledger.Holding) bool {
 	for i := range earlier {
 		if earlier[i].Holder.Span == h.Holder.Span && earlier[i].Holder.Trace == h.Holder.Trace {
 			return true
@@ -243,10 +243,10 @@ func holdsTwo(earlier []pool.Holding, h *pool.Holding) bool {
 }
 
 // identify puts a span into a holder, and spanOf takes it out.
-func identify(h *pool.Holder, sc trace.SpanContext) {
+func identify(h *ledger.Holder, sc trace.SpanContext) {
 	h.Trace, h.Span, h.Flags = sc.TraceID(), sc.SpanID(), byte(sc.TraceFlags())
 }
 
-func spanOf(h *pool.Holder) trace.SpanContext {
+func spanOf(h *ledger.Holder) trace.SpanContext {
 	return trace.NewSpanContext(trace.SpanContextConfig{TraceID: h.Trace, SpanID: h.Span, TraceFlags: trace.TraceFlags(h.Flags)})
 }

@@ -8,7 +8,7 @@ import (
 	"go.opentelemetry.io/otel/trace"
 
 	"github.com/otelpool/otelpool"
-	"github.com/otelpool/otelpool/internal/pool"
+	"github.com/otelpool/otelpool/internal/ledger"
 )
 
 // start is when all snapshots of the tests are taken: the time in a synctest bubble.
@@ -22,7 +22,7 @@ func spanNumber(n byte) trace.SpanContext {
 }
 
 // holding is a held connection.
-func holding(id uint64, held, idle time.Duration, phase, statement string, at pool.Stack) otelpool.Conn {
+func holding(id uint64, held, idle time.Duration, phase, statement string, at ledger.Stack) otelpool.Conn {
 	h := with(otelpool.Holder{
 		ConnID: id, Held: held, Phase: phase, InPhase: idle, Idle: idle, Statement: statement, Span: spanNumber(byte(id)),
 	}, at)

@@ -7,7 +7,7 @@ import (
 	"time"
 
 	"github.com/otelpool/otelpool"
-	"github.com/otelpool/otelpool/internal/pool"
+	"github.com/otelpool/otelpool/internal/ledger"
 )
 
 // The program whose pools the tests show. Its lines are in the golden files, so what
@@ -16,45 +16,45 @@ import (
 type notifications struct{}
 
 //go:noinline
-func (notifications) stream() pool.Stack {
+func (notifications) stream() ledger.Stack {
 	return notifications{}.lastEvent()
 }
 
 //go:noinline
-func (notifications) lastEvent() pool.Stack {
+func (notifications) lastEvent() ledger.Stack {
 	return asked(2)
 }
 
 //go:noinline
-func checkout() pool.Stack {
+func checkout() ledger.Stack {
 	return asked(1)
 }
 
 //go:noinline
-func listOrders() pool.Stack {
+func listOrders() ledger.Stack {
 	return asked(1)
 }
 
 type repositoryOfEverythingThatWasEverBoughtInAnyOfOurShops[Key, Value any] struct{}
 
 //go:noinline
-func (repositoryOfEverythingThatWasEverBoughtInAnyOfOurShops[K, V]) findAllByCustomerAndPeriodOrderedByDate() pool.Stack {
+func (repositoryOfEverythingThatWasEverBoughtInAnyOfOurShops[K, V]) findAllByCustomerAndPeriodOrderedByDate() ledger.Stack {
 	return asked(1)
 }
 
 // asked is the stack of its caller, of n frames.
 //
 //go:noinline
-func asked(n int) pool.Stack {
-	var s pool.Stack
+func asked(n int) ledger.Stack {
+	var s ledger.Stack
 	runtime.Callers(2, s[:n])
 	return s
 }
 
 // with gives a holder, a waiter or a site its stack, which only otelpool can note.
-func with[T any](v T, s pool.Stack) T {
+func with[T any](v T, s ledger.Stack) T {
 	f := reflect.ValueOf(&v).Elem().FieldByName("stack")
-	*(*pool.Stack)(f.Addr().UnsafePointer()) = s
+	*(*ledger.Stack)(f.Addr().UnsafePointer()) = s
 	return v
 }
 

@@ -1,4 +1,4 @@
-// Package pool is the ledger of one connection pool: which connections there
+// Package ledger is the ledger of one connection pool: which connections there
 // are, what state each is in, since when, and how much time was spent in it.
 //
 // The ledger is told about moments (a dial, an acquire, the start and the end of
@@ -12,7 +12,7 @@
 //   - the sum of Acquired = Holds (the finished ones) + Held.
 //
 // Who waits is known only of callers that say so by [Ledger.Ask].
-package pool
+package ledger
 
 import (
 	"sync"

@@ -1,4 +1,4 @@
-package pool
+package ledger
 
 // State is what a connection is doing as far as the pool is concerned.
 type State uint8
