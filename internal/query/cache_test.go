@@ -11,22 +11,22 @@ import (
 
 // counting is a cache of the lengths of texts that counts how often a length is
 // made.
-type counting struct {
+type countingCache struct {
 	*Cache[int]
-	made map[string]int
+	computed map[string]int
 }
 
-func newCounting(entries, bytes int) *counting {
-	c := &counting{made: map[string]int{}}
+func newCountingCache(entries, bytes int) *countingCache {
+	c := &countingCache{computed: map[string]int{}}
 	c.Cache = NewCache(entries, bytes, func(text string) int {
-		c.made[text]++
+		c.computed[text]++
 		return len(text)
 	})
 	return c
 }
 
 // get asks for every text, and tests the values.
-func (c *counting) get(t *testing.T, texts ...string) {
+func (c *countingCache) get(t *testing.T, texts ...string) {
 	t.Helper()
 	for _, text := range texts {
 		if got := c.Get(text); got != len(text) {
@@ -36,7 +36,7 @@ func (c *counting) get(t *testing.T, texts ...string) {
 }
 
 // unique returns n texts of the given length, from the number first.
-func unique(first, n, length int) []string {
+func uniqueTexts(first, n, length int) []string {
 	all := make([]string, n)
 	for i := range all {
 		all[i] = fmt.Sprintf("%0*d", length, first+i)
@@ -44,15 +44,15 @@ func unique(first, n, length int) []string {
 	return all
 }
 
-func TestATextIsMadeOnce(t *testing.T) {
-	c := newCounting(10, 1000)
+func TestCacheGet_ComputesAValueOnce(t *testing.T) {
+	c := newCountingCache(10, 1000)
 	c.get(t, "a", "bb", "a", "bb", "a", "a", "bb")
-	if want := map[string]int{"a": 1, "bb": 1}; !maps.Equal(c.made, want) {
-		t.Errorf("made %v, want %v", c.made, want)
+	if want := map[string]int{"a": 1, "bb": 1}; !maps.Equal(c.computed, want) {
+		t.Errorf("made %v, want %v", c.computed, want)
 	}
 }
 
-func TestUniqueTextsAreKeptUpToTheBounds(t *testing.T) {
+func TestCache_StaysWithinItsLimits(t *testing.T) {
 	for _, c := range []struct{ entries, bytes, length, n, want int }{
 		{entries: 100, bytes: 1 << 20, length: 20, n: 100, want: 100},
 		{entries: 100, bytes: 1 << 20, length: 20, n: 101, want: 1},
@@ -62,105 +62,105 @@ func TestUniqueTextsAreKeptUpToTheBounds(t *testing.T) {
 		{entries: 1000, bytes: 1000, length: 126, n: 8, want: 0},
 		{entries: 1, bytes: 1000, length: 20, n: 10, want: 1},
 	} {
-		cache := newCounting(c.entries, c.bytes)
-		cache.get(t, unique(0, c.n, c.length)...)
-		if len(cache.all) != c.want || cache.size != c.want*c.length {
-			t.Errorf("%+v: got %d entries, %d bytes", c, len(cache.all), cache.size)
+		cache := newCountingCache(c.entries, c.bytes)
+		cache.get(t, uniqueTexts(0, c.n, c.length)...)
+		if len(cache.entries) != c.want || cache.size != c.want*c.length {
+			t.Errorf("%+v: got %d entries, %d bytes", c, len(cache.entries), cache.size)
 		}
-		cache.check(t)
+		cache.checkInvariants(t)
 	}
 }
 
 // check tests what is true at any time.
-func (c *Cache[V]) check(t *testing.T) {
+func (c *Cache[V]) checkInvariants(t *testing.T) {
 	t.Helper()
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	size := 0
-	for text := range c.all {
+	for text := range c.entries {
 		size += len(text)
 	}
-	if size != c.size || size > c.bytes || len(c.all) > c.entries {
-		t.Errorf("got %d entries, %d bytes, counted as %d; want no more than %d, %d", len(c.all), size, c.size, c.entries, c.bytes)
+	if size != c.size || size > c.maxBytes || len(c.entries) > c.maxEntries {
+		t.Errorf("got %d entries, %d bytes, counted as %d; want no more than %d, %d", len(c.entries), size, c.size, c.maxEntries, c.maxBytes)
 	}
-	for text, e := range c.seen.Load().all {
-		if c.all[text] != e {
+	for text, e := range c.published.Load().entries {
+		if c.entries[text] != e {
 			t.Errorf("%q is seen, but not among all", text)
 		}
 	}
-	for i := range c.seen.Load().ahead {
-		if e := c.seen.Load().ahead[i].Load(); e != nil && c.all[e.text] != e {
+	for i := range c.published.Load().slots {
+		if e := c.published.Load().slots[i].Load(); e != nil && c.entries[e.text] != e {
 			t.Errorf("%q is seen ahead, but not among all", e.text)
 		}
 	}
 }
 
-func TestTextsThatComeOnceDoNotPushOutThoseThatComeAgain(t *testing.T) {
-	c := newCounting(100, 1<<20)
-	hot := unique(0, 40, 10)
+func TestCache_KeepsRepeatedTextsWhileUniqueOnesFillIt(t *testing.T) {
+	c := newCountingCache(100, 1<<20)
+	hot := uniqueTexts(0, 40, 10)
 	c.get(t, hot...)
 	c.get(t, hot...)
 	for i := range 1000 {
-		c.get(t, unique(1000+i*10, 10, 20)...)
+		c.get(t, uniqueTexts(1000+i*10, 10, 20)...)
 		c.get(t, hot...)
-		c.check(t)
+		c.checkInvariants(t)
 	}
 	for _, text := range hot {
-		if c.made[text] != 1 {
-			t.Errorf("%q was made %d times, want once", text, c.made[text])
+		if c.computed[text] != 1 {
+			t.Errorf("%q was made %d times, want once", text, c.computed[text])
 		}
 	}
 }
 
-func TestWhatIsNoLongerAskedForIsDropped(t *testing.T) {
-	c := newCounting(100, 1<<20)
-	old := unique(0, 40, 10)
+func TestCache_EvictsTextsThatAreNoLongerUsed(t *testing.T) {
+	c := newCountingCache(100, 1<<20)
+	old := uniqueTexts(0, 40, 10)
 	c.get(t, old...)
 	c.get(t, old...)
-	c.get(t, unique(1000, 1000, 20)...)
+	c.get(t, uniqueTexts(1000, 1000, 20)...)
 	for _, text := range old {
-		if c.all[text] != nil {
+		if c.entries[text] != nil {
 			t.Errorf("%q is kept after the cache was full many times", text)
 		}
 	}
 }
 
-func TestAKeptTextSharesNoMemoryWithTheOneAskedFor(t *testing.T) {
-	c := newCounting(10, 1000)
+func TestCache_ClonesTheTextsItKeeps(t *testing.T) {
+	c := newCountingCache(10, 1000)
 	text := strings.Repeat("x", 1<<20)[:10]
 	c.get(t, text)
-	for kept := range c.all {
+	for kept := range c.entries {
 		if unsafe.StringData(kept) == unsafe.StringData(text) {
 			t.Error("10 bytes keep a megabyte")
 		}
 	}
 }
 
-func TestWhatIsNewFindsRoomAmongTheHot(t *testing.T) {
-	c := newCounting(100, 1<<20)
-	hot := unique(0, 100, 10)
+func TestCache_EvictsHalfIfAllEntriesAreInUse(t *testing.T) {
+	c := newCountingCache(100, 1<<20)
+	hot := uniqueTexts(0, 100, 10)
 	for range 3 {
 		c.get(t, hot...)
 	}
 	c.get(t, "new")
 	c.get(t, "new")
-	if c.made["new"] != 1 || len(c.all) != 51 {
-		t.Errorf("the new text was made %d times, %d entries are left; want once, 51", c.made["new"], len(c.all))
+	if c.computed["new"] != 1 || len(c.entries) != 51 {
+		t.Errorf("the new text was made %d times, %d entries are left; want once, 51", c.computed["new"], len(c.entries))
 	}
 }
 
-func TestWhatIsAskedForAgainIsSeenWithoutTheLock(t *testing.T) {
-	c := newCounting(100, 1<<20)
-	texts := unique(0, 50, 10)
+func TestCache_PublishesRepeatedTexts(t *testing.T) {
+	c := newCountingCache(100, 1<<20)
+	texts := uniqueTexts(0, 50, 10)
 	c.get(t, texts...)
 	c.get(t, texts...)
-	if got := len(c.seen.Load().all); got != 50 {
+	if got := len(c.published.Load().entries); got != 50 {
 		t.Errorf("%d entries are seen after each was asked for twice, want 50", got)
 	}
 }
 
-func TestTextsOfOneSlotAreKeptApart(t *testing.T) {
-	c := newCounting(100, 1<<20)
+func TestCache_SeparatesTextsThatShareASlot(t *testing.T) {
+	c := newCountingCache(100, 1<<20)
 	one := "SELECT name FROM customers WHERE id = 1"
 	texts := []string{one, strings.Replace(one, "1", "2", 1), strings.Replace(one, "name", "mail", 1), strings.Replace(one, "SELECT", "select", 1)}
 	for _, text := range texts {
@@ -177,17 +177,17 @@ func TestTextsOfOneSlotAreKeptApart(t *testing.T) {
 			}
 		}
 	}
-	c.check(t)
-	if e := c.seen.Load().ahead[slotOf(one)].Load(); e == nil {
+	c.checkInvariants(t)
+	if e := c.published.Load().slots[slotOf(one)].Load(); e == nil {
 		t.Error("none of the texts is ahead")
 	}
-	if want := map[string]int{texts[0]: 1, texts[1]: 1, texts[2]: 1, texts[3]: 1}; !maps.Equal(c.made, want) {
-		t.Errorf("made %v, want %v", c.made, want)
+	if want := map[string]int{texts[0]: 1, texts[1]: 1, texts[2]: 1, texts[3]: 1}; !maps.Equal(c.computed, want) {
+		t.Errorf("made %v, want %v", c.computed, want)
 	}
 }
 
 // A text of any length has a slot. Two hundred at random would have 182 of them.
-func TestFewTextsShareASlot(t *testing.T) {
+func TestSlotOf_SpreadsStatements(t *testing.T) {
 	slots := map[uint64]bool{}
 	for i := range 200 {
 		slots[slotOf(fmt.Sprintf("SELECT a, b FROM table_%d WHERE id = ?", i))] = true
@@ -200,7 +200,7 @@ func TestFewTextsShareASlot(t *testing.T) {
 	}
 }
 
-func TestAHitAllocatesNothing(t *testing.T) {
+func TestCacheGet_DoesNotAllocateOnAHit(t *testing.T) {
 	c := NewCache(100, 1<<20, func(text string) Statement { return Parse(text, Options{}) })
 	text := "SELECT * FROM t WHERE a = 'x'"
 	c.Get(text)
@@ -210,7 +210,7 @@ func TestAHitAllocatesNothing(t *testing.T) {
 	}
 }
 
-func TestManyGoroutinesGetTheValuesOfTheirTexts(t *testing.T) {
+func TestCacheGet_IsSafeForConcurrentUse(t *testing.T) {
 	c := NewCache(64, 4096, func(text string) string { return "of " + text })
 	var wg sync.WaitGroup
 	for g := range 8 {
@@ -227,5 +227,5 @@ func TestManyGoroutinesGetTheValuesOfTheirTexts(t *testing.T) {
 		})
 	}
 	wg.Wait()
-	c.check(t)
+	c.checkInvariants(t)
 }

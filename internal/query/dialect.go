@@ -44,42 +44,42 @@ func DialectOf(system string) Dialect {
 
 // answer is to a question about a dialect. Where it is perhaps, a text in
 // which the answer matters is not read on.
-type answer uint8
+type tristate uint8
 
 const (
-	no answer = iota
+	no tristate = iota
 	yes
-	perhaps
+	unknown
 )
 
 // grammar is what a lexer has to know of a dialect.
 type grammar struct {
-	escapes   answer // a backslash in a string escapes a quote
-	dollars   answer // $a$...$a$ is a string
-	dashes    answer // -- is a comment only before a space
-	brackets  answer // [...] is a name
-	tcl       answer // a variable may go on with (...) or ::
-	nests     answer // a comment may hold comments
-	slashes   answer // // begins a comment
-	qstrings  answer // q'[...]' is a string
-	estrings  bool   // in E'...' a backslash escapes, and in b'...' perhaps
-	names     bool   // '...' is a name where a table is named
-	double    kind   // what "..." is
-	backticks bool   // `...` is a name
-	hash      hash
-	money     bool   // $1 is a number
-	words     bool   // a procedure takes a word for a string
-	verbless  bool   // a procedure may be called without a verb
-	settings  bool   // SET a.b TO takes a word for a string
-	numbered  string // before which marks a number is a placeholder
-	inWord    string // what a word may hold besides letters, digits, _ and $
+	escapes       tristate // a backslash in a string escapes a quote
+	dollars       tristate // $a$...$a$ is a string
+	dashes        tristate // -- is a comment only before a space
+	brackets      tristate // [...] is a name
+	tcl           tristate // a variable may go on with (...) or ::
+	nests         tristate // a comment may hold comments
+	slashes       tristate // // begins a comment
+	qstrings      tristate // q'[...]' is a string
+	estrings      bool     // in E'...' a backslash escapes, and in b'...' perhaps
+	stringNames   bool     // '...' is a name where a table is named
+	doubleQuotes  kind     // what "..." is
+	backticks     bool     // `...` is a name
+	hash          hash
+	dollarNumbers bool   // $1 is a number
+	bareStrings   bool   // a procedure takes a word for a string
+	implicitCalls bool   // a procedure may be called without a verb
+	bareSettings  bool   // SET a.b TO takes a word for a string
+	numberedBy    string // before which marks a number is a placeholder
+	inWord        string // what a word may hold besides letters, digits, _ and $
 }
 
 // hash is what # begins.
 type hash uint8
 
 const (
-	hashNothing hash = iota
+	hashInvalid hash = iota
 	hashComment
 	hashOperator
 	hashName
@@ -87,12 +87,12 @@ const (
 
 var grammars = [...]grammar{
 	Generic: {
-		escapes: perhaps, dollars: perhaps, dashes: perhaps, brackets: perhaps, tcl: perhaps, nests: perhaps,
-		slashes: perhaps, qstrings: perhaps, double: doubtful, backticks: true, words: true, settings: true,
+		escapes: unknown, dollars: unknown, dashes: unknown, brackets: unknown, tcl: unknown, nests: unknown,
+		slashes: unknown, qstrings: unknown, doubleQuotes: ambiguous, backticks: true, bareStrings: true, bareSettings: true,
 	},
-	MySQL:      {escapes: yes, double: doubtful, backticks: true, dashes: yes, hash: hashComment},
-	PostgreSQL: {dollars: yes, nests: yes, estrings: true, double: quoted, settings: true, hash: hashOperator},
-	SQLite:     {brackets: yes, tcl: yes, names: true, double: doubtful, backticks: true, numbered: "?:"},
-	SQLServer:  {brackets: yes, nests: yes, double: doubtful, words: true, verbless: true, hash: hashName, money: true, inWord: "#@"},
-	Oracle:     {qstrings: yes, double: quoted, numbered: ":", inWord: "#"},
+	MySQL:      {escapes: yes, doubleQuotes: ambiguous, backticks: true, dashes: yes, hash: hashComment},
+	PostgreSQL: {dollars: yes, nests: yes, estrings: true, doubleQuotes: quoted, bareSettings: true, hash: hashOperator},
+	SQLite:     {brackets: yes, tcl: yes, stringNames: true, doubleQuotes: ambiguous, backticks: true, numberedBy: "?:"},
+	SQLServer:  {brackets: yes, nests: yes, doubleQuotes: ambiguous, bareStrings: true, implicitCalls: true, hash: hashName, dollarNumbers: true, inWord: "#@"},
+	Oracle:     {qstrings: yes, doubleQuotes: quoted, numberedBy: ":", inWord: "#"},
 }

@@ -4,25 +4,25 @@ package query
 type verb uint32
 
 const (
-	bare    verb = 1 << iota // nothing
-	named                    // a name comes next
-	object                   // the kind of the object may come before its name
-	sought                   // other words may come before the kind: CREATE OR REPLACE VIEW
-	listed                   // further names may come after commas
-	dml                      // it may be part of another statement
-	query                    // it has tables: FROM and JOIN name them
-	into                     // INTO names a table
-	using                    // USING names a table
-	on                       // ON names the object
-	calls                    // a variable and = may come before the name: EXEC @r = p
-	defines                  // what it makes may have statements in it
-	closed                   // the statements in it are not its own: GRANT SELECT ON t
-	guarded                  // it takes a password as a bare word
-	keyed                    // so it does after KEY, or after a name that ends so
-	sets                     // it gives settings their values
-	wordy                    // words such as FULL may come before the name
-	holds                    // definitions may follow without a semicolon
-	refers                   // what it names may be a name that its FROM or USING gives to a table
+	bare          verb = 1 << iota // nothing
+	named                          // a name comes next
+	object                         // the kind of the object may come before its name
+	hasKind                        // other words may come before the kind: CREATE OR REPLACE VIEW
+	listed                         // further names may come after commas
+	dml                            // it may be part of another statement
+	query                          // it has tables: FROM and JOIN name them
+	into                           // INTO names a table
+	using                          // USING names a table
+	on                             // ON names the object
+	calls                          // a variable and = may come before the name: EXEC @r = p
+	defines                        // what it makes may have statements in it
+	opaque                         // the statements in it are not its own: GRANT SELECT ON t
+	takesPassword                  // it takes a password as a bare word
+	takesKey                       // so it does after KEY, or after a name that ends so
+	sets                           // it gives settings their values
+	adverbial                      // words such as FULL may come before the name
+	controlFlow                    // definitions may follow without a semicolon
+	byAlias                        // what it names may be a name that its FROM or USING gives to a table
 )
 
 func (v verb) has(w verb) bool { return v&w != 0 }
@@ -35,48 +35,48 @@ var verbs = map[string]verb{
 	"REPLACE": dml | query | named | into,
 	"UPSERT":  dml | query | named | into,
 	"MERGE":   dml | query | named | into | using,
-	"UPDATE":  dml | query | named | listed | refers,
-	"DELETE":  dml | query | named | listed | using | refers,
+	"UPDATE":  dml | query | named | listed | byAlias,
+	"DELETE":  dml | query | named | listed | using | byAlias,
 	"TABLE":   named | query,
 
-	"CREATE":  named | sought | defines | sets,
-	"ALTER":   named | sought | defines | sets,
-	"DROP":    named | sought | listed,
-	"COMMENT": named | sought,
-	"REFRESH": named | sought,
+	"CREATE":  named | hasKind | defines | sets,
+	"ALTER":   named | hasKind | defines | sets,
+	"DROP":    named | hasKind | listed,
+	"COMMENT": named | hasKind,
+	"REFRESH": named | hasKind,
 
-	"ANALYZE":  named | object | listed | wordy,
+	"ANALYZE":  named | object | listed | adverbial,
 	"CHECK":    named | object | listed,
 	"CHECKSUM": named | object | listed,
-	"CLUSTER":  named | wordy,
+	"CLUSTER":  named | adverbial,
 	"COPY":     named,
-	"DESC":     named | object | wordy,
-	"DESCRIBE": named | object | wordy,
+	"DESC":     named | object | adverbial,
+	"DESCRIBE": named | object | adverbial,
 	"LOCK":     named | object | listed,
 	"OPTIMIZE": named | object | listed,
-	"PRAGMA":   named | keyed,
+	"PRAGMA":   named | takesKey,
 	"REINDEX":  named | object,
 	"RENAME":   named | object,
 	"REPAIR":   named | object | listed,
 	"RESET":    named,
-	"SET":      named | sets | wordy,
-	"SHOW":     named | wordy,
+	"SET":      named | sets | adverbial,
+	"SHOW":     named | adverbial,
 	"START":    named,
 	"TRUNCATE": named | object | listed,
 	"USE":      named,
-	"VACUUM":   named | listed | wordy,
+	"VACUUM":   named | listed | adverbial,
 
 	"CALL":    named | calls,
 	"EXEC":    named | calls,
 	"EXECUTE": named | calls | object,
 
-	"DENY":   closed | on | object | listed,
-	"GRANT":  closed | on | object | listed,
-	"REVOKE": closed | on | object | listed,
+	"DENY":   opaque | on | object | listed,
+	"GRANT":  opaque | on | object | listed,
+	"REVOKE": opaque | on | object | listed,
 
-	"ADMINISTER": bare | guarded,
-	"ATTACH":     bare | keyed,
-	"CONNECT":    bare | guarded,
+	"ADMINISTER": bare | takesPassword,
+	"ATTACH":     bare | takesKey,
+	"CONNECT":    bare | takesPassword,
 	"LOAD":       bare | into,
 
 	"ABORT":      bare,
@@ -95,7 +95,7 @@ var verbs = map[string]verb{
 	"EXPLAIN":    bare,
 	"FETCH":      bare,
 	"FLUSH":      bare,
-	"IF":         bare | holds,
+	"IF":         bare | controlFlow,
 	"KILL":       bare,
 	"LISTEN":     bare,
 	"MOVE":       bare,
@@ -110,7 +110,7 @@ var verbs = map[string]verb{
 	"UNLISTEN":   bare,
 	"UNLOCK":     bare,
 	"VALUES":     bare,
-	"WHILE":      bare | holds,
+	"WHILE":      bare | controlFlow,
 	"XA":         bare,
 }
 
@@ -128,7 +128,7 @@ const (
 	onObject
 	with
 	identified // a password follows, as a bare word in some dialects
-	either     // OR of INSERT OR REPLACE
+	orAction   // OR of INSERT OR REPLACE
 	modifier   // may come before the name of a table
 	condition  // may come before the name of anything else
 	adverb     // may come before a name after a wordy verb
@@ -150,7 +150,7 @@ var clauses = map[string]clause{
 	"ON":         onObject,
 	"WITH":       with,
 	"IDENTIFIED": identified,
-	"OR":         either,
+	"OR":         orAction,
 
 	"DELAYED": modifier, "HIGH_PRIORITY": modifier, "IGNORE": modifier, "LATERAL": modifier,
 	"LOW_PRIORITY": modifier, "ONLY": modifier, "QUICK": modifier, "TABLE": modifier, "TOP": modifier,
@@ -175,7 +175,7 @@ var leads = map[string]bool{
 }
 
 // arguments are the words after the name of a procedure that are no strings.
-var arguments = map[string]bool{
+var argumentWords = map[string]bool{
 	"AS": true, "AT": true, "DEFAULT": true, "ELSE": true, "END": true, "FALSE": true, "INTO": true, "NULL": true,
 	"OUT": true, "OUTPUT": true, "RECOMPILE": true, "TRUE": true, "USING": true, "WITH": true,
 }

@@ -13,7 +13,7 @@ const (
 	symbol      kind = iota // an operator or a punctuation mark
 	word                    // a name without quotes, or a keyword
 	quoted                  // a name in quotes
-	doubtful                // a name or a string in quotes, by where it stands
+	ambiguous               // a name or a string in quotes, by where it stands
 	literal                 // a string or a number, with its prefix or sign
 	placeholder             // a parameter or a variable
 )
@@ -41,7 +41,7 @@ type lexer struct {
 // lex returns the tokens of the text, and whether that is all of it. It ends
 // before what the dialect cannot have, what is not closed, and what is not
 // UTF-8.
-func lex(text string, d Dialect) (tokens []token, whole bool) {
+func lex(text string, d Dialect) (tokens []token, complete bool) {
 	readable := validPrefix(text[:min(len(text), maxLexed)])
 	l := lexer{grammar: &grammars[d], text: readable, tokens: make([]token, 0, len(readable)/3+1)}
 	for l.pos < len(l.text) {
@@ -49,7 +49,7 @@ func lex(text string, d Dialect) (tokens []token, whole bool) {
 		if !l.next() {
 			return l.tokens, false
 		}
-		if l.brackets == perhaps && l.straddles(start) {
+		if l.brackets == unknown && l.crossesBracket(start) {
 			return l.tokens[:max(0, len(l.tokens)-1)], false
 		}
 	}
@@ -86,14 +86,14 @@ func (l *lexer) next() bool {
 		return l.lineComment()
 	case c == '/' && after == '*':
 		return l.blockComment()
-	case c == '/' && after == '/' && l.slashes == perhaps:
+	case c == '/' && after == '/' && l.slashes == unknown:
 		return false
 	case c == '\'':
 		return l.str(l.pos, l.escapes)
 	case c == '"':
-		return l.quote(l.double, '"', l.escapes)
+		return l.quote(l.doubleQuotes, '"', l.escapes)
 	case c == '`' && l.backticks:
-		return l.quote(quoted, '`', perhaps)
+		return l.quote(quoted, '`', unknown)
 	case c == '[' && l.brackets == yes:
 		return l.quote(quoted, ']', no)
 	case isDigit(c), c == '.' && isDigit(after):
@@ -114,7 +114,7 @@ func (l *lexer) next() bool {
 
 // straddles reports whether what was read from start on ends elsewhere if [...]
 // is a name.
-func (l *lexer) straddles(start int) bool {
+func (l *lexer) crossesBracket(start int) bool {
 	switch piece := l.text[start:l.pos]; piece {
 	case "[":
 		l.open = true
@@ -143,10 +143,10 @@ func (l *lexer) emit(k kind, end int) bool {
 		// Two minus signs that touch may become a comment by what is left out.
 		t.spaced = last.end < t.start || k == symbol && l.text[l.pos] == '-' && l.isSymbol(n-1, '-')
 		// Only names have dots.
-		if last.kind == doubtful && l.text[l.pos] == '.' && k == symbol {
+		if last.kind == ambiguous && l.text[l.pos] == '.' && k == symbol {
 			last.kind = quoted
 		}
-		if k == doubtful && l.isSymbol(n-1, '.') {
+		if k == ambiguous && l.isSymbol(n-1, '.') {
 			t.kind = quoted
 		}
 	}
@@ -166,7 +166,7 @@ func (l *lexer) isSymbol(i int, c byte) bool {
 // must not have quotes.
 func (l *lexer) lineComment() bool {
 	line, _, _ := strings.Cut(l.text[l.pos:], "\n")
-	if l.dashes == perhaps && l.at(l.pos+2) > ' ' && opensQuotes(line) {
+	if l.dashes == unknown && l.at(l.pos+2) > ' ' && opensQuotes(line) {
 		return false
 	}
 	l.pos += len(line)
@@ -190,7 +190,7 @@ func (l *lexer) blockComment() bool {
 		default:
 			l.pos++
 		}
-		if depth > 1 && l.nests == perhaps {
+		if depth > 1 && l.nests == unknown {
 			return false
 		}
 	}
@@ -206,7 +206,7 @@ func opensQuotes(s string) bool {
 }
 
 // str reads the string whose quote opens at open. Its prefix begins at l.pos.
-func (l *lexer) str(open int, escapes answer) bool {
+func (l *lexer) str(open int, escapes tristate) bool {
 	if l.escaped {
 		escapes = yes
 	}
@@ -220,22 +220,22 @@ func (l *lexer) str(open int, escapes answer) bool {
 }
 
 // quote reads what is in quotes other than those of a string.
-func (l *lexer) quote(k kind, closing byte, escapes answer) bool {
+func (l *lexer) quote(k kind, closing byte, escapes tristate) bool {
 	end, ok := l.closing(l.pos, closing, escapes)
 	return ok && l.emit(k, end)
 }
 
 // closing returns the end of what opens at open and ends after quote. A quote
 // that is doubled does not close.
-func (l *lexer) closing(open int, quote byte, escapes answer) (end int, ok bool) {
-	if escapes == perhaps && l.at(open+1) == quote && l.at(open+2) == quote {
+func (l *lexer) closing(open int, quote byte, escapes tristate) (end int, ok bool) {
+	if escapes == unknown && l.at(open+1) == quote && l.at(open+2) == quote {
 		return 0, false // three quotes open a string of their own in some dialects
 	}
 	for i := open + 1; i < len(l.text); i++ {
 		switch {
 		case l.text[i] == '\\' && escapes != no:
 			i++
-			if escapes == perhaps && l.at(i) == quote {
+			if escapes == unknown && l.at(i) == quote {
 				return 0, false
 			}
 		case l.text[i] != quote:
@@ -258,7 +258,7 @@ func (l *lexer) number(i int) bool {
 			break
 		}
 	}
-	if l.signed() {
+	if l.hasSign() {
 		n := len(l.tokens) - 1
 		l.pos = int(l.tokens[n].start)
 		l.tokens = l.tokens[:n]
@@ -268,7 +268,7 @@ func (l *lexer) number(i int) bool {
 
 // signed reports whether the last token is the sign of a number at l.pos: it
 // touches it, and what is before cannot be an operand.
-func (l *lexer) signed() bool {
+func (l *lexer) hasSign() bool {
 	n := len(l.tokens) - 1
 	if !l.isSymbol(n, '-') && !l.isSymbol(n, '+') || int(l.tokens[n].end) != l.pos {
 		return false
@@ -285,7 +285,7 @@ func (l *lexer) signed() bool {
 
 // dollar reads $1, $name and $tag$...$tag$, or in some dialects the name $a$.
 func (l *lexer) dollar() bool {
-	if l.money && isDigit(l.at(l.pos+1)) {
+	if l.dollarNumbers && isDigit(l.at(l.pos+1)) {
 		return l.number(l.pos + 1)
 	}
 	i := l.pos + 1
@@ -294,7 +294,7 @@ func (l *lexer) dollar() bool {
 	}
 	switch {
 	case l.at(i) == '$' && !isDigit(l.at(l.pos+1)):
-		if l.dollars == perhaps {
+		if l.dollars == unknown {
 			return false
 		}
 		tag := l.text[l.pos : i+1]
@@ -338,7 +338,7 @@ func (l *lexer) variable(end int) bool {
 // only in some dialects, elsewhere it may be in x[1:2].
 func (l *lexer) parameter(mark byte) bool {
 	end := l.pos + 1
-	if strings.IndexByte(l.numbered, mark) >= 0 {
+	if strings.IndexByte(l.numberedBy, mark) >= 0 {
 		for isDigit(l.at(end)) {
 			end++
 		}
@@ -370,7 +370,7 @@ func (l *lexer) word() bool {
 	case strings.EqualFold(prefix, "e") && l.estrings:
 		return l.str(end, yes)
 	case strings.EqualFold(prefix, "b") && l.estrings:
-		return l.str(end, perhaps)
+		return l.str(end, unknown)
 	case strings.EqualFold(prefix, "q"), strings.EqualFold(prefix, "nq"):
 		return l.qstr(end)
 	case prefix[0] == '_', len(prefix) == 1 && strings.Contains("nNbBxXeE", prefix):

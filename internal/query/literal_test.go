@@ -75,14 +75,14 @@ const secret = "90210"
 
 // everywhere are ways to write a literal that all dialects read the same, and
 // elsewhere those that one has besides.
-var everywhere = []string{
+var commonLiterals = []string{
 	`'90210'`, `'it''s 90210'`, `'"90210"'`, "'`90210`'", `'-- 90210'`, `'/* 90210'`, `'90210 */'`,
 	`'; DROP TABLE t90210; '`, `'# 90210'`, `'$$90210$a$'`, `'[90210'`, "'90210\n FROM t90210, u'", `'?, 90210, :a90210'`,
 	`N'90210'`, `x'90210'`, `B'90210'`, `'ü90210'`, `'\\90210'`, `'\n90210\\'`,
 	`90210`, `0.90210`, `.90210`, `90210.`, `90210e5`, `9.0210e90210`, `90210E-90210`, `0x90210ff`, `0b90210`, `1_90210`, `90210u`, `0x90210e-90210`,
 }
 
-var elsewhere = map[Dialect][]string{
+var dialectLiterals = map[Dialect][]string{
 	MySQL: {
 		`'it\'s 90210'`, `'90210\\\''`, `"90210"`, `"it's 90210"`, `"a""90210\""`, `_utf8mb4'90210\''`, `n'\'90210'`, `''''||'90210'`,
 	},
@@ -97,9 +97,9 @@ var elsewhere = map[Dialect][]string{
 }
 
 // What may stand beside white space, in all dialects and in one.
-var commentsEverywhere = []string{"/* 90210 */", "/* it's 90210 */", "/**/", "-- 90210 it's \"\n", "--\n", "/* `\" $$ [ */"}
+var commonComments = []string{"/* 90210 */", "/* it's 90210 */", "/**/", "-- 90210 it's \"\n", "--\n", "/* `\" $$ [ */"}
 
-var commentsElsewhere = map[Dialect][]string{
+var dialectComments = map[Dialect][]string{
 	MySQL:      {"# it's 90210\n", "/*!90210 x */", "/*+ x(90210) */", "/* /* 90210 */"},
 	PostgreSQL: {"/* /* 90210 */ '90210' */"},
 	SQLServer:  {"/* a /* b /* c */ */ 90210 */"},
@@ -111,7 +111,7 @@ type planter struct {
 	Dialect
 }
 
-func (p planter) oneOf(all ...[]string) string {
+func (p planter) pick(all ...[]string) string {
 	n := 0
 	for _, some := range all {
 		n += len(some)
@@ -128,10 +128,10 @@ func (p planter) oneOf(all ...[]string) string {
 
 func (p planter) space() string {
 	var s strings.Builder
-	s.WriteString(p.oneOf([]string{" ", "\n", "\t", "\r\n", "  "}))
+	s.WriteString(p.pick([]string{" ", "\n", "\t", "\r\n", "  "}))
 	for p.IntN(4) == 0 {
-		s.WriteString(p.oneOf(commentsEverywhere, commentsElsewhere[p.Dialect]))
-		s.WriteString(p.oneOf([]string{"", " ", "\n"}))
+		s.WriteString(p.pick(commonComments, dialectComments[p.Dialect]))
+		s.WriteString(p.pick([]string{"", " ", "\n"}))
 	}
 	return s.String()
 }
@@ -144,7 +144,7 @@ func (p planter) plant(shape string) string {
 		case ' ':
 			s.WriteString(p.space())
 		case '%':
-			s.WriteString(p.oneOf(everywhere, elsewhere[p.Dialect]))
+			s.WriteString(p.pick(commonLiterals, dialectLiterals[p.Dialect]))
 		default:
 			s.WriteRune(c)
 		}
@@ -161,74 +161,74 @@ func testPlanted(t *testing.T, seed uint64) {
 	text := p.plant(shape.text)
 	got := Parse(text, Options{Dialect: p.Dialect})
 	// Literals that are written as two are told as two.
-	told := strings.NewReplacer("?||?", "?", "? ?", "?", "?-?", "?").Replace(got.Text)
-	if want := strings.ReplaceAll(shape.text, "%", "?"); told != want || strings.Contains(got.Text, secret) {
-		t.Errorf("seed %d, dialect %d\n   of %q\n  got %q\n want %q", seed, p.Dialect, text, told, want)
+	normalised := strings.NewReplacer("?||?", "?", "? ?", "?", "?-?", "?").Replace(got.Text)
+	if want := strings.ReplaceAll(shape.text, "%", "?"); normalised != want || strings.Contains(got.Text, secret) {
+		t.Errorf("seed %d, dialect %d\n   of %q\n  got %q\n want %q", seed, p.Dialect, text, normalised, want)
 	}
 	if got.Summary != shape.summary {
 		t.Errorf("seed %d, dialect %d\n   of %q\n  got %q\n want %q", seed, p.Dialect, text, got.Summary, shape.summary)
 	}
 }
 
-func TestNoPlantedLiteralIsToldAndNoneChangesTheSummary(t *testing.T) {
+func TestParse_HidesLiteralsAndKeepsTheSummary(t *testing.T) {
 	for seed := range uint64(20_000) {
 		testPlanted(t, seed)
 	}
 }
 
-func FuzzPlantedLiterals(f *testing.F) {
+func FuzzParse_PlantedLiterals(f *testing.F) {
 	for seed := range uint64(10) {
 		f.Add(seed)
 	}
 	f.Fuzz(func(t *testing.T, seed uint64) {
 		testPlanted(t, seed)
-		testGlued(t, seed)
+		testPrefixed(t, seed)
 	})
 }
 
 // glues are what may touch a literal: the prefix of a string in some dialect, or
 // the beginning of something that may hold a quote.
-var glues = []string{
+var prefixes = []string{
 	"", "a", "é", "@", "@@", "@a", "<@E", "@E", "@u&", ":", ":a", "x[1:E", ":U&", "$", "$a", "$a$", "$$", "$1", "[", "x[", "[[1]]",
 	"[a]]", "E", "e", "u&", "U&", "b", "B", "N", "x", "q", "nq", "_utf8", "r", "DATE", "?", "?1", "--", "1--", "//", "#", "a$",
 	"$a(", "@a(", ":a(", "$a::b(", "1$", "5",
 }
 
 // unescaped are strings that end at the same place in every dialect.
-var unescaped = []string{
+var portableStrings = []string{
 	"'hunter2'", "'it''s hunter2'", "'\" hunter2'", "'hunter2 -- '", "'], hunter2'", "'), hunter2'", "'$a$ hunter2'", "'$$ hunter2'",
 	"'/* hunter2'", "'` hunter2'", "'\nhunter2 -- '",
 }
 
 // isGlueOf reports whether a server may take the glue for more than a prefix, so
 // that the string that touches it is none.
-func (p planter) isGlueOf(glue string) bool {
-	comment := strings.HasSuffix(glue, "--")
+func (p planter) changesMeaning(prefix string) bool {
+	comment := strings.HasSuffix(prefix, "--")
 	switch p.Dialect {
 	case Generic:
 		return false
 	case MySQL:
-		return glue == "#"
+		return prefix == "#"
 	case PostgreSQL:
-		return comment || strings.HasSuffix(glue, "$")
+		return comment || strings.HasSuffix(prefix, "$")
 	case SQLite, SQLServer:
-		return comment || strings.Contains(glue, "[")
+		return comment || strings.Contains(prefix, "[")
 	case Oracle:
-		return comment || strings.HasSuffix(glue, "q")
+		return comment || strings.HasSuffix(prefix, "q")
 	}
 	return false
 }
 
 // touching returns a string that ends in p's dialect where it seems to when it
 // touches the glue.
-func (p planter) touching(glue string) string {
-	escapes := p.Dialect == MySQL || p.Dialect == PostgreSQL && (strings.HasSuffix(glue, "E") && glue != "DATE" || glue == "e" || glue == "b")
+func (p planter) stringAfter(prefix string) string {
+	escapes := p.Dialect == MySQL || p.Dialect == PostgreSQL && (strings.HasSuffix(prefix, "E") && prefix != "DATE" || prefix == "e" || prefix == "b")
 	switch {
 	case p.Dialect == Generic || p.IntN(2) == 0:
-		return p.oneOf(unescaped)
+		return p.pick(portableStrings)
 	case escapes:
 		return `'it\'s hunter2 -- '`
-	case p.Dialect == PostgreSQL && strings.EqualFold(glue, "b"): // a string of its own in CockroachDB
+	case p.Dialect == PostgreSQL && strings.EqualFold(prefix, "b"): // a string of its own in CockroachDB
 		return "'hunter2'"
 	}
 	return `'hunter2\'`
@@ -236,32 +236,32 @@ func (p planter) touching(glue string) string {
 
 // testGlued tests that a string is told right or the text is dropped, whatever
 // touches it.
-func testGlued(t *testing.T, seed uint64) {
+func testPrefixed(t *testing.T, seed uint64) {
 	t.Helper()
 	p := planter{Rand: rand.New(rand.NewPCG(seed, 1))}
 	p.Dialect = Dialect(p.IntN(int(Oracle) + 1))
-	glue := p.oneOf(glues)
-	if p.isGlueOf(glue) {
+	prefix := p.pick(prefixes)
+	if p.changesMeaning(prefix) {
 		return
 	}
 	text := "SELECT "
 	for range 3 {
-		text += glue + p.touching(glue) + p.oneOf([]string{", ", " WHERE ", "\n", " = ", "], ", ") "})
+		text += prefix + p.stringAfter(prefix) + p.pick([]string{", ", " WHERE ", "\n", " = ", "], ", ") "})
 	}
 	if got := Parse(text, Options{Dialect: p.Dialect}); strings.Contains(got.Summary+got.Text, "hunter2") {
 		t.Errorf("seed %d, dialect %d\n   of %q\n  got %q", seed, p.Dialect, text, got)
 	}
 }
 
-func TestNoStringIsToldWhateverTouchesIt(t *testing.T) {
+func TestParse_HidesStringsWhateverPrecedesThem(t *testing.T) {
 	for seed := range uint64(50_000) {
-		testGlued(t, seed)
+		testPrefixed(t, seed)
 	}
 }
 
 // disturb returns the statement with a comment wherever there was space, and
 // with other strings and numbers.
-func disturb(text string, d Dialect) string {
+func perturb(text string, d Dialect) string {
 	tokens, _ := lex(text, d)
 	summarise(text, tokens, d)
 	var s strings.Builder
@@ -283,7 +283,7 @@ func disturb(text string, d Dialect) string {
 	return s.String()
 }
 
-func FuzzParse(f *testing.F) {
+func FuzzParse_AnyText(f *testing.F) {
 	for d := Generic; d <= Oracle; d++ {
 		for _, shape := range shapes {
 			p := planter{Rand: rand.New(rand.NewPCG(uint64(d), 1)), Dialect: d}
@@ -314,13 +314,13 @@ func FuzzParse(f *testing.F) {
 		if again := Parse(got.Text, o); again != got {
 			t.Errorf("got  %q\nthen %q of what was sanitised", got, again)
 		}
-		if again := Parse(disturb(text, o.Dialect), Options{Dialect: o.Dialect, Text: Off}).Summary; again != got.Summary {
-			t.Errorf("got %q, and %q with other literals and spaces: %q", got.Summary, again, disturb(text, o.Dialect))
+		if again := Parse(perturb(text, o.Dialect), Options{Dialect: o.Dialect, Text: Off}).Summary; again != got.Summary {
+			t.Errorf("got %q, and %q with other literals and spaces: %q", got.Summary, again, perturb(text, o.Dialect))
 		}
 	})
 }
 
-func TestNoTextTakesLong(t *testing.T) {
+func TestParse_TakesLinearTime(t *testing.T) {
 	for _, piece := range []string{
 		" ", "'", "''", "'a' ", "E'a' ", "(", "((1),", "a IN (", "a IN (1,", "/*", "/**/", "--\n", "$", "$a$", "$a$ $a$ ", ".",
 		"a.", "- ", "WITH a AS (", "VALUES (1),", "\\'", "1e-", ", a", "CREATE ", "INSERT OR ", "SELECT * FROM a, ", "\"a\".", "[",

@@ -7,9 +7,9 @@ import "strings"
 
 // guard notes whether what is in the quotes that are looked at may be a password
 // that is taken for a name, or come before one.
-func (s *summary) guard(k kind) {
+func (s *summary) flagSecret(k kind) {
 	sc := s.scope()
-	s.secret = s.secret || s.isKey(sc) || k == quoted && (s.verbless && s.first || s.words && s.isArgument(sc))
+	s.secret = s.secret || s.isKey(sc) || k == quoted && (s.implicitCalls && s.atStart || s.bareStrings && s.isArgument(sc))
 }
 
 // isSecret reports whether the word that is looked at may be a password, or come
@@ -21,29 +21,29 @@ func (s *summary) isSecret(sc *scope, name string, c clause) bool {
 	case ends:
 		return s.is(s.i, "TO") && s.setsToName(sc)
 	case execution:
-		return s.words && !s.first && !sc.verb.has(on) && (sc.verb.has(closed) || !s.nested(sc, calls, name))
+		return s.bareStrings && !s.atStart && !sc.verb.has(on) && (sc.verb.has(opaque) || !s.beginsNested(sc, calls, name))
 	default:
-		called := s.verbless && s.first && c == 0 && lookup(verbs, name) == 0 // p hunter2
-		return called || s.isKey(sc) || s.words && s.isArgument(sc) && !lookup(arguments, name)
+		called := s.implicitCalls && s.atStart && c == 0 && lookup(verbs, name) == 0 // p hunter2
+		return called || s.isKey(sc) || s.bareStrings && s.isArgument(sc) && !lookup(argumentWords, name)
 	}
 }
 
 // isKey reports whether the name that is looked at is that of a setting whose
 // value is a key: PRAGMA key = hunter2.
 func (s *summary) isKey(sc *scope) bool {
-	return sc.verb.has(keyed) && strings.HasSuffix(fold(s.name(s.i)), "key")
+	return sc.verb.has(takesKey) && strings.HasSuffix(fold(s.name(s.i)), "key")
 }
 
 // isArgument reports whether the name that is looked at is an argument of a
 // procedure: EXEC p hunter2.
 func (s *summary) isArgument(sc *scope) bool {
-	return sc.verb.has(calls) && sc.want == nothing && !s.is(s.i+1, "=") && !s.is(s.i+1, "(")
+	return sc.verb.has(calls) && sc.want == noName && !s.is(s.i+1, "=") && !s.is(s.i+1, "(")
 }
 
 // setsToName reports whether the = or TO that is looked at gives a setting of
 // the application's own a name for its value: SET app.password TO hunter2.
 func (s *summary) setsToName(sc *scope) bool {
-	if !s.settings || !sc.verb.has(sets) || s.i+1 >= len(s.tokens) || s.is(s.i+1, "DEFAULT") {
+	if !s.bareSettings || !sc.verb.has(sets) || s.i+1 >= len(s.tokens) || s.is(s.i+1, "DEFAULT") {
 		return false
 	}
 	last, value := s.i-1, s.tokens[s.i+1].kind

@@ -78,12 +78,12 @@ type Statement struct {
 // Parse reads the statements in text. Its time is linear in the length of the
 // text.
 func Parse(text string, o Options) Statement {
-	tokens, whole := lex(text, o.Dialect)
+	tokens, complete := lex(text, o.Dialect)
 	s := summarise(text, tokens, o.Dialect)
 	switch {
 	case o.Text == AsWritten:
 		return Statement{Summary: s.String(), Text: Cut(strings.ToValidUTF8(text, "\uFFFD"), o.MaxText)}
-	case o.Text == Off || !whole || s.secret:
+	case o.Text == Off || !complete || s.secret:
 		return Statement{Summary: s.String()}
 	}
 	return Statement{Summary: s.String(), Text: sanitise(text, tokens, o)}

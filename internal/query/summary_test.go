@@ -6,11 +6,11 @@ import (
 )
 
 // summaries are statements with the summary that each has in the dialect.
-type summaries []struct {
+type summaryTests []struct {
 	text, want string
 }
 
-func (all summaries) test(t *testing.T, d Dialect) {
+func (all summaryTests) test(t *testing.T, d Dialect) {
 	t.Helper()
 	for _, c := range all {
 		if got := Parse(c.text, Options{Dialect: d}).Summary; got != c.want {
@@ -19,8 +19,8 @@ func (all summaries) test(t *testing.T, d Dialect) {
 	}
 }
 
-func TestTheExamplesOfTheConventionsHaveTheirSummaries(t *testing.T) {
-	summaries{
+func TestSummary_MatchesTheExamplesOfTheConventions(t *testing.T) {
+	summaryTests{
 		{"SELECT *\nFROM   wuser_table\nWHERE  username = ?", "SELECT wuser_table"},
 		{
 			"INSERT INTO shipping_details\n            (order_id,\n            address)\nSELECT order_id,\n       address\nFROM   orders\nWHERE  order_id = ?",
@@ -35,11 +35,11 @@ func TestTheExamplesOfTheConventionsHaveTheirSummaries(t *testing.T) {
 		{"SELECT * FROM (SELECT * FROM table) t", "SELECT SELECT table"},
 	}.test(t, Generic)
 	// Elsewhere 'artists' is a string.
-	summaries{{"SELECT *\nFROM   \"song list\",\n       'artists'", `SELECT "song list" 'artists'`}}.test(t, SQLite)
+	summaryTests{{"SELECT *\nFROM   \"song list\",\n       'artists'", `SELECT "song list" 'artists'`}}.test(t, SQLite)
 }
 
-func TestAQueryIsToldByItsTables(t *testing.T) {
-	summaries{
+func TestSummary_NamesTheTablesOfAQuery(t *testing.T) {
+	summaryTests{
 		{"select * from Users", "select Users"},
 		{"SELECT 1", "SELECT"},
 		{"SELECT a, b FROM t ORDER BY a, b", "SELECT t"},
@@ -69,12 +69,12 @@ func TestAQueryIsToldByItsTables(t *testing.T) {
 	}.test(t, PostgreSQL)
 }
 
-func TestATableMayBeNamedLikeAKeyword(t *testing.T) {
+func TestSummary_AcceptsKeywordsAsTableNames(t *testing.T) {
 	for _, name := range []string{
 		"settings", "output", "format", "option", "start", "window", "offset", "return", "qualify", "prewhere", "minus",
 		"session", "local", "global", "persist", "full", "verbose", "freeze", "extended", "overwrite",
 	} {
-		summaries{
+		summaryTests{
 			{"SELECT * FROM " + name, "SELECT " + name},
 			{"SELECT * FROM " + name + " s JOIN " + name + " ON a = b, " + name + " WHERE c", "SELECT " + name + " " + name + " " + name},
 			{"INSERT INTO " + name + " VALUES (1)", "INSERT " + name},
@@ -85,7 +85,7 @@ func TestATableMayBeNamedLikeAKeyword(t *testing.T) {
 			{"WITH " + name + " AS (SELECT 1) SELECT * FROM " + name, "SELECT SELECT"},
 		}.test(t, PostgreSQL)
 	}
-	summaries{
+	summaryTests{
 		{"SELECT a INTO TEMP TABLE x FROM t", "SELECT x t"},
 		{"INSERT OVERWRITE TABLE t SELECT a FROM u", "INSERT t SELECT u"},
 		{"DESC FORMAT = JSON SELECT a FROM t", "DESC SELECT t"},
@@ -93,8 +93,8 @@ func TestATableMayBeNamedLikeAKeyword(t *testing.T) {
 	}.test(t, Generic)
 }
 
-func TestACommonTableIsNoTarget(t *testing.T) {
-	summaries{
+func TestSummary_OmitsCommonTableExpressions(t *testing.T) {
+	summaryTests{
 		{"WITH c AS (SELECT * FROM t) SELECT * FROM c, u", "SELECT t SELECT u"},
 		{"WITH RECURSIVE c (a, b) AS (SELECT 1 UNION ALL SELECT a FROM C) SELECT * FROM c", "SELECT SELECT SELECT"},
 		{`WITH "c" AS MATERIALIZED (SELECT 1), d AS NOT MATERIALIZED (SELECT 2 FROM c) SELECT * FROM d JOIN x.c ON 1 = 1, d.y`, "SELECT SELECT SELECT x.c d.y"},
@@ -106,8 +106,8 @@ func TestACommonTableIsNoTarget(t *testing.T) {
 	}.test(t, PostgreSQL)
 }
 
-func TestAChangeIsToldByItsTableAndItsSources(t *testing.T) {
-	summaries{
+func TestSummary_NamesTheTargetAndSourcesOfAChange(t *testing.T) {
+	summaryTests{
 		{"INSERT INTO t (a, b) VALUES (1, 'x'), (2, 'y')", "INSERT t"},
 		{"INSERT INTO t SELECT * FROM u ON CONFLICT (a) DO UPDATE SET b = 1, c = 2", "INSERT t SELECT u"},
 		{"UPDATE ONLY t AS x SET a = 1, b = 2 FROM u, v WHERE x.c = u.c", "UPDATE t u v"},
@@ -121,7 +121,7 @@ func TestAChangeIsToldByItsTableAndItsSources(t *testing.T) {
 		{"TRUNCATE TABLE ONLY a, b RESTART IDENTITY", "TRUNCATE TABLE a b"},
 		{"TRUNCATE t", "TRUNCATE t"},
 	}.test(t, PostgreSQL)
-	summaries{
+	summaryTests{
 		{"INSERT IGNORE INTO t SET a = 1, b = 2 ON DUPLICATE KEY UPDATE a = 3, b = 4", "INSERT t"},
 		{"REPLACE LOW_PRIORITY t VALUES (1)", "REPLACE t"},
 		{"UPDATE a JOIN b ON a.x = b.x, c SET a.y = 1, b.y = 2", "UPDATE a b c"},
@@ -137,7 +137,7 @@ func TestAChangeIsToldByItsTableAndItsSources(t *testing.T) {
 		{"LOCK TABLES a READ, b AS x WRITE; UNLOCK TABLES", "LOCK TABLES a b UNLOCK"},
 		{`SELECT * FROM "a" JOIN "d"."b"`, `SELECT "a" "d"."b"`},
 	}.test(t, MySQL)
-	summaries{
+	summaryTests{
 		{"UPDATE TOP (5) t SET a = 1", "UPDATE t"},
 		{"UPDATE u SET a = 1 FROM [dbo].[my users] u WITH (NOLOCK), b", "UPDATE [dbo].[my users] b"},
 		{"DELETE TOP (5) FROM t OUTPUT deleted.a INTO @x WHERE a = 1", "DELETE t"},
@@ -147,20 +147,20 @@ func TestAChangeIsToldByItsTableAndItsSources(t *testing.T) {
 		{"IF EXISTS (SELECT 1 FROM t) UPDATE u SET a = 1 ELSE INSERT INTO v VALUES (1)", "IF SELECT t UPDATE u INSERT v"},
 		{"DECLARE @x int = 5 SELECT @x FROM t", "DECLARE SELECT t"},
 	}.test(t, SQLServer)
-	summaries{
+	summaryTests{
 		{"INSERT OR REPLACE INTO t VALUES (1)", "INSERT t"},
 		{"UPDATE OR IGNORE t SET a = 1", "UPDATE t"},
 		{`SELECT * FROM [a b], "c d", 'e', 'f g', main.'h'`, `SELECT [a b] "c d" 'e' main`},
 	}.test(t, SQLite)
-	summaries{
+	summaryTests{
 		{"INSERT ALL INTO a VALUES (1) INTO b VALUES (2) SELECT 1 FROM dual", "INSERT a b SELECT dual"},
 		{"SELECT * FROM t@link, TABLE(f(1)) x", "SELECT t f"},
 		{`DELETE "Ünïcode".t#1`, `DELETE "Ünïcode".t#1`},
 	}.test(t, Oracle)
 }
 
-func TestAnAliasIsNoTarget(t *testing.T) {
-	summaries{
+func TestSummary_OmitsAliases(t *testing.T) {
+	summaryTests{
 		{"DELETE o FROM orders o JOIN archive a ON a.id = o.id", "DELETE orders archive"},
 		{"DELETE O, `l` FROM d.orders AS o LEFT JOIN (`lines` l) USING (id)", "DELETE d.orders `lines`"},
 		{"DELETE FROM o USING orders o, users u WHERE o.user_id = u.id", "DELETE orders users"},
@@ -170,27 +170,27 @@ func TestAnAliasIsNoTarget(t *testing.T) {
 		{`DELETE "o" FROM orders "o"`, "DELETE orders"},
 		{"DELETE FROM t WHERE a = (SELECT max(b) FROM t)", "DELETE t SELECT t"},
 	}.test(t, MySQL)
-	summaries{
+	summaryTests{
 		{"UPDATE u SET a = (SELECT 1 FROM v) FROM t AS u JOIN v ON 1 = 1", "UPDATE SELECT v t v"},
 		{"UPDATE t SET a = 1 FROM t JOIN u ON 1 = 1", "UPDATE t u"},
 		{"UPDATE t SET a = 1 FROM u", "UPDATE t u"},
 		{"WITH c AS (SELECT 1 FROM t) DELETE x FROM c x", "SELECT t DELETE"},
 	}.test(t, SQLServer)
-	summaries{
+	summaryTests{
 		{"DELETE FROM orders o USING users u WHERE u.id = o.user_id", "DELETE orders users"},
 		{"UPDATE orders o SET a = 1 FROM lines l, users AS u", "UPDATE orders lines users"},
 	}.test(t, PostgreSQL)
 }
 
-func TestACommaWithinBracketsIsNotOneOfTheTables(t *testing.T) {
-	summaries{
+func TestSummary_IgnoresCommasInBrackets(t *testing.T) {
+	summaryTests{
 		{"SELECT * FROM t ARRAY JOIN ['a', 'b'] AS x, u", "SELECT t u"},
 		{"SELECT * FROM t JOIN u ON a = {'b': 'c', 'd': 'e'}, v", "SELECT t u v"},
 	}.test(t, Generic)
 }
 
-func TestAProcedureIsToldByItsName(t *testing.T) {
-	summaries{
+func TestSummary_NamesTheProcedure(t *testing.T) {
+	summaryTests{
 		{"CALL p(1, 'x')", "CALL p"},
 		{"call db.p", "call db.p"},
 		{"EXEC dbo.p @a = 1, @b = N'x'", "EXEC dbo.p"},
@@ -210,8 +210,8 @@ func TestAProcedureIsToldByItsName(t *testing.T) {
 	}.test(t, SQLServer)
 }
 
-func TestADefinitionIsToldByItsKindAndName(t *testing.T) {
-	summaries{
+func TestSummary_NamesTheKindAndObjectOfADefinition(t *testing.T) {
+	summaryTests{
 		{"CREATE TABLE t (a int REFERENCES b (c) ON DELETE CASCADE ON UPDATE SET NULL)", "CREATE TABLE t"},
 		{"CREATE TEMP TABLE IF NOT EXISTS s.t AS SELECT * FROM u", "CREATE TABLE s.t SELECT u"},
 		{"CREATE OR REPLACE VIEW v AS SELECT * FROM t", "CREATE VIEW v SELECT t"},
@@ -237,13 +237,13 @@ func TestADefinitionIsToldByItsKindAndName(t *testing.T) {
 		{"CREATE TABLE t (replace text)", "CREATE TABLE t"},
 		{"CREATE TABLE t (update timestamp, a int)", "CREATE TABLE t"},
 	}.test(t, PostgreSQL)
-	summaries{
+	summaryTests{
 		{"CREATE UNIQUE CLUSTERED INDEX i ON dbo.t (a) ON [PRIMARY]", "CREATE INDEX i dbo.t"},
 		{"ALTER PROC p @a int AS UPDATE t SET b = @a", "ALTER PROC p"},
 		{"IF EXISTS (SELECT 1 FROM t) DROP TABLE t", "IF SELECT t DROP TABLE t"},
 		{"IF OBJECT_ID('t') IS NULL CREATE TABLE t (a int)", "IF CREATE TABLE t"},
 	}.test(t, SQLServer)
-	summaries{
+	summaryTests{
 		{"CREATE USER 'bob'@'%' IDENTIFIED BY 'x'", "CREATE USER"},
 		{"CREATE DEFINER=`root`@`localhost` PROCEDURE p(a int) BEGIN SELECT 1; UPDATE t SET a = 1; END", "CREATE PROCEDURE p"},
 		{"CREATE TABLE t (a int) ENGINE=InnoDB, CHARSET=utf8", "CREATE TABLE t"},
@@ -261,8 +261,8 @@ func TestADefinitionIsToldByItsKindAndName(t *testing.T) {
 	}.test(t, MySQL)
 }
 
-func TestACommandIsToldByItsName(t *testing.T) {
-	summaries{
+func TestSummary_NamesOtherCommands(t *testing.T) {
+	summaryTests{
 		{"BEGIN", "BEGIN"},
 		{"BEGIN; INSERT INTO t VALUES (1); COMMIT", "BEGIN INSERT t COMMIT"},
 		{"START TRANSACTION ISOLATION LEVEL SERIALIZABLE, READ ONLY", "START TRANSACTION"},
@@ -284,14 +284,14 @@ func TestACommandIsToldByItsName(t *testing.T) {
 		{"DECLARE c CURSOR FOR SELECT * FROM t", "DECLARE SELECT t"},
 		{"LISTEN x", "LISTEN"},
 	}.test(t, PostgreSQL)
-	summaries{
+	summaryTests{
 		{"SET @a = 5, b = 6", "SET"},
 		{"SHOW FULL TABLES FROM d", "SHOW TABLES"},
 		{"USE d", "USE d"},
 		{"DESCRIBE t", "DESCRIBE t"},
 		{"KILL 5", "KILL"},
 	}.test(t, MySQL)
-	summaries{
+	summaryTests{
 		{"PRAGMA foreign_keys = ON", "PRAGMA foreign_keys"},
 		{"PRAGMA main.table_info('t')", "PRAGMA main.table_info"},
 		{"ATTACH DATABASE 'x.db' AS y", "ATTACH"},
@@ -299,8 +299,8 @@ func TestACommandIsToldByItsName(t *testing.T) {
 	}.test(t, SQLite)
 }
 
-func TestWhatIsNotKnownHasNoSummary(t *testing.T) {
-	summaries{
+func TestSummary_IsEmptyForUnknownStatements(t *testing.T) {
+	summaryTests{
 		{"", ""},
 		{";;", ""},
 		{"-- nothing", ""},
@@ -311,8 +311,8 @@ func TestWhatIsNotKnownHasNoSummary(t *testing.T) {
 	}.test(t, Generic)
 }
 
-func TestASummaryEndsWhereReadingDoes(t *testing.T) {
-	summaries{
+func TestSummary_EndsWhereTheLexerStops(t *testing.T) {
+	summaryTests{
 		{"SELECT * FROM t; SELECT 'x FROM u", "SELECT t SELECT"},
 		{"SELECT * FROM t /* FROM u", "SELECT t"},
 		{"SELECT * FROM t, \xff, u", "SELECT t"},
@@ -324,21 +324,21 @@ func TestASummaryEndsWhereReadingDoes(t *testing.T) {
 	}
 }
 
-func TestASummaryHasNoMoreThan255Characters(t *testing.T) {
+func TestSummary_HasAtMost255Characters(t *testing.T) {
 	table := strings.Repeat("ü", 100)
 	got := Parse("SELECT * FROM "+table+"1, "+table+"2, "+table+"3, t", Options{}).Summary
 	if want := "SELECT " + table + "1 " + table + "2"; got != want {
 		t.Errorf("got %q, want %q", got, want)
 	}
-	exact := strings.Repeat("t", 255-len("SELECT "))
-	if got, want := Parse("SELECT * FROM "+exact, Options{}).Summary, "SELECT "+exact; got != want {
+	longest := strings.Repeat("t", 255-len("SELECT "))
+	if got, want := Parse("SELECT * FROM "+longest, Options{}).Summary, "SELECT "+longest; got != want {
 		t.Errorf("got %q, want all 255 characters", got)
 	}
-	if got, want := Parse("SELECT * FROM "+exact+"t", Options{}).Summary, "SELECT"; got != want {
+	if got, want := Parse("SELECT * FROM "+longest+"t", Options{}).Summary, "SELECT"; got != want {
 		t.Errorf("got %q, want %q", got, want)
 	}
-	exact = strings.Repeat("t", 255-len("SELECT  DROP TABL"))
-	if got, want := Parse("SELECT * FROM "+exact+"; DROP TABLE u", Options{}).Summary, "SELECT "+exact; got != want {
+	longest = strings.Repeat("t", 255-len("SELECT  DROP TABL"))
+	if got, want := Parse("SELECT * FROM "+longest+"; DROP TABLE u", Options{}).Summary, "SELECT "+longest; got != want {
 		t.Errorf("got %q, which ends within DROP TABLE", got)
 	}
 }

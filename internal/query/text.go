@@ -16,7 +16,7 @@ func sanitise(text string, tokens []token, o Options) string {
 	out.Grow(room)
 	for i, t := range tokens {
 		piece := text[t.start:t.end]
-		hidden := t.kind == literal || t.kind == doubtful ||
+		hidden := t.kind == literal || t.kind == ambiguous ||
 			t.kind == word && isBoolean(piece) && !is(text, tokens, i-1, ".")
 		if hidden {
 			piece = "?"
@@ -83,7 +83,7 @@ func list(text string, tokens []token, i int) int {
 
 func isValue(text string, t token) bool {
 	if t.kind != word {
-		return t.kind == literal || t.kind == doubtful || t.kind == placeholder
+		return t.kind == literal || t.kind == ambiguous || t.kind == placeholder
 	}
 	name := text[t.start:t.end]
 	return isBoolean(name) || strings.EqualFold(name, "NULL") || strings.EqualFold(name, "DEFAULT")

@@ -6,11 +6,11 @@ import (
 )
 
 // texts are statements with what is told of them in the dialect.
-type texts []struct {
+type textTests []struct {
 	text, want string
 }
 
-func (all texts) test(t *testing.T, o Options) {
+func (all textTests) test(t *testing.T, o Options) {
 	t.Helper()
 	for _, c := range all {
 		if got := Parse(c.text, o).Text; got != c.want {
@@ -19,9 +19,9 @@ func (all texts) test(t *testing.T, o Options) {
 	}
 }
 
-func TestALiteralBecomesAQuestionMark(t *testing.T) {
+func TestText_ReplacesLiteralsWithQuestionMarks(t *testing.T) {
 	for d := Generic; d <= Oracle; d++ {
-		texts{
+		textTests{
 			{"SELECT 'a', '', 'it''s', N'a', X'1F', b'01'", "SELECT ?, ?, ?, ?, ?, ?"},
 			{"SELECT 1, 1.5, .5, 5., 1e5, 1.5E-3, 0x1F, 1_000, 0b01", "SELECT ?, ?, ?, ?, ?, ?, ?, ?, ?"},
 			{"SELECT -1, +1, (-1), a-1, a -1, 1-1", "SELECT ?, ?, (?), a-?, a -?, ?-?"},
@@ -36,13 +36,13 @@ func TestALiteralBecomesAQuestionMark(t *testing.T) {
 	}
 }
 
-func TestStringsEndWhereTheirDialectSays(t *testing.T) {
-	texts{
+func TestText_FollowsTheQuotingRulesOfTheDialect(t *testing.T) {
+	textTests{
 		{`SELECT 'a\'b', "a\"b", "a""b", _utf8'a\'b', n'\\'`, "SELECT ?, ?, ?, ?, ?"},
 		{"SELECT @'x', @`x`, 'bob'@'%'", "SELECT @?, @`x`, ?@?"},
 		{`SELECT u&'a\' x', 1 AS $a$, ' $a$ x -- '`, "SELECT ?, ? AS $a$, ?"},
 	}.test(t, Options{Dialect: MySQL})
-	texts{
+	textTests{
 		{`SELECT 'a\', 'b', E'a\'b', e'\\', U&'\0061' UESCAPE '!'`, "SELECT ?, ?, ?, ?, ? UESCAPE ?"},
 		{"SELECT E'a'\n'\\' b', 'c'", "SELECT ? ?, ?"},
 		{"SELECT $$it's$$, $tag$ $$ $t$ $tag$, $é$x$é$, a$b", "SELECT ?, ?, ?, a$b"},
@@ -50,23 +50,23 @@ func TestStringsEndWhereTheirDialectSays(t *testing.T) {
 		{`SELECT a <@E'\'x', @E'5\' x -- ', b[1:E'\' x'], c @> E'x', d ?E'\''`, "SELECT a <@?, @?, b[?:?], c @> ?, d ??"},
 		{"SELECT a #>> '{b}', a->'b', x[1:2]", "SELECT a #>> ?, a->?, x[?:?]"},
 	}.test(t, Options{Dialect: PostgreSQL})
-	texts{
+	textTests{
 		{`SELECT 'a\', x'00', [it's], "it's", ` + "`it's`", "SELECT ?, ?, [it's], ?, `it's`"},
 	}.test(t, Options{Dialect: SQLite})
-	texts{
+	textTests{
 		{`SELECT 'a\', N'b', [it's], [a]]'b], "c", $5.00, -$5`, "SELECT ?, ?, [it's], [a]]'b], ?, ?, ?"},
 	}.test(t, Options{Dialect: SQLServer})
-	texts{
+	textTests{
 		{`SELECT 'a\', q'[it's]', nq'{it's}', Q'!it's!', q'üit'sü', "a" FROM dual`, `SELECT ?, ?, ?, ?, ?, "a" FROM dual`},
 	}.test(t, Options{Dialect: Oracle})
-	texts{
+	textTests{
 		{`SELECT 'a\\', "b", 'c\n'`, "SELECT ?, ?, ?"},
 	}.test(t, Options{Dialect: Generic})
 }
 
-func TestDoubtfulQuotesAreANameOnlyWhereALiteralCannotBe(t *testing.T) {
+func TestText_KeepsAmbiguousQuotesOnlyWhereANameIsRequired(t *testing.T) {
 	for _, d := range []Dialect{Generic, MySQL, SQLite, SQLServer} {
-		texts{
+		textTests{
 			{
 				`SELECT "a", "t"."b", t."c" FROM "t", s."u" JOIN "v" ON "d" = 1`,
 				`SELECT ?, "t"."b", t."c" FROM "t", s."u" JOIN "v" ON ? = ?`,
@@ -80,52 +80,52 @@ func TestDoubtfulQuotesAreANameOnlyWhereALiteralCannotBe(t *testing.T) {
 	}
 }
 
-func TestAStringIsANameOnlyWhereATableIsNamed(t *testing.T) {
-	texts{
+func TestText_KeepsASingleQuotedNameOnlyForATable(t *testing.T) {
+	textTests{
 		{"SELECT * FROM 'a', main.t JOIN 'b' ON 'c' = 'd'", "SELECT * FROM 'a', main.t JOIN 'b' ON ? = ?"},
 		{"INSERT INTO 'a' VALUES ('b')", "INSERT INTO ? VALUES (?)"},
 		{"SELECT * FROM 's3://hunter2', '', '1a', 'a b', 'it''s'", "SELECT * FROM ?, ?, ?, ?, ?"},
 	}.test(t, Options{Dialect: SQLite})
 	for _, d := range []Dialect{Generic, MySQL, PostgreSQL, SQLServer, Oracle} {
-		texts{{"SELECT * FROM 'a', t", "SELECT * FROM ?, t"}}.test(t, Options{Dialect: d})
+		textTests{{"SELECT * FROM 'a', t", "SELECT * FROM ?, t"}}.test(t, Options{Dialect: d})
 	}
-	texts{
+	textTests{
 		{"SELECT * FROM t ARRAY JOIN ['a', 'b'] AS x, u", "SELECT * FROM t ARRAY JOIN [?, ?] AS x, u"},
 		{"SELECT * FROM t JOIN u ON a = {'b': 'c', 'd': 'e'}, v", "SELECT * FROM t JOIN u ON a = {?: ?, ?: ?}, v"},
 	}.test(t, Options{})
 }
 
-func TestAPlaceholderStays(t *testing.T) {
-	texts{
+func TestText_KeepsPlaceholders(t *testing.T) {
+	textTests{
 		{"SELECT ?, $1, :name, @p1, @@rowcount, %s WHERE a=? AND b = 'x'", "SELECT ?, $1, :name, @p1, @@rowcount, %s WHERE a=? AND b = ?"},
 	}.test(t, Options{Dialect: Generic})
-	texts{{"SELECT $1::int, a::text, :b::int, x ?| $2$3", "SELECT $1::int, a::text, :b::int, x ?| $2$3"}}.test(t, Options{Dialect: PostgreSQL})
-	texts{{"SELECT ?1, :2, :a, $b", "SELECT ?1, :2, :a, $b"}}.test(t, Options{Dialect: SQLite})
-	texts{{"SELECT :1, :a FROM t@link", "SELECT :1, :a FROM t@link"}}.test(t, Options{Dialect: Oracle})
+	textTests{{"SELECT $1::int, a::text, :b::int, x ?| $2$3", "SELECT $1::int, a::text, :b::int, x ?| $2$3"}}.test(t, Options{Dialect: PostgreSQL})
+	textTests{{"SELECT ?1, :2, :a, $b", "SELECT ?1, :2, :a, $b"}}.test(t, Options{Dialect: SQLite})
+	textTests{{"SELECT :1, :a FROM t@link", "SELECT :1, :a FROM t@link"}}.test(t, Options{Dialect: Oracle})
 }
 
-func TestWhiteSpaceAndCommentsBecomeOneSpace(t *testing.T) {
+func TestText_ReplacesWhiteSpaceAndCommentsWithOneSpace(t *testing.T) {
 	for d := Generic; d <= Oracle; d++ {
-		texts{
+		textTests{
 			{"\n SELECT\t1 -- it's\r\n  ,/* it's */ 2/**/+ 3 ; -- end", "SELECT ? , ? + ? ;"},
 		}.test(t, Options{Dialect: d})
 	}
-	texts{
+	textTests{
 		{"SELECT 1 # it's\n, 2", "SELECT ? , ?"},
 		{"SELECT a--# b\n+c", "SELECT a- - +c"},
 		{"SELECT 1--2, 3 --\n, 4--\t5", "SELECT ?-?, ? , ?"},
 		{"SELECT /*+ NO_MERGE(a) */ 1 /*! + 2 */ /* a /* b */", "SELECT ?"},
 	}.test(t, Options{Dialect: MySQL})
 	for _, d := range []Dialect{PostgreSQL, SQLServer} {
-		texts{{"SELECT /* a /* b */ 'c' */ 1", "SELECT ?"}}.test(t, Options{Dialect: d})
+		textTests{{"SELECT /* a /* b */ 'c' */ 1", "SELECT ?"}}.test(t, Options{Dialect: d})
 	}
 }
 
-func TestWhatCannotBeReadForCertainIsDropped(t *testing.T) {
+func TestText_IsEmptyIfTheStatementIsAmbiguous(t *testing.T) {
 	dropped := func(d Dialect, all ...string) {
 		t.Helper()
 		for _, text := range all {
-			texts{{text, ""}}.test(t, Options{Dialect: d})
+			textTests{{text, ""}}.test(t, Options{Dialect: d})
 		}
 	}
 	for d := Generic; d <= Oracle; d++ {
@@ -155,7 +155,7 @@ func TestWhatCannotBeReadForCertainIsDropped(t *testing.T) {
 	dropped(Oracle, "SELECT q'[a]")
 }
 
-func TestATextThatMayHaveAPasswordAsANameIsDropped(t *testing.T) {
+func TestText_IsEmptyIfANameMayBeAPassword(t *testing.T) {
 	for d, all := range map[Dialect][]string{
 		SQLite: {
 			"PRAGMA key = hunter2", "PRAGMA main.key(hunter2)", "PRAGMA key = [hunter2]", "PRAGMA rekey = `hunter2`",
@@ -189,7 +189,7 @@ func TestATextThatMayHaveAPasswordAsANameIsDropped(t *testing.T) {
 	}
 }
 
-func TestATextWithNamesForValuesIsToldIfNoneCanBeAPassword(t *testing.T) {
+func TestText_KeepsNamesThatCannotBeAPassword(t *testing.T) {
 	for d, all := range map[Dialect][]string{
 		SQLite:     {"PRAGMA journal_mode = WAL", "PRAGMA foreign_keys(on)", "ATTACH DATABASE x AS y", "SELECT * FROM t JOIN 'users'"},
 		SQLServer:  {"EXEC p @a = @b OUTPUT, NULL, DEFAULT", "EXEC @r = p @a OUT", "BEGIN EXEC p @a END", "DENY EXECUTE ON p TO bob"},
@@ -199,13 +199,13 @@ func TestATextWithNamesForValuesIsToldIfNoneCanBeAPassword(t *testing.T) {
 		Generic:    {"CALL p(x => f(?))", "CREATE TABLE t USING delta", "SELECT a[1], b['x'][2]", "hunter 'x' SELECT a FROM t"},
 	} {
 		for _, text := range all {
-			texts{{text, strings.NewReplacer("'x'", "?", "[1]", "[?]", "[2]", "[?]").Replace(text)}}.test(t, Options{Dialect: d})
+			textTests{{text, strings.NewReplacer("'x'", "?", "[1]", "[?]", "[2]", "[?]").Replace(text)}}.test(t, Options{Dialect: d})
 		}
 	}
 }
 
-func TestListsCollapseToTheirFirstValue(t *testing.T) {
-	texts{
+func TestCollapse_KeepsTheFirstValueOfAList(t *testing.T) {
+	textTests{
 		{"WHERE a IN (1, 'x', -3) AND b in($1,$2) AND c IN (?)", "WHERE a IN (?) AND b in($1) AND c IN (?)"},
 		{"WHERE a IN (1, b) AND c IN (SELECT 1, 2) AND (d, e) IN ((1, 2), (3, 4))", "WHERE a IN (?, b) AND c IN (SELECT ?, ?) AND (d, e) IN ((?, ?), (?, ?))"},
 		{"INSERT INTO t VALUES (1, NULL), (?, DEFAULT), (true, ?) RETURNING a", "INSERT INTO t VALUES (?, NULL) RETURNING a"},
@@ -216,19 +216,19 @@ func TestListsCollapseToTheirFirstValue(t *testing.T) {
 	}.test(t, Options{Dialect: PostgreSQL, Collapse: true})
 }
 
-func TestATextIsCutAtTheEndOfACharacter(t *testing.T) {
+func TestMaxText_TruncatesAtACharacterBoundary(t *testing.T) {
 	const text = "SELECT 'x', ü FROM t"
 	for limit, want := range map[int]string{
 		0: "SELECT ?, ü FROM t", 100: "SELECT ?, ü FROM t", 18: "SELECT ?, ü FROM ", 19: "SELECT ?, ü FROM t",
 		12: "SELECT ?, ü", 11: "SELECT ?, ", 8: "SELECT ?", 1: "S",
 	} {
-		texts{{text, want}}.test(t, Options{MaxText: limit})
+		textTests{{text, want}}.test(t, Options{MaxText: limit})
 	}
-	texts{{text, "SELECT 'x', "}}.test(t, Options{Text: AsWritten, MaxText: 13})
+	textTests{{text, "SELECT 'x', "}}.test(t, Options{Text: AsWritten, MaxText: 13})
 }
 
-func TestATextAsWrittenIsLeftAlone(t *testing.T) {
-	texts{
+func TestAsWritten_KeepsTheText(t *testing.T) {
+	textTests{
 		{"SELECT 'x' -- y", "SELECT 'x' -- y"},
 		{"SELECT 'x", "SELECT 'x"},
 		{"CREATE USER u", "CREATE USER u"},
@@ -236,13 +236,13 @@ func TestATextAsWrittenIsLeftAlone(t *testing.T) {
 	}.test(t, Options{Text: AsWritten})
 }
 
-func TestATextThatIsOffIsEmpty(t *testing.T) {
+func TestOff_OmitsTheText(t *testing.T) {
 	if got, want := Parse("SELECT 1 FROM t", Options{Text: Off}), (Statement{Summary: "SELECT t"}); got != want {
 		t.Errorf("got %+v, want %+v", got, want)
 	}
 }
 
-func TestASystemHasItsDialect(t *testing.T) {
+func TestDialectOf_MapsSystemNames(t *testing.T) {
 	for system, want := range map[string]Dialect{
 		"mysql": MySQL, "mariadb": MySQL, "postgresql": PostgreSQL, "cockroachdb": PostgreSQL, "sqlite": SQLite,
 		"microsoft.sql_server": SQLServer, "oracle.db": Oracle, "aws.redshift": Generic, "other_sql": Generic, "": Generic,
