@@ -8,39 +8,38 @@ import (
 	"sync/atomic"
 )
 
-// Cache keeps what was made of statement texts, for as long as they are in use.
-// Its methods may be called from any goroutine.
+// Cache maps statement texts to values computed from them. Its methods may be
+// called from any goroutine.
 //
-// It never has more entries or more bytes of text than [NewCache] was told,
-// whatever texts come. When it is full, it drops the entries that nobody asked
-// for since it last was, so texts that come once cannot push out those that
-// come again.
+// It never exceeds the limits given to [NewCache]. When it is full, it evicts the
+// entries without a hit since it was last full, so unique texts cannot push out
+// repeated ones.
 type Cache[V any] struct {
 	maxEntries, maxBytes int
 	compute              func(text string) V
 
-	// seen is a copy of all, so that a hit takes no lock. It may lack what is new; it
-	// has nothing that all lacks.
+	// published is a copy of entries, so that a hit takes no lock. It may lack new
+	// entries; it has none that entries lacks.
 	published atomic.Pointer[snapshot[V]]
 
-	// mu guards what follows.
+	// mu guards the fields below.
 	mu        sync.Mutex
 	entries   map[string]*entry[V]
-	size      int // bytes of text in all
-	staleHits int // hits since seen was stored that it did not have
+	size      int // bytes of text in entries
+	staleHits int // hits that published did not have when it was last stored
 }
 
-// seen are entries that are found without a lock.
+// snapshot is a set of entries that are found without a lock.
 type snapshot[V any] struct {
-	entries map[string]*entry[V] // not changed any more
-	// ahead has some of them by their slot, each where it was the first to be asked for:
-	// to compare one text is less than to look for it among all.
+	entries map[string]*entry[V] // immutable
+	// slots index some of the entries by slotOf; the first hit takes the slot. Comparing
+	// one text is cheaper than a map lookup.
 	slots [1 << slotBits]atomic.Pointer[entry[V]]
 }
 
 const slotBits = 10
 
-// get returns the entry of a text, nil if it is not there.
+// get returns the entry of a text, or nil.
 func (s *snapshot[V]) get(text string) *entry[V] {
 	slot := &s.slots[slotOf(text)]
 	if e := slot.Load(); e != nil && e.text == text {
@@ -53,11 +52,11 @@ func (s *snapshot[V]) get(text string) *entry[V] {
 	return e
 }
 
-// slotOf is a number that few of a program's statements share. Statements begin and end
-// alike and differ where their names are, so it is made of what is in the middle, and of
-// the length: to read all of a text takes longer than to compare it with another.
+// slotOf returns a slot number that few of a program's statements share. Statements begin
+// and end alike and differ where their names are, so it hashes the middle and the length.
+// Hashing all of a text takes longer than comparing it with another.
 func slotOf(text string) uint64 {
-	const multiplier = 0x9e3779b97f4a7c15 // an odd number of many bits
+	const multiplier = 0x9e3779b97f4a7c15 // odd, with many bits set
 	h := uint64(len(text))
 	if middle := len(text) / 2; middle >= 8 {
 		h = (h ^ binary.LittleEndian.Uint64([]byte(text[middle-8:middle]))) * multiplier
@@ -72,11 +71,11 @@ type entry[V any] struct {
 	used  atomic.Bool // since the cache was last full
 }
 
-// NewCache returns a cache of no more than the given numbers of entries and of
-// bytes of text; what the values hold is not counted. A text longer than an
-// eighth of the bytes is not kept.
+// NewCache returns a cache of at most the given numbers of entries and of bytes
+// of text; the size of the values is not counted. A text longer than an eighth
+// of the bytes is not kept.
 //
-// What a text stands for is made by the function. It is called without a lock,
+// The function computes the value of a text. It is called without a lock,
 // perhaps more than once for the same text, and may keep the string.
 func NewCache[V any](entries, bytes int, value func(text string) V) *Cache[V] {
 	c := &Cache[V]{maxEntries: entries, maxBytes: bytes, compute: value, entries: map[string]*entry[V]{}}
@@ -84,7 +83,7 @@ func NewCache[V any](entries, bytes int, value func(text string) V) *Cache[V] {
 	return c
 }
 
-// Get returns what the text stands for. It does not allocate if it has it.
+// Get returns the value of the text. A hit does not allocate.
 func (c *Cache[V]) Get(text string) V {
 	if e := c.published.Load().get(text); e != nil {
 		e.markUsed()
@@ -96,23 +95,22 @@ func (c *Cache[V]) Get(text string) V {
 	if e := c.getSlow(text); e != nil {
 		return e.value
 	}
-	text = strings.Clone(text) // it may be a small part of something large
+	text = strings.Clone(text) // it may be a small part of a large string
 	return c.add(text, c.compute(text))
 }
 
 // Keeps reports whether a text is short enough to be kept.
 func (c *Cache[V]) Keeps(text string) bool { return len(text) <= c.maxBytes/8 }
 
-// touch writes only once, so that hits on many processors do not wait for each
-// other.
+// markUsed writes only once, so that hits on many processors do not contend.
 func (e *entry[V]) markUsed() {
 	if !e.used.Load() {
 		e.used.Store(true)
 	}
 }
 
-// late returns the entry of a text that was not among the seen. Copying all is
-// paid for by as many late hits as there are entries.
+// getSlow returns the entry of a text that is not in the published copy. A new
+// copy is published after as many such hits as there are entries.
 func (c *Cache[V]) getSlow(text string) *entry[V] {
 	c.mu.Lock()
 	defer c.mu.Unlock()
@@ -127,8 +125,8 @@ func (c *Cache[V]) getSlow(text string) *entry[V] {
 	return e
 }
 
-// add keeps the value, unless another goroutine was faster, and returns the one
-// that is kept.
+// add stores the value, unless another goroutine was faster, and returns the
+// stored one.
 func (c *Cache[V]) add(text string, value V) V {
 	c.mu.Lock()
 	defer c.mu.Unlock()
@@ -143,8 +141,8 @@ func (c *Cache[V]) add(text string, value V) V {
 	return value
 }
 
-// evictLocked drops what was not used since the last sweep, and then any
-// entries until half of the room is free: the next sweep is as far away.
+// evictLocked drops the entries not used since the last eviction, and then any
+// others until half of the room is free, so that evictions are rare.
 func (c *Cache[V]) evictLocked() {
 	for text, e := range c.entries {
 		if !e.used.Swap(false) {

@@ -9,8 +9,7 @@ import (
 	"unsafe"
 )
 
-// counting is a cache of the lengths of texts that counts how often a length is
-// made.
+// countingCache is a cache of the lengths of texts. It counts how often each is computed.
 type countingCache struct {
 	*Cache[int]
 	computed map[string]int
@@ -25,7 +24,7 @@ func newCountingCache(entries, bytes int) *countingCache {
 	return c
 }
 
-// get asks for every text, and tests the values.
+// get looks up every text and checks the values.
 func (c *countingCache) get(t *testing.T, texts ...string) {
 	t.Helper()
 	for _, text := range texts {
@@ -35,7 +34,7 @@ func (c *countingCache) get(t *testing.T, texts ...string) {
 	}
 }
 
-// unique returns n texts of the given length, from the number first.
+// uniqueTexts returns n texts of the given length, numbered from first.
 func uniqueTexts(first, n, length int) []string {
 	all := make([]string, n)
 	for i := range all {
@@ -48,7 +47,7 @@ func TestCacheGet_ComputesAValueOnce(t *testing.T) {
 	c := newCountingCache(10, 1000)
 	c.get(t, "a", "bb", "a", "bb", "a", "a", "bb")
 	if want := map[string]int{"a": 1, "bb": 1}; !maps.Equal(c.computed, want) {
-		t.Errorf("made %v, want %v", c.computed, want)
+		t.Errorf("computed %v, want %v", c.computed, want)
 	}
 }
 
@@ -71,7 +70,7 @@ func TestCache_StaysWithinItsLimits(t *testing.T) {
 	}
 }
 
-// check tests what is true at any time.
+// checkInvariants checks what holds at any time.
 func (c *Cache[V]) checkInvariants(t *testing.T) {
 	t.Helper()
 	c.mu.Lock()
@@ -81,16 +80,16 @@ func (c *Cache[V]) checkInvariants(t *testing.T) {
 		size += len(text)
 	}
 	if size != c.size || size > c.maxBytes || len(c.entries) > c.maxEntries {
-		t.Errorf("got %d entries, %d bytes, counted as %d; want no more than %d, %d", len(c.entries), size, c.size, c.maxEntries, c.maxBytes)
+		t.Errorf("got %d entries, %d bytes, counted as %d; want at most %d, %d", len(c.entries), size, c.size, c.maxEntries, c.maxBytes)
 	}
 	for text, e := range c.published.Load().entries {
 		if c.entries[text] != e {
-			t.Errorf("%q is seen, but not among all", text)
+			t.Errorf("%q is published, but not among the entries", text)
 		}
 	}
 	for i := range c.published.Load().slots {
 		if e := c.published.Load().slots[i].Load(); e != nil && c.entries[e.text] != e {
-			t.Errorf("%q is seen ahead, but not among all", e.text)
+			t.Errorf("%q has a slot, but is not among the entries", e.text)
 		}
 	}
 }
@@ -107,7 +106,7 @@ func TestCache_KeepsRepeatedTextsWhileUniqueOnesFillIt(t *testing.T) {
 	}
 	for _, text := range hot {
 		if c.computed[text] != 1 {
-			t.Errorf("%q was made %d times, want once", text, c.computed[text])
+			t.Errorf("%q was computed %d times, want once", text, c.computed[text])
 		}
 	}
 }
@@ -120,7 +119,7 @@ func TestCache_EvictsTextsThatAreNoLongerUsed(t *testing.T) {
 	c.get(t, uniqueTexts(1000, 1000, 20)...)
 	for _, text := range old {
 		if c.entries[text] != nil {
-			t.Errorf("%q is kept after the cache was full many times", text)
+			t.Errorf("%q is still cached after many evictions", text)
 		}
 	}
 }
@@ -145,7 +144,7 @@ func TestCache_EvictsHalfIfAllEntriesAreInUse(t *testing.T) {
 	c.get(t, "new")
 	c.get(t, "new")
 	if c.computed["new"] != 1 || len(c.entries) != 51 {
-		t.Errorf("the new text was made %d times, %d entries are left; want once, 51", c.computed["new"], len(c.entries))
+		t.Errorf("the new text was computed %d times, %d entries are left; want once, 51", c.computed["new"], len(c.entries))
 	}
 }
 
@@ -155,7 +154,7 @@ func TestCache_PublishesRepeatedTexts(t *testing.T) {
 	c.get(t, texts...)
 	c.get(t, texts...)
 	if got := len(c.published.Load().entries); got != 50 {
-		t.Errorf("%d entries are seen after each was asked for twice, want 50", got)
+		t.Errorf("%d entries are published after two lookups each, want 50", got)
 	}
 }
 
@@ -179,14 +178,14 @@ func TestCache_SeparatesTextsThatShareASlot(t *testing.T) {
 	}
 	c.checkInvariants(t)
 	if e := c.published.Load().slots[slotOf(one)].Load(); e == nil {
-		t.Error("none of the texts is ahead")
+		t.Error("none of the texts has the slot")
 	}
 	if want := map[string]int{texts[0]: 1, texts[1]: 1, texts[2]: 1, texts[3]: 1}; !maps.Equal(c.computed, want) {
-		t.Errorf("made %v, want %v", c.computed, want)
+		t.Errorf("computed %v, want %v", c.computed, want)
 	}
 }
 
-// A text of any length has a slot. Two hundred at random would have 182 of them.
+// Texts of any length have a slot. Two hundred texts at random have 182 different ones.
 func TestSlotOf_SpreadsStatements(t *testing.T) {
 	slots := map[uint64]bool{}
 	for i := range 200 {
@@ -211,7 +210,7 @@ func TestCacheGet_DoesNotAllocateOnAHit(t *testing.T) {
 }
 
 func TestCacheGet_IsSafeForConcurrentUse(t *testing.T) {
-	c := NewCache(64, 4096, func(text string) string { return "of " + text })
+	c := NewCache(64, 4096, func(text string) string { return "value of " + text })
 	var wg sync.WaitGroup
 	for g := range 8 {
 		wg.Go(func() {
@@ -220,8 +219,8 @@ func TestCacheGet_IsSafeForConcurrentUse(t *testing.T) {
 				if i%100 == 0 {
 					text = strings.Repeat("long", 1000)
 				}
-				if got := c.Get(text); got != "of "+text {
-					t.Errorf("got %q, want %q", got, "of "+text)
+				if got := c.Get(text); got != "value of "+text {
+					t.Errorf("got %q, want %q", got, "value of "+text)
 				}
 			}
 		})

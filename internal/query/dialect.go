@@ -1,24 +1,23 @@
 package query
 
-// Dialect says what is quoted how.
+// Dialect selects the rules by which strings, names and comments are quoted.
 type Dialect uint8
 
 const (
-	// Generic is for databases that are none of the others. What quotes in one
-	// dialect and not in another is not guessed: the text is dropped. Double
-	// quotes are read as in [MySQL].
+	// Generic is for all other databases. If the dialects disagree on what a
+	// quote means, the text is dropped. Double quotes are read as in [MySQL].
 	Generic Dialect = iota
-	// MySQL is MySQL and MariaDB. Double quotes hold a string by default, a name
-	// with ANSI_QUOTES: they are a name where only a name can be (the target of an
-	// operation, beside a dot), and a literal elsewhere.
+	// MySQL is MySQL and MariaDB. Double quotes enclose a string by default, a name
+	// with ANSI_QUOTES. They are read as a name where only a name is possible (the
+	// target of an operation, beside a dot), and as a literal otherwise.
 	MySQL
 	// PostgreSQL is PostgreSQL and CockroachDB.
 	PostgreSQL
-	// SQLite takes "x" for a string if there is no column x: double quotes are read
-	// as in [MySQL]. It takes 'x' for a name where only a name can be, which is read
-	// so where a table is named, if x could be one without quotes.
+	// SQLite reads "x" as a string if there is no column x, so double quotes are
+	// read as in [MySQL]. It reads 'x' as a name where only a name is possible. Here
+	// this applies to the names of tables, if x is valid without quotes.
 	SQLite
-	// SQLServer takes "x" for a string without QUOTED_IDENTIFIER: double quotes
+	// SQLServer reads "x" as a string without QUOTED_IDENTIFIER, so double quotes
 	// are read as in [MySQL].
 	SQLServer
 	// Oracle is Oracle Database.
@@ -42,8 +41,8 @@ func DialectOf(system string) Dialect {
 	return Generic
 }
 
-// answer is to a question about a dialect. Where it is perhaps, a text in
-// which the answer matters is not read on.
+// tristate is whether a dialect has a feature. If a text depends on an unknown
+// one, the lexer stops.
 type tristate uint8
 
 const (
@@ -52,30 +51,30 @@ const (
 	unknown
 )
 
-// grammar is what a lexer has to know of a dialect.
+// grammar is what the lexer and the summary know of a dialect.
 type grammar struct {
 	escapes       tristate // a backslash in a string escapes a quote
 	dollars       tristate // $a$...$a$ is a string
 	dashes        tristate // -- is a comment only before a space
 	brackets      tristate // [...] is a name
-	tcl           tristate // a variable may go on with (...) or ::
-	nests         tristate // a comment may hold comments
+	tcl           tristate // (...) or :: may continue a variable
+	nests         tristate // comments nest
 	slashes       tristate // // begins a comment
 	qstrings      tristate // q'[...]' is a string
-	estrings      bool     // in E'...' a backslash escapes, and in b'...' perhaps
-	stringNames   bool     // '...' is a name where a table is named
+	estrings      bool     // a backslash escapes in E'...', and maybe in b'...'
+	stringNames   bool     // '...' is a name in the place of a table
 	doubleQuotes  kind     // what "..." is
 	backticks     bool     // `...` is a name
-	hash          hash
-	dollarNumbers bool   // $1 is a number
-	bareStrings   bool   // a procedure takes a word for a string
-	implicitCalls bool   // a procedure may be called without a verb
-	bareSettings  bool   // SET a.b TO takes a word for a string
-	numberedBy    string // before which marks a number is a placeholder
-	inWord        string // what a word may hold besides letters, digits, _ and $
+	hash          hash     // what # begins
+	dollarNumbers bool     // $1 is a number
+	bareStrings   bool     // a procedure accepts a bare word as a string
+	implicitCalls bool     // a procedure may be called without EXEC
+	bareSettings  bool     // SET a.b TO accepts a bare word as a string
+	numberedBy    string   // marks that form a placeholder with a number
+	inWord        string   // characters of words besides letters, digits, _ and $
 }
 
-// hash is what # begins.
+// hash is the meaning of #.
 type hash uint8
 
 const (

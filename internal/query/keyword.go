@@ -1,6 +1,6 @@
 package query
 
-// verb is what a statement's first word says of what follows it.
+// verb describes what follows the first word of a statement.
 type verb uint32
 
 const (
@@ -9,26 +9,26 @@ const (
 	object                         // the kind of the object may come before its name
 	hasKind                        // other words may come before the kind: CREATE OR REPLACE VIEW
 	listed                         // further names may come after commas
-	dml                            // it may be part of another statement
-	query                          // it has tables: FROM and JOIN name them
+	dml                            // the statement may be part of another
+	query                          // FROM and JOIN name tables
 	into                           // INTO names a table
 	using                          // USING names a table
 	on                             // ON names the object
 	calls                          // a variable and = may come before the name: EXEC @r = p
-	defines                        // what it makes may have statements in it
-	opaque                         // the statements in it are not its own: GRANT SELECT ON t
-	takesPassword                  // it takes a password as a bare word
-	takesKey                       // so it does after KEY, or after a name that ends so
-	sets                           // it gives settings their values
+	defines                        // the object may contain statements
+	opaque                         // verbs in it begin no statements: GRANT SELECT ON t
+	takesPassword                  // a bare word may be a password
+	takesKey                       // the same after KEY, or after a name that ends in it
+	sets                           // it assigns values to settings
 	adverbial                      // words such as FULL may come before the name
 	controlFlow                    // definitions may follow without a semicolon
-	byAlias                        // what it names may be a name that its FROM or USING gives to a table
+	byAlias                        // a target may be an alias that FROM or USING defines
 )
 
 func (v verb) has(w verb) bool { return v&w != 0 }
 
-// verbs are the words that begin a statement. What is not here has no summary,
-// so that what is not SQL does not become the name of a span.
+// verbs are the words that begin a statement. Other texts have no summary, so
+// that text that is not SQL does not become the name of a span.
 var verbs = map[string]verb{
 	"SELECT":  dml | query | into,
 	"INSERT":  dml | query | named | into,
@@ -118,22 +118,22 @@ var verbs = map[string]verb{
 type clause uint8
 
 const (
-	statement  clause = iota + 1 // may begin another statement: see dml
-	definition                   // may begin one in a statement that holds others
-	execution                    // may begin one that is not the first
+	statement  clause = iota + 1 // may begin a nested statement: see dml
+	definition                   // may begin a statement within control flow
+	execution                    // may begin a statement after another without a semicolon
 	from
 	join
 	intoTable
 	usingTable
 	onObject
 	with
-	identified // a password follows, as a bare word in some dialects
-	orAction   // OR of INSERT OR REPLACE
+	identified // a password follows, a bare word in some dialects
+	orAction   // OR in INSERT OR REPLACE
 	modifier   // may come before the name of a table
-	condition  // may come before the name of anything else
-	adverb     // may come before a name after a wordy verb
+	condition  // may come before the name of another object
+	adverb     // may come before a name after an adverbial verb
 	ends       // no more names
-	mayEnd     // no more names, but one itself where one is wanted
+	mayEnd     // a name if one is expected, otherwise no more names
 )
 
 var clauses = map[string]clause{
@@ -168,27 +168,27 @@ var clauses = map[string]clause{
 	"QUALIFY": mayEnd, "RETURN": mayEnd, "SETTINGS": mayEnd, "START": mayEnd, "WINDOW": mayEnd,
 }
 
-// leads are the words after which a statement may begin within another.
+// leads are the words after which a nested statement may begin.
 var leads = map[string]bool{
 	"ANALYZE": true, "AS": true, "ATOMIC": true, "BEGIN": true, "DO": true, "ELSE": true, "EXPLAIN": true,
 	"PLAN": true, "THEN": true, "VERBOSE": true,
 }
 
-// arguments are the words after the name of a procedure that are no strings.
+// argumentWords are the words after the name of a procedure that are not strings.
 var argumentWords = map[string]bool{
 	"AS": true, "AT": true, "DEFAULT": true, "ELSE": true, "END": true, "FALSE": true, "INTO": true, "NULL": true,
 	"OUT": true, "OUTPUT": true, "RECOMPILE": true, "TRUE": true, "USING": true, "WITH": true,
 }
 
-// objectKind is what follows the name of an object of that kind.
+// objectKind describes what follows the name of an object of this kind.
 type objectKind uint8
 
 const (
-	plain     objectKind = 1 << iota // nothing that matters
-	onTable                          // ON and the table that it belongs to
-	operation                        // the names of operations on the table, or of those it is for
+	plain     objectKind = 1 << iota // nothing relevant
+	onTable                          // ON and the table of the object
+	operation                        // names of operations: those it fires on or applies to
 	body                             // statements, to the end of the text
-	principal                        // a password, perhaps; its name may be a person's
+	principal                        // perhaps a password; the name may be a person's
 )
 
 var objectKinds = map[string]objectKind{
@@ -210,10 +210,10 @@ var objectKinds = map[string]objectKind{
 	"LOGIN": principal, "ROLE": principal, "USER": principal,
 }
 
-// lookup returns the value of the keyword in m, whatever its case. It does not
+// lookup returns the value of the keyword in m, ignoring case. It does not
 // allocate.
 func lookup[V any](m map[string]V, keyword string) V {
-	var upper [len("STRAIGHT_JOIN")]byte // the longest
+	var upper [len("STRAIGHT_JOIN")]byte // the longest keyword
 	if len(keyword) > len(upper) {
 		var none V
 		return none

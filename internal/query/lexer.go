@@ -6,41 +6,40 @@ import (
 	"unicode/utf8"
 )
 
-// kind is what a token is.
+// kind is the kind of a token.
 type kind uint8
 
 const (
 	symbol      kind = iota // an operator or a punctuation mark
 	word                    // a name without quotes, or a keyword
 	quoted                  // a name in quotes
-	ambiguous               // a name or a string in quotes, by where it stands
+	ambiguous               // in quotes: a name or a string, by its position
 	literal                 // a string or a number, with its prefix or sign
 	placeholder             // a parameter or a variable
 )
 
-// token is a piece of the text. White space and comments are in none.
+// token is a piece of the text. White space and comments belong to no token.
 type token struct {
 	kind       kind
-	spaced     bool // there is something between it and the token before, or has to be
+	spaced     bool // the output needs a space before it
 	start, end int32
 }
 
-// lexer cuts a text into tokens.
+// lexer splits a text into tokens.
 type lexer struct {
 	*grammar
 	text   string
 	pos    int
 	tokens []token
-	// escaped is whether the last token is a string in which backslashes escape.
-	// Another one that follows it continues it (E'a' '\'' in PostgreSQL).
+	// escaped reports whether the last token is a string in which backslashes escape.
+	// A string that follows continues it (E'a' '\'' in PostgreSQL).
 	escaped bool
-	// open is whether the last token would be in a name that a bracket opened.
+	// open reports whether the last token is in a name if [...] is one.
 	open bool
 }
 
-// lex returns the tokens of the text, and whether that is all of it. It ends
-// before what the dialect cannot have, what is not closed, and what is not
-// UTF-8.
+// lex returns the tokens of the text, and whether they are complete. It stops
+// before text that is not valid in the dialect, not closed or not UTF-8.
 func lex(text string, d Dialect) (tokens []token, complete bool) {
 	readable := validPrefix(text[:min(len(text), maxLexed)])
 	l := lexer{grammar: &grammars[d], text: readable, tokens: make([]token, 0, len(readable)/3+1)}
@@ -56,11 +55,11 @@ func lex(text string, d Dialect) (tokens []token, complete bool) {
 	if len(readable) == len(text) {
 		return l.tokens, true
 	}
-	// The last one may go on where the text was cut.
+	// The last token may continue after the limit.
 	return l.tokens[:max(0, len(l.tokens)-1)], false
 }
 
-// validPrefix returns the beginning of s that is UTF-8.
+// validPrefix returns the longest prefix of s that is UTF-8.
 func validPrefix(s string) string {
 	if utf8.ValidString(s) {
 		return s
@@ -73,7 +72,7 @@ func validPrefix(s string) string {
 	return s
 }
 
-// next reads one token, a space or a comment. It returns false if it cannot.
+// next reads one token, space or comment. It returns false if there is none.
 func (l *lexer) next() bool {
 	c, after := l.text[l.pos], l.at(l.pos+1)
 	switch {
@@ -112,8 +111,8 @@ func (l *lexer) next() bool {
 	return l.word()
 }
 
-// straddles reports whether what was read from start on ends elsewhere if [...]
-// is a name.
+// crossesBracket reports whether the text read from start ends differently if
+// [...] is a name.
 func (l *lexer) crossesBracket(start int) bool {
 	switch piece := l.text[start:l.pos]; piece {
 	case "[":
@@ -135,12 +134,12 @@ func (l *lexer) at(i int) byte {
 	return 0
 }
 
-// emit adds the token that ends at end.
+// emit appends the token from l.pos to end.
 func (l *lexer) emit(k kind, end int) bool {
 	t := token{kind: k, start: int32(l.pos), end: int32(end)} //nolint:gosec // no more than maxLexed
 	if n := len(l.tokens); n > 0 {
 		last := &l.tokens[n-1]
-		// Two minus signs that touch may become a comment by what is left out.
+		// Two adjacent minus signs may begin a comment once a comment after them is dropped.
 		t.spaced = last.end < t.start || k == symbol && l.text[l.pos] == '-' && l.isSymbol(n-1, '-')
 		// Only names have dots.
 		if last.kind == ambiguous && l.text[l.pos] == '.' && k == symbol {
@@ -161,9 +160,9 @@ func (l *lexer) isSymbol(i int, c byte) bool {
 	return i >= 0 && l.tokens[i].kind == symbol && l.text[l.tokens[i].start] == c
 }
 
-// lineComment skips to the end of the line. What a carriage return does within
-// a comment differs, so it is not read. If it is not certain that it is one, it
-// must not have quotes.
+// lineComment skips to the end of the line. It stops at a carriage return within
+// a comment, because servers differ on it. If it may not be a comment, it must
+// not contain quotes.
 func (l *lexer) lineComment() bool {
 	line, _, _ := strings.Cut(l.text[l.pos:], "\n")
 	if l.dashes == unknown && l.at(l.pos+2) > ' ' && opensQuotes(line) {
@@ -173,8 +172,8 @@ func (l *lexer) lineComment() bool {
 	return !strings.Contains(strings.TrimSuffix(line, "\r"), "\r")
 }
 
-// blockComment skips a comment. One that a server executes or takes a hint
-// from has tokens of its own: if it has quotes, its end is not certain.
+// blockComment skips a comment. A server may execute it or read a hint from it.
+// The end of such a comment is not certain if it contains quotes.
 func (l *lexer) blockComment() bool {
 	start, depth := l.pos, 1
 	for l.pos += 2; depth > 0; {
@@ -199,8 +198,8 @@ func (l *lexer) blockComment() bool {
 	return !live || !opensQuotes(body) && !strings.Contains(body, "--")
 }
 
-// opensQuotes reports whether there may be a string, a name in quotes or a
-// comment in s, in some dialect. It does not see those that begin with --.
+// opensQuotes reports whether s may contain a string, a name in quotes or a
+// comment in some dialect. It ignores comments that begin with --.
 func opensQuotes(s string) bool {
 	return strings.ContainsAny(s, "'\"`#[$") || strings.Contains(s, "/*")
 }
@@ -219,14 +218,14 @@ func (l *lexer) str(open int, escapes tristate) bool {
 	return true
 }
 
-// quote reads what is in quotes other than those of a string.
+// quote reads a token in quotes other than single quotes.
 func (l *lexer) quote(k kind, closing byte, escapes tristate) bool {
 	end, ok := l.closing(l.pos, closing, escapes)
 	return ok && l.emit(k, end)
 }
 
-// closing returns the end of what opens at open and ends after quote. A quote
-// that is doubled does not close.
+// closing returns the end of the token that opens at open and closes with
+// quote. A doubled quote does not close it.
 func (l *lexer) closing(open int, quote byte, escapes tristate) (end int, ok bool) {
 	if escapes == unknown && l.at(open+1) == quote && l.at(open+2) == quote {
 		return 0, false // three quotes open a string of their own in some dialects
@@ -248,8 +247,8 @@ func (l *lexer) closing(open int, quote byte, escapes tristate) (end int, ok boo
 	return 0, false
 }
 
-// number reads a number whose first digit or point is at i, with all letters
-// that touch it: 1e-5, 0x1F, 1_000, and 1st even where that would be a name.
+// number reads a number whose first digit or point is at i, with all adjacent
+// letters: 1e-5, 0x1F, 1_000, and 1st even where that is a name.
 func (l *lexer) number(i int) bool {
 	for ; i < len(l.text); i++ {
 		c := l.text[i]
@@ -266,8 +265,8 @@ func (l *lexer) number(i int) bool {
 	return l.emit(literal, i)
 }
 
-// signed reports whether the last token is the sign of a number at l.pos: it
-// touches it, and what is before cannot be an operand.
+// hasSign reports whether the last token is the sign of a number at l.pos: it
+// is adjacent, and the token before it cannot be an operand.
 func (l *lexer) hasSign() bool {
 	n := len(l.tokens) - 1
 	if !l.isSymbol(n, '-') && !l.isSymbol(n, '+') || int(l.tokens[n].end) != l.pos {
@@ -283,7 +282,7 @@ func (l *lexer) hasSign() bool {
 	return before.kind == symbol && !l.isSymbol(n-1, ')') && !l.isSymbol(n-1, ']')
 }
 
-// dollar reads $1, $name and $tag$...$tag$, or in some dialects the name $a$.
+// dollar reads $1, $name and $tag$...$tag$, and in some dialects the name $a$.
 func (l *lexer) dollar() bool {
 	if l.dollarNumbers && isDigit(l.at(l.pos+1)) {
 		return l.number(l.pos + 1)
@@ -325,8 +324,8 @@ func (l *lexer) isPrefix(end int) bool {
 	return l.at(end) == '\'' || l.at(end) == '&' && l.at(end+1) == '\''
 }
 
-// variable emits the variable that ends at end. What Tcl's variables of SQLite
-// have after their name may hold a quote.
+// variable emits the variable that ends at end. In SQLite, the suffix of a Tcl
+// variable may contain a quote, so it is rejected.
 func (l *lexer) variable(end int) bool {
 	if l.tcl != no && l.at(end) == '(' || l.tcl == yes && l.at(end) == ':' && l.at(end+1) == ':' {
 		return false
@@ -335,7 +334,7 @@ func (l *lexer) variable(end int) bool {
 }
 
 // parameter reads :name, :1, ? and ?1. A colon before a number is a parameter
-// only in some dialects, elsewhere it may be in x[1:2].
+// only in some dialects; in others it may be the colon of x[1:2].
 func (l *lexer) parameter(mark byte) bool {
 	end := l.pos + 1
 	if strings.IndexByte(l.numberedBy, mark) >= 0 {
@@ -355,7 +354,7 @@ func (l *lexer) parameter(mark byte) bool {
 	return l.variable(end)
 }
 
-// word reads a word, or the string that it is the prefix of.
+// word reads a word, or a string with the word as its prefix.
 func (l *lexer) word() bool {
 	end := l.wordEnd(l.pos)
 	if end == l.pos {
@@ -394,7 +393,7 @@ func (l *lexer) qstr(open int) bool {
 	return ok && l.emit(literal, start+len(body)+len(tail))
 }
 
-// wordEnd returns the end of the word at i, which is i if there is none.
+// wordEnd returns the end of the word at i, or i if there is none.
 func (l *lexer) wordEnd(i int) int {
 	start := i
 	for i < len(l.text) {
@@ -410,8 +409,8 @@ func (l *lexer) wordEnd(i int) int {
 	return i
 }
 
-// inName reports whether a name without quotes may begin with r, or go on with
-// it.
+// inName reports whether a name without quotes may begin with r, or continue
+// with it.
 func (l *lexer) inName(r rune, first bool) bool {
 	switch {
 	case 'a' <= r|0x20 && r|0x20 <= 'z', r == '_':
@@ -438,7 +437,7 @@ func isOperator(c byte) bool {
 
 func isDigit(c byte) bool { return '0' <= c && c <= '9' }
 
-// isWordByte reports whether c is a letter, a digit, an underscore, or in a
+// isWordByte reports whether c is a letter, a digit, an underscore, or part of a
 // character that is not ASCII.
 func isWordByte(c byte) bool {
 	return 'a' <= c|0x20 && c|0x20 <= 'z' || isDigit(c) || c == '_' || c >= utf8.RuneSelf

@@ -9,8 +9,8 @@ import (
 	"unicode/utf8"
 )
 
-// shapes are statements with % for each literal and one space for all white
-// space, and their summaries. They are read the same in every dialect.
+// shapes are statements and their summaries, the same in every dialect. Each % is a
+// literal and each space is white space.
 var shapes = []struct{ text, summary string }{
 	{"SELECT a FROM t WHERE b = % AND c > %", "SELECT t"},
 	{"SELECT %, a, % FROM t, u WHERE b IN (%, %, %) OR c LIKE %", "SELECT t u"},
@@ -70,11 +70,11 @@ var shapes = []struct{ text, summary string }{
 	{"BEGIN; UPDATE t SET a = %; DELETE FROM u WHERE b = %; COMMIT", "BEGIN UPDATE t DELETE u COMMIT"},
 }
 
-// secret is in every literal and in every comment that is planted.
+// secret is part of every planted literal and comment.
 const secret = "90210"
 
-// everywhere are ways to write a literal that all dialects read the same, and
-// elsewhere those that one has besides.
+// commonLiterals are literals that all dialects read the same. dialectLiterals are
+// the additional ones of each.
 var commonLiterals = []string{
 	`'90210'`, `'it''s 90210'`, `'"90210"'`, "'`90210`'", `'-- 90210'`, `'/* 90210'`, `'90210 */'`,
 	`'; DROP TABLE t90210; '`, `'# 90210'`, `'$$90210$a$'`, `'[90210'`, "'90210\n FROM t90210, u'", `'?, 90210, :a90210'`,
@@ -96,7 +96,7 @@ var dialectLiterals = map[Dialect][]string{
 	Generic:   {`"90210"`, `"it's 90210"`, `"90210\\"`},
 }
 
-// What may stand beside white space, in all dialects and in one.
+// commonComments are comments in all dialects, dialectComments in one.
 var commonComments = []string{"/* 90210 */", "/* it's 90210 */", "/**/", "-- 90210 it's \"\n", "--\n", "/* `\" $$ [ */"}
 
 var dialectComments = map[Dialect][]string{
@@ -105,7 +105,7 @@ var dialectComments = map[Dialect][]string{
 	SQLServer:  {"/* a /* b /* c */ */ 90210 */"},
 }
 
-// planter makes statements, the same ones for the same seed.
+// planter generates statements, the same ones for the same seed.
 type planter struct {
 	*rand.Rand
 	Dialect
@@ -136,7 +136,7 @@ func (p planter) space() string {
 	return s.String()
 }
 
-// plant writes the shape with literals and other white space.
+// plant returns the shape with random literals and white space.
 func (p planter) plant(shape string) string {
 	var s strings.Builder
 	for _, c := range shape {
@@ -152,7 +152,7 @@ func (p planter) plant(shape string) string {
 	return s.String()
 }
 
-// testPlanted tests what is told of one statement for a seed.
+// testPlanted tests the summary and text of one statement for a seed.
 func testPlanted(t *testing.T, seed uint64) {
 	t.Helper()
 	p := planter{Rand: rand.New(rand.NewPCG(seed, 0))}
@@ -160,7 +160,7 @@ func testPlanted(t *testing.T, seed uint64) {
 	shape := shapes[p.IntN(len(shapes))]
 	text := p.plant(shape.text)
 	got := Parse(text, Options{Dialect: p.Dialect})
-	// Literals that are written as two are told as two.
+	// Some literals consist of two.
 	normalised := strings.NewReplacer("?||?", "?", "? ?", "?", "?-?", "?").Replace(got.Text)
 	if want := strings.ReplaceAll(shape.text, "%", "?"); normalised != want || strings.Contains(got.Text, secret) {
 		t.Errorf("seed %d, dialect %d\n   of %q\n  got %q\n want %q", seed, p.Dialect, text, normalised, want)
@@ -186,22 +186,22 @@ func FuzzParse_PlantedLiterals(f *testing.F) {
 	})
 }
 
-// glues are what may touch a literal: the prefix of a string in some dialect, or
-// the beginning of something that may hold a quote.
+// prefixes may come directly before a literal: the prefix of a string in some
+// dialect, or the beginning of a token that may contain a quote.
 var prefixes = []string{
 	"", "a", "é", "@", "@@", "@a", "<@E", "@E", "@u&", ":", ":a", "x[1:E", ":U&", "$", "$a", "$a$", "$$", "$1", "[", "x[", "[[1]]",
 	"[a]]", "E", "e", "u&", "U&", "b", "B", "N", "x", "q", "nq", "_utf8", "r", "DATE", "?", "?1", "--", "1--", "//", "#", "a$",
 	"$a(", "@a(", ":a(", "$a::b(", "1$", "5",
 }
 
-// unescaped are strings that end at the same place in every dialect.
+// portableStrings end at the same place in every dialect.
 var portableStrings = []string{
 	"'hunter2'", "'it''s hunter2'", "'\" hunter2'", "'hunter2 -- '", "'], hunter2'", "'), hunter2'", "'$a$ hunter2'", "'$$ hunter2'",
 	"'/* hunter2'", "'` hunter2'", "'\nhunter2 -- '",
 }
 
-// isGlueOf reports whether a server may take the glue for more than a prefix, so
-// that the string that touches it is none.
+// changesMeaning reports whether a server may read more than a prefix, so that the
+// string after it is not a string.
 func (p planter) changesMeaning(prefix string) bool {
 	comment := strings.HasSuffix(prefix, "--")
 	switch p.Dialect {
@@ -219,8 +219,8 @@ func (p planter) changesMeaning(prefix string) bool {
 	return false
 }
 
-// touching returns a string that ends in p's dialect where it seems to when it
-// touches the glue.
+// stringAfter returns a string that ends where it seems to after the prefix in p's
+// dialect.
 func (p planter) stringAfter(prefix string) string {
 	escapes := p.Dialect == MySQL || p.Dialect == PostgreSQL && (strings.HasSuffix(prefix, "E") && prefix != "DATE" || prefix == "e" || prefix == "b")
 	switch {
@@ -234,8 +234,8 @@ func (p planter) stringAfter(prefix string) string {
 	return `'hunter2\'`
 }
 
-// testGlued tests that a string is told right or the text is dropped, whatever
-// touches it.
+// testPrefixed tests that a string after any prefix is replaced or the text is
+// dropped.
 func testPrefixed(t *testing.T, seed uint64) {
 	t.Helper()
 	p := planter{Rand: rand.New(rand.NewPCG(seed, 1))}
@@ -259,7 +259,7 @@ func TestParse_HidesStringsWhateverPrecedesThem(t *testing.T) {
 	}
 }
 
-// disturb returns the statement with a comment wherever there was space, and
+// perturb returns the statement with a comment in the place of every space, and
 // with other strings and numbers.
 func perturb(text string, d Dialect) string {
 	tokens, _ := lex(text, d)
@@ -300,10 +300,10 @@ func FuzzParse_AnyText(f *testing.F) {
 		o := Options{Dialect: Dialect(dialect % uint8(Oracle+1)), Collapse: collapse}
 		got := Parse(text, o)
 		if n := utf8.RuneCountInString(got.Summary); n > maxSummary {
-			t.Errorf("summary has %d characters, want no more than %d", n, maxSummary)
+			t.Errorf("summary has %d characters, want at most %d", n, maxSummary)
 		}
 		if !utf8.ValidString(got.Summary + got.Text) {
-			t.Errorf("got %q, which is not UTF-8", got)
+			t.Errorf("got %q, want UTF-8", got)
 		}
 		if len(got.Text) > len(text)+strings.Count(text, "-") { // see emit
 			t.Errorf("got %d bytes of a text of %d", len(got.Text), len(text))
@@ -312,10 +312,10 @@ func FuzzParse_AnyText(f *testing.F) {
 			return
 		}
 		if again := Parse(got.Text, o); again != got {
-			t.Errorf("got  %q\nthen %q of what was sanitised", got, again)
+			t.Errorf("got  %q\nthen %q for the sanitised text", got, again)
 		}
 		if again := Parse(perturb(text, o.Dialect), Options{Dialect: o.Dialect, Text: Off}).Summary; again != got.Summary {
-			t.Errorf("got %q, and %q with other literals and spaces: %q", got.Summary, again, perturb(text, o.Dialect))
+			t.Errorf("got %q, then %q with other literals and spaces: %q", got.Summary, again, perturb(text, o.Dialect))
 		}
 	})
 }
@@ -327,8 +327,8 @@ func TestParse_TakesLinearTime(t *testing.T) {
 	} {
 		text := strings.Repeat(piece, maxLexed/len(piece))
 		for d := Generic; d <= Oracle; d++ {
-			// It is some milliseconds, and would be many seconds, each time, if it were
-			// quadratic. A machine that is busy otherwise is not so each time.
+			// Linear time takes some milliseconds, quadratic time many seconds in every
+			// try. The tries are for a busy machine.
 			took := time.Duration(math.MaxInt64)
 			for tries := 0; took > 2*time.Second && tries < 10; tries++ {
 				start := time.Now()

@@ -2,18 +2,17 @@ package query
 
 import "strings"
 
-// Some servers take a word or a name in quotes for a string where they want one.
-// Where that may be a password, the text is not told.
+// Where they expect a string, some servers accept a word or a name in quotes. If it
+// may be a password, the text is dropped.
 
-// guard notes whether what is in the quotes that are looked at may be a password
-// that is taken for a name, or come before one.
+// flagSecret sets secret if the quoted current token may be a password that looks like
+// a name, or precede one.
 func (s *summary) flagSecret(k kind) {
 	sc := s.scope()
 	s.secret = s.secret || s.isKey(sc) || k == quoted && (s.implicitCalls && s.atStart || s.bareStrings && s.isArgument(sc))
 }
 
-// isSecret reports whether the word that is looked at may be a password, or come
-// before one.
+// isSecret reports whether the current word may be a password, or precede one.
 func (s *summary) isSecret(sc *scope, name string, c clause) bool {
 	switch c {
 	case usingTable:
@@ -28,20 +27,20 @@ func (s *summary) isSecret(sc *scope, name string, c clause) bool {
 	}
 }
 
-// isKey reports whether the name that is looked at is that of a setting whose
-// value is a key: PRAGMA key = hunter2.
+// isKey reports whether the current token names a setting whose value is a key:
+// PRAGMA key = hunter2.
 func (s *summary) isKey(sc *scope) bool {
 	return sc.verb.has(takesKey) && strings.HasSuffix(fold(s.name(s.i)), "key")
 }
 
-// isArgument reports whether the name that is looked at is an argument of a
-// procedure: EXEC p hunter2.
+// isArgument reports whether the current name is an argument of a procedure:
+// EXEC p hunter2.
 func (s *summary) isArgument(sc *scope) bool {
 	return sc.verb.has(calls) && sc.want == noName && !s.is(s.i+1, "=") && !s.is(s.i+1, "(")
 }
 
-// setsToName reports whether the = or TO that is looked at gives a setting of
-// the application's own a name for its value: SET app.password TO hunter2.
+// setsToName reports whether the current = or TO assigns a name to a setting that
+// the application defines: SET app.password TO hunter2.
 func (s *summary) setsToName(sc *scope) bool {
 	if !s.bareSettings || !sc.verb.has(sets) || s.i+1 >= len(s.tokens) || s.is(s.i+1, "DEFAULT") {
 		return false
@@ -55,7 +54,7 @@ func (s *summary) setsToName(sc *scope) bool {
 	return own && (value == word || value == quoted) && s.isSet(first)
 }
 
-// isSet reports whether the name at i is that of a setting.
+// isSet reports whether the name at i is the name of a setting.
 func (s *summary) isSet(i int) bool {
 	for _, before := range []string{"SET", "LOCAL", "SESSION", "GLOBAL", "SETTING", ","} {
 		if s.is(i-1, before) {

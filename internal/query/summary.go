@@ -5,59 +5,59 @@ import (
 	"unicode/utf8"
 )
 
-// maxSummary is the length in characters that the conventions allow.
+// maxSummary is the maximum length in characters in the conventions.
 const maxSummary = 255
 
-// maxReferred bounds how many names of one statement are held against its tables.
-// No server joins more tables than that.
+// maxLeading bounds how many leading targets of a statement are compared with its
+// tables. No server joins more tables.
 const maxLeading = 64
 
-// maxSought bounds how many words are before the kind of the object: CREATE
+// maxKindWords bounds the number of words up to the kind of the object: CREATE
 // ALGORITHM = MERGE DEFINER = CURRENT_USER SQL SECURITY INVOKER VIEW.
 const maxKindWords = 8
 
-// want is what the next name is.
+// want is the role of the next name.
 type want uint8
 
 const (
 	noName want = iota
 	target
-	commonTable // the name of a table that the statement itself defines
+	commonTable // the name of a common table expression
 )
 
-// scope is what is known of the statement between two parentheses, brackets or
-// braces, or outside of all.
+// scope is the state of the pass within parentheses, brackets or braces, or
+// outside of all.
 type scope struct {
-	verb   verb // none in an expression
+	verb   verb // 0 in an expression
 	want   want
-	list   bool // a comma, and in a query a JOIN, brings another target
-	inWith bool // between WITH and the statement: a comma brings another common table
-	on     bool // ON brings a target
+	list   bool // another target follows a comma, and in a query a JOIN
+	inWith bool // between WITH and the statement: another common table follows a comma
+	on     bool // a target follows ON
 
-	// The parts that are named before FROM or USING, in an UPDATE or DELETE. If
-	// that comes, they may only refer to tables that are named after it.
+	// leading and leadingEnd delimit the parts named before FROM or USING in an
+	// UPDATE or DELETE. They may be aliases of the tables named after it.
 	leading, leadingEnd int
-	hasSources          bool // it came
+	hasSources          bool // FROM or USING follows leading parts
 }
 
 // part is an operation or a target.
 type part struct {
 	first, last int // tokens
-	kind        int // the token of the kind of object that is a part of the operation, or 0
+	kind        int // the token of the kind of object in the operation, or 0
 	dropped     bool
 }
 
-// summary is what one pass over the tokens finds. On its way it makes names of
-// the doubtful tokens that are targets.
+// summary is the state and result of one pass over the tokens. The pass turns
+// ambiguous tokens that are targets into names.
 type summary struct {
 	text         string
 	tokens       []token
-	i            int // the token that is looked at
+	i            int // the current token
 	scopes       []scope
-	atStart      bool // no word of the statement was read
-	body         bool // the rest of the text is the body of what was created
+	atStart      bool // no word of the statement was read yet
+	body         bool // the rest of the text is the body of the created object
 	commonTables map[string]bool
-	copiesData   bool // what follows the statement is the data that it copies
+	copiesData   bool // the data to copy follows the statement
 
 	*grammar
 	parts  []part
@@ -121,7 +121,7 @@ func (s *summary) name(i int) string { return s.text[s.tokens[i].start:s.tokens[
 
 func (s *summary) is(i int, keyword string) bool { return is(s.text, s.tokens, i, keyword) }
 
-// clause returns what token i does, if it is a word.
+// clause returns the clause of token i, or 0 if it is not a word.
 func (s *summary) clause(i int) clause {
 	if i >= len(s.tokens) || s.tokens[i].kind != word {
 		return 0
@@ -161,9 +161,8 @@ func (s *summary) symbol(c byte) {
 	}
 }
 
-// open enters a parenthesis. Where tables are named, it holds tables or a
-// query; anywhere else, the name that is wanted is still to come after it
-// (VACUUM (FULL) t).
+// open enters a parenthesis. In a list of tables, it contains tables or a query.
+// Otherwise the expected name may follow it (VACUUM (FULL) t).
 func (s *summary) open(sc *scope) {
 	inner := scope{verb: sc.verb & (opaque | calls)}
 	if sc.verb.has(calls) {
@@ -190,14 +189,14 @@ func (s *summary) comma(sc *scope) {
 	}
 }
 
-// expression notes a token that is in no name.
+// expression handles a token that is not part of a name.
 func (s *summary) expression() {
 	if sc := s.scope(); sc.want != target || !sc.verb.has(calls) || !s.inReturnValue() {
 		sc.want = noName
 	}
 }
 
-// returns reports whether the token that is looked at is in the @r = of
+// inReturnValue reports whether the current token is part of @r = in
 // EXEC @r = p.
 func (s *summary) inReturnValue() bool {
 	first := s.parts[len(s.parts)-1].last + 1
@@ -208,8 +207,8 @@ func (s *summary) isPlaceholder(i int) bool {
 	return i < len(s.tokens) && s.tokens[i].kind == placeholder
 }
 
-// literal notes a literal, which is a name where a table is named in a dialect
-// that has such names, if it could be one without quotes.
+// literal handles a literal. In some dialects it is a name in the place of a table,
+// if it is valid without quotes.
 func (s *summary) literal(text string) {
 	if sc := s.scope(); s.stringNames && isQuotedWord(text) && sc.list && sc.verb.has(query) {
 		s.takeName()
@@ -262,8 +261,8 @@ func (s *summary) word(name string) {
 	}
 }
 
-// end notes a word after which no more names come, unless it is a name itself
-// or in USE INDEX FOR JOIN (i).
+// end handles a word that ends the names, unless it is a name itself or part of
+// USE INDEX FOR JOIN (i).
 func (s *summary) end(sc *scope, c clause) {
 	switch {
 	case c == mayEnd && sc.want != noName && !s.is(s.i+1, "="): // EXPLAIN FORMAT = JSON
@@ -277,7 +276,7 @@ func (s *summary) end(sc *scope, c clause) {
 	}
 }
 
-// expect says whether a target comes next, and whether it is one of a list.
+// expectTarget sets whether a target comes next, and whether it is one of a list.
 func (sc *scope) expectTarget(wanted, list bool) {
 	sc.want, sc.list = noName, wanted && list
 	if wanted {
@@ -285,14 +284,14 @@ func (sc *scope) expectTarget(wanted, list bool) {
 	}
 }
 
-// expectSources is expect after FROM or USING.
+// expectSourceTables is expectTarget after FROM or USING.
 func (sc *scope) expectSourceTables(wanted bool) {
 	sc.expectTarget(wanted, true)
 	sc.hasSources = sc.leadingEnd > sc.leading
 }
 
-// definesTables reports whether the WITH that is looked at is followed by
-// RECURSIVE, by name (, or by name AS (.
+// definesTables reports whether RECURSIVE, name ( or name AS ( follows the
+// current WITH.
 func (s *summary) definesTables() bool {
 	if s.is(s.i+1, "RECURSIVE") || s.is(s.i+2, "(") && !s.is(s.i+1, "(") {
 		return true
@@ -300,7 +299,7 @@ func (s *summary) definesTables() bool {
 	return s.is(s.i+2, "AS") && (s.is(s.i+3, "(") || s.is(s.i+3, "NOT") || s.is(s.i+3, "MATERIALIZED"))
 }
 
-// begin begins a statement with the word that is looked at, if it can.
+// beginStatement begins a statement at the current word, if possible.
 func (s *summary) beginStatement(name string, first bool) bool {
 	sc := s.scope()
 	v := lookup(verbs, name)
@@ -318,8 +317,8 @@ func (s *summary) beginStatement(name string, first bool) bool {
 	return true
 }
 
-// nested reports whether a statement begins with the word that is looked at,
-// which is not the first of its statement.
+// beginsNested reports whether the current word, which is not the first of its
+// statement, begins a nested one.
 func (s *summary) beginsNested(sc *scope, v verb, name string) bool {
 	before := s.i - 1
 	switch {
@@ -340,14 +339,13 @@ func (s *summary) beginsNested(sc *scope, v verb, name string) bool {
 	return led && s.nameFollows() && (s.clause(s.i+1) != mayEnd || !strings.EqualFold(name, "DELETE"))
 }
 
-// inDefinition reports whether the summary is directly in the parentheses of
-// what is created: CREATE TABLE t (replace text).
+// inDefinition reports whether the current token is directly in the parentheses
+// of a created object: CREATE TABLE t (replace text).
 func (s *summary) inDefinition() bool {
 	return len(s.scopes) > 1 && s.scopes[len(s.scopes)-2].verb.has(hasKind)
 }
 
-// nameFollows reports whether the next token is a name, or what may come before
-// one.
+// nameFollows reports whether the next token is a name, or may come before one.
 func (s *summary) nameFollows() bool {
 	if s.i+1 >= len(s.tokens) {
 		return false
@@ -363,7 +361,7 @@ func (s *summary) nameFollows() bool {
 	}
 }
 
-// seek goes on to the kind of the object, which is a part of the operation.
+// findKind skips to the kind of the object and adds it to the operation.
 func (s *summary) findKind(sc *scope) {
 	words := 0
 	for i := s.i + 1; i < len(s.tokens) && words < maxKindWords && !s.is(i, "(") && !s.is(i, ";"); i++ {
@@ -394,8 +392,7 @@ func (s *summary) findKind(sc *scope) {
 	sc.expectTarget(false, false)
 }
 
-// optional notes a word that is a name, unless it is one that may come before a
-// name and something else follows.
+// nameOrModifier handles a word that is a name, or comes before one.
 func (s *summary) nameOrModifier(name string, c clause) {
 	sc := s.scope()
 	switch {
@@ -416,8 +413,7 @@ func (s *summary) nameOrModifier(name string, c clause) {
 	}
 }
 
-// comesBefore reports whether the word that is looked at comes before the name
-// that is wanted.
+// precedesName reports whether the current word comes before the expected name.
 func (s *summary) precedesName(sc *scope, c clause) bool {
 	next := s.clause(s.i + 1)
 	switch {
@@ -432,15 +428,15 @@ func (s *summary) precedesName(sc *scope, c clause) bool {
 	return c == adverb && sc.verb.has(adverbial) && s.nameFollows()
 }
 
-// takeName takes the token that is looked at for the name that is wanted, with
-// what is joined to it by dots.
+// takeName takes the current token as the expected name, with the names joined
+// to it by dots.
 func (s *summary) takeName() {
 	sc := s.scope()
 	if sc.want == noName {
 		return
 	}
 	first := s.i
-	for dot := first + 1; s.is(dot, "."); dot++ { // two dots, too: db..t
+	for dot := first + 1; s.is(dot, "."); dot++ { // db..t has two dots
 		if next := dot + 1; next < len(s.tokens) && (s.tokens[next].kind == word || s.tokens[next].kind == quoted) {
 			s.i, dot = next, next
 		}
@@ -466,8 +462,8 @@ func (s *summary) takeName() {
 	sc.want = noName
 }
 
-// define notes the name of a common table. It is not a target, wherever it
-// stands in the statement.
+// defineCommonTable records the name of a common table. It is not a target
+// anywhere in the statement.
 func (s *summary) defineCommonTable(name string) {
 	if s.commonTables == nil {
 		s.commonTables = map[string]bool{}
@@ -480,18 +476,18 @@ func fold(name string) string { return strings.ToLower(unquoted(name)) }
 
 func unquoted(name string) string { return strings.Trim(name, "\"'`[]") }
 
-// kindMayFollow reports whether nothing was named since the statement began.
+// kindMayFollow reports whether the statement has no names so far.
 func (s *summary) kindMayFollow(sc *scope) bool {
 	return len(s.parts) == sc.leading && s.parts[sc.leading-1].kind == 0
 }
 
-// addKind adds the kind of the object to its operation, of which it is a part.
+// addKind adds the kind of the object to its operation.
 func (s *summary) addKind(i int) {
 	s.parts[len(s.parts)-1].kind = i
 }
 
-// dereference drops the target that refers to the table whose name begins at
-// first and ends where the summary is: DELETE x FROM t x is a DELETE of t.
+// dropAliases drops the leading targets that refer to the table whose name spans
+// the tokens from first to the current one: DELETE x FROM t x deletes from t.
 func (s *summary) dropAliases(sc *scope, first int) {
 	if !sc.hasSources {
 		return
@@ -514,8 +510,8 @@ func (s *summary) same(i, j int) bool {
 	return j < len(s.tokens) && strings.EqualFold(unquoted(s.name(i)), unquoted(s.name(j)))
 }
 
-// sameNames reports whether what p names is written again from first to where the
-// summary is.
+// sameNames reports whether the names of p equal the tokens from first to the
+// current one.
 func (s *summary) sameNames(p *part, first int) bool {
 	if p.last-p.first != s.i-first {
 		return false

@@ -5,7 +5,7 @@ import (
 	"testing"
 )
 
-// summaries are statements with the summary that each has in the dialect.
+// summaryTests are statements with their summaries.
 type summaryTests []struct {
 	text, want string
 }
@@ -34,7 +34,7 @@ func TestSummary_MatchesTheExamplesOfTheConventions(t *testing.T) {
 		{"{call some_stored_procedure}", "call some_stored_procedure"},
 		{"SELECT * FROM (SELECT * FROM table) t", "SELECT SELECT table"},
 	}.test(t, Generic)
-	// Elsewhere 'artists' is a string.
+	// In other dialects 'artists' is a string.
 	summaryTests{{"SELECT *\nFROM   \"song list\",\n       'artists'", `SELECT "song list" 'artists'`}}.test(t, SQLite)
 }
 
@@ -320,7 +320,7 @@ func TestSummary_EndsWhereTheLexerStops(t *testing.T) {
 	}.test(t, PostgreSQL)
 	long := "SELECT * FROM t" + strings.Repeat(" ", maxLexed-len("SELECT * FROM tJOIN user")) + "JOIN user"
 	if got := Parse(long+"s", Options{}).Summary; got != "SELECT t" {
-		t.Errorf("got summary %q of a text that is cut within a name, want %q", got, "SELECT t")
+		t.Errorf("got summary %q for a text truncated within a name, want %q", got, "SELECT t")
 	}
 }
 
@@ -339,6 +339,6 @@ func TestSummary_HasAtMost255Characters(t *testing.T) {
 	}
 	longest = strings.Repeat("t", 255-len("SELECT  DROP TABL"))
 	if got, want := Parse("SELECT * FROM "+longest+"; DROP TABLE u", Options{}).Summary, "SELECT "+longest; got != want {
-		t.Errorf("got %q, which ends within DROP TABLE", got)
+		t.Errorf("got %q, truncated within DROP TABLE", got)
 	}
 }

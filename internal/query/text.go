@@ -2,8 +2,8 @@ package query
 
 import "strings"
 
-// sanitise writes the tokens with ? for every literal, and with one space
-// where there was anything between two of them.
+// sanitise writes the tokens with ? for every literal, and with one space where
+// white space or a comment separated two of them.
 func sanitise(text string, tokens []token, o Options) string {
 	if o.Collapse {
 		tokens = collapse(text, tokens)
@@ -11,7 +11,7 @@ func sanitise(text string, tokens []token, o Options) string {
 	var out strings.Builder
 	room := len(text)
 	if o.MaxText > 0 {
-		room = min(room, o.MaxText+64) // one piece more than is told
+		room = min(room, o.MaxText+64) // one token more than the limit
 	}
 	out.Grow(room)
 	for i, t := range tokens {
@@ -32,8 +32,8 @@ func sanitise(text string, tokens []token, o Options) string {
 	return Cut(out.String(), o.MaxText)
 }
 
-// collapse drops all values of an IN list but the first, and all rows of VALUES
-// but the first. The tokens that stay are moved to the front.
+// collapse drops all but the first value of an IN list, and all but the first
+// row of VALUES. It reuses the array of tokens.
 func collapse(text string, tokens []token) []token {
 	kept := tokens[:0]
 	for i := 0; i < len(tokens); i++ {
@@ -62,8 +62,8 @@ func collapse(text string, tokens []token) []token {
 	return kept
 }
 
-// list returns the index of the parenthesis that closes the list of plain
-// values which opens at i, or 0 if there is no such list.
+// list returns the index of the parenthesis that closes the list of plain values
+// opening at i, or 0 if there is no such list.
 func list(text string, tokens []token, i int) int {
 	if !is(text, tokens, i, "(") {
 		return 0

@@ -5,7 +5,7 @@ import (
 	"testing"
 )
 
-// texts are statements with what is told of them in the dialect.
+// textTests are statements with their texts.
 type textTests []struct {
 	text, want string
 }
