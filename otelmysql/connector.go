@@ -128,7 +128,7 @@ func (c *connector) target() otelpool.Target {
 	if c.cfg.Net != "unix" {
 		host = target.Split(c.cfg.Addr)
 	}
-	t := target.Of([]target.Host{host}, defaultPort, c.cfg.DBName)
+	t := target.New([]target.Host{host}, defaultPort, c.cfg.DBName)
 	return otelpool.Target{
 		System:    systemMySQL,
 		Address:   t.Address,

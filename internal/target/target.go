@@ -26,23 +26,23 @@ type Target struct {
 	PoolName  string
 }
 
-// Of returns the target of a data source, in which a port that is defaultPort is
+// New returns the target of a data source, in which a port that is defaultPort is
 // left out. The name of the pool has every port, so that it does not depend on which
 // one is the default. Hosts that are there twice count once.
 //
 // If a host does not look like one, no host is told, since the others may be parts of
 // the same secret, and if the name of the database does not, nothing is. The pool then
 // has no name.
-func Of(hosts []Host, defaultPort int, namespace string) Target {
+func New(hosts []Host, defaultPort int, namespace string) Target {
 	var t Target
-	if !plausibleName(namespace) {
+	if !isPlausibleName(namespace) {
 		return t
 	}
 	t.Namespace = namespace
-	hosts = distinct(hosts)
+	hosts = unique(hosts)
 	names := make([]string, 0, len(hosts))
 	for _, h := range hosts {
-		if !h.plausible() {
+		if !h.isPlausible() {
 			return t
 		}
 		names = append(names, h.String())
@@ -51,7 +51,7 @@ func Of(hosts []Host, defaultPort int, namespace string) Target {
 		return t
 	}
 	if len(hosts) == 1 {
-		t.Address, t.Port = Told(hosts[0], defaultPort)
+		t.Address, t.Port = ServerAttributes(hosts[0], defaultPort)
 	}
 	t.PoolName = strings.Join(names, ",")
 	if t.Namespace != "" {
@@ -60,10 +60,10 @@ func Of(hosts []Host, defaultPort int, namespace string) Target {
 	return t
 }
 
-// Misread reports whether a URL was hardly meant as drivers read it: the @ that ends the
+// HasUnescapedPassword reports whether a URL was hardly meant as drivers read it: the @ that ends the
 // password is not where they look for it, because the password has one of /, ? and # in
 // it. What they take for the host is then a part of the user's name or of the password.
-func Misread(url string) bool {
+func HasUnescapedPassword(url string) bool {
 	_, rest, ok := strings.Cut(url, "://")
 	if !ok {
 		return false
@@ -76,10 +76,10 @@ func Misread(url string) bool {
 	return at && (!strings.Contains(authority, "@") || !strings.Contains(before, "="))
 }
 
-// Told returns server.address and server.port of a host, both empty if it does not
+// ServerAttributes returns server.address and server.port of a host, both empty if it does not
 // look like one.
-func Told(h Host, defaultPort int) (address string, port int) {
-	if !h.plausible() {
+func ServerAttributes(h Host, defaultPort int) (address string, port int) {
+	if !h.isPlausible() {
 		return "", 0
 	}
 	if h.Port == defaultPort {
@@ -110,7 +110,7 @@ func (h Host) String() string {
 	return net.JoinHostPort(h.Name, strconv.Itoa(h.Port))
 }
 
-func distinct(hosts []Host) []Host {
+func unique(hosts []Host) []Host {
 	seen := make(map[Host]bool, len(hosts))
 	kept := make([]Host, 0, len(hosts))
 	for _, h := range hosts {
@@ -122,9 +122,9 @@ func distinct(hosts []Host) []Host {
 	return kept
 }
 
-// plausible reports whether h can be a host name, an IP address or the path of a
+// isPlausible reports whether h can be a host name, an IP address or the path of a
 // socket.
-func (h Host) plausible() bool {
+func (h Host) isPlausible() bool {
 	s := h.Name
 	if s == "" || len(s) > 255 || !utf8.ValidString(s) {
 		return false
@@ -154,9 +154,9 @@ func isPath(s string) bool {
 	return windows || strings.HasPrefix(s, "/") || strings.HasPrefix(s, "@")
 }
 
-// plausibleName reports whether s can be the name of a database. Databases may have
+// isPlausibleName reports whether s can be the name of a database. Databases may have
 // any name, but hardly one that looks like a piece of a data source.
-func plausibleName(s string) bool {
+func isPlausibleName(s string) bool {
 	for _, c := range s {
 		if unicode.IsControl(c) || strings.ContainsRune("@/?=&:", c) {
 			return false

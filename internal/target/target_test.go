@@ -5,7 +5,7 @@ import (
 	"testing"
 )
 
-func TestATargetIsWhatTheDataSourceSays(t *testing.T) {
+func TestNew_UsesThePlausiblePartsOfADataSource(t *testing.T) {
 	for _, tc := range []struct {
 		name      string
 		hosts     []Host
@@ -48,14 +48,14 @@ func TestATargetIsWhatTheDataSourceSays(t *testing.T) {
 		{"a database with a control character", []Host{{"db", 3306}}, "sh\x00op", Target{}},
 	} {
 		t.Run(tc.name, func(t *testing.T) {
-			if got := Of(tc.hosts, 3306, tc.namespace); got != tc.want {
+			if got := New(tc.hosts, 3306, tc.namespace); got != tc.want {
 				t.Errorf("got  %+v\nwant %+v", got, tc.want)
 			}
 		})
 	}
 }
 
-func TestAnAddressIsSplitAsItIsDialed(t *testing.T) {
+func TestSplit_SeparatesHostAndPort(t *testing.T) {
 	for address, want := range map[string]Host{
 		"db:3306":       {"db", 3306},
 		"[::1]:3306":    {"::1", 3306},
@@ -73,7 +73,7 @@ func TestAnAddressIsSplitAsItIsDialed(t *testing.T) {
 	}
 }
 
-func TestOnlyWhatLooksLikeAHostIsTold(t *testing.T) {
+func TestServerAttributes_OmitsImplausibleHosts(t *testing.T) {
 	for _, tc := range []struct {
 		host    Host
 		address string
@@ -85,13 +85,13 @@ func TestOnlyWhatLooksLikeAHostIsTold(t *testing.T) {
 		{Host{"ss@db", 5433}, "", 0},
 		{Host{}, "", 0},
 	} {
-		if address, port := Told(tc.host, 5432); address != tc.address || port != tc.port {
-			t.Errorf("Told(%+v) = %q, %d, want %q, %d", tc.host, address, port, tc.address, tc.port)
+		if address, port := ServerAttributes(tc.host, 5432); address != tc.address || port != tc.port {
+			t.Errorf("ServerAttributes(%+v) = %q, %d, want %q, %d", tc.host, address, port, tc.address, tc.port)
 		}
 	}
 }
 
-func TestAURLWhosePasswordEndsItTooSoonIsMisread(t *testing.T) {
+func TestHasUnescapedPassword_FindsPasswordsThatEndTheAuthority(t *testing.T) {
 	for url, want := range map[string]bool{
 		"postgres://alice:12345/xyz@db.example/app":       true,
 		"postgres://alice:12345?xyz@db.example/app":       true,
@@ -106,15 +106,15 @@ func TestAURLWhosePasswordEndsItTooSoonIsMisread(t *testing.T) {
 		"alice:secret@tcp(db.example)/app?x=a@b":          false,
 		"":                                                false,
 	} {
-		if got := Misread(url); got != want {
+		if got := HasUnescapedPassword(url); got != want {
 			t.Errorf("%s: got %t", url, got)
 		}
 	}
 }
 
-func TestWhatIsNextToSomethingImplausibleIsNotTold(t *testing.T) {
+func TestNew_OmitsEverythingIfTheDatabaseIsImplausible(t *testing.T) {
 	for _, namespace := range []string{"xyz@db.example/app", "a:b", "a/b", "a?b=c"} {
-		if got := Of([]Host{{"alice", 12345}}, 5432, namespace); got != (Target{}) {
+		if got := New([]Host{{"alice", 12345}}, 5432, namespace); got != (Target{}) {
 			t.Errorf("%s: got %+v", namespace, got)
 		}
 	}

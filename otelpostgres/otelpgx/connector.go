@@ -113,7 +113,7 @@ func (c *connector) connect(ctx context.Context, said func(error)) (driver.Conn,
 func reached(c driver.Conn, d *dial, expected []target.Host) otelpool.Server {
 	var s otelpool.Server
 	if h := d.host(c); len(expected) != 1 || h != expected[0] {
-		s.Address, s.Port = target.Told(h, defaultPort)
+		s.Address, s.Port = target.ServerAttributes(h, defaultPort)
 	}
 	return s
 }
@@ -124,7 +124,7 @@ func (c *connector) target() otelpool.Target {
 	if err != nil {
 		return otelpool.Target{System: system}
 	}
-	t := target.Of(hosts(&cfg.Config), defaultPort, cfg.Database)
+	t := target.New(hosts(&cfg.Config), defaultPort, cfg.Database)
 	return otelpool.Target{
 		System:    system,
 		Address:   t.Address,

@@ -523,7 +523,7 @@ func FuzzATargetIsHostsAndDatabaseOnly(f *testing.F) {
 				want.PoolName += "/" + cfg.Database
 			}
 			if len(seen) == 1 {
-				want.Address, want.Port = target.Told(all[0], defaultPort)
+				want.Address, want.Port = target.ServerAttributes(all[0], defaultPort)
 			}
 		}
 		if got != want {

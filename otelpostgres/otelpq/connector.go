@@ -65,7 +65,7 @@ type connector struct {
 	config func() (pq.Config, error)
 	// open does what Connect does, but dials through the dialer.
 	open    func(ctx context.Context, d pq.Dialer) (driver.Conn, error)
-	misread bool // see target.Misread
+	misread bool // see target.HasUnescapedPassword
 }
 
 var _ driver.Connector = (*connector)(nil)
@@ -95,7 +95,7 @@ func dataSource(d driver.Driver, name string) *connector {
 		Connector: named{d, name},
 		config:    func() (pq.Config, error) { return pq.NewConfig(name) },
 		open:      func(_ context.Context, d pq.Dialer) (driver.Conn, error) { return pq.DialOpen(d, name) },
-		misread:   target.Misread(name),
+		misread:   target.HasUnescapedPassword(name),
 	}
 }
 
@@ -122,7 +122,7 @@ func (c *connector) connect(ctx context.Context, said func(error)) (driver.Conn,
 	if cfg, err := c.config(); err == nil {
 		s.IdleTimeout = idleTimeout(cfg)
 		if len(cfg.Multi) > 0 {
-			s.Address, s.Port = target.Told(d.host(hosts(cfg)), defaultPort)
+			s.Address, s.Port = target.ServerAttributes(d.host(hosts(cfg)), defaultPort)
 		}
 	}
 	return dc, s, nil
@@ -136,7 +136,7 @@ func (c *connector) target() otelpool.Target {
 	if c.misread {
 		return otelpool.Target{System: system}
 	}
-	t := target.Of(hosts(cfg), defaultPort, cfg.Database)
+	t := target.New(hosts(cfg), defaultPort, cfg.Database)
 	return otelpool.Target{
 		System:    system,
 		Address:   t.Address,
