@@ -1,7 +1,7 @@
-// Package target names what a pool connects to, from the hosts of a data source.
-// A data source that its driver reads otherwise than its author meant it can have a
-// part of a password where a host or a database should be; what does not look like
-// one is therefore not told.
+// Package target derives the address, the database and the name of a pool from the
+// hosts of a data source. If the driver misreads a data source, a part of a password
+// can take the place of a host or a database. Values that do not look like one are
+// therefore omitted.
 package target
 
 import (
@@ -26,13 +26,13 @@ type Target struct {
 	PoolName  string
 }
 
-// New returns the target of a data source, in which a port that is defaultPort is
-// left out. The name of the pool has every port, so that it does not depend on which
-// one is the default. Hosts that are there twice count once.
+// New returns the target of a data source. Its port is 0 if it is defaultPort. The name
+// of the pool has every port, so that it does not depend on the default. Duplicate hosts
+// count once.
 //
-// If a host does not look like one, no host is told, since the others may be parts of
-// the same secret, and if the name of the database does not, nothing is. The pool then
-// has no name.
+// If a host is implausible, all hosts are omitted, because the others may be parts of
+// the same secret. If the name of the database is implausible, the target is empty. In
+// both cases the pool has no name.
 func New(hosts []Host, defaultPort int, namespace string) Target {
 	var t Target
 	if !isPlausibleName(namespace) {
@@ -60,9 +60,9 @@ func New(hosts []Host, defaultPort int, namespace string) Target {
 	return t
 }
 
-// HasUnescapedPassword reports whether a URL was hardly meant as drivers read it: the @ that ends the
-// password is not where they look for it, because the password has one of /, ? and # in
-// it. What they take for the host is then a part of the user's name or of the password.
+// HasUnescapedPassword reports whether the password of a URL seems to contain /, ? or #
+// unescaped, so that the @ after it is not where drivers look for it. Their host is then
+// a part of the user name or of the password.
 func HasUnescapedPassword(url string) bool {
 	_, rest, ok := strings.Cut(url, "://")
 	if !ok {
@@ -76,8 +76,8 @@ func HasUnescapedPassword(url string) bool {
 	return at && (!strings.Contains(authority, "@") || !strings.Contains(before, "="))
 }
 
-// ServerAttributes returns server.address and server.port of a host, both empty if it does not
-// look like one.
+// ServerAttributes returns server.address and server.port of a host. The port is 0 if it
+// is defaultPort; both are empty if the host is implausible.
 func ServerAttributes(h Host, defaultPort int) (address string, port int) {
 	if !h.isPlausible() {
 		return "", 0
@@ -88,8 +88,8 @@ func ServerAttributes(h Host, defaultPort int) (address string, port int) {
 	return h.Name, h.Port
 }
 
-// Split takes an address apart that was made for a dial. What has no port is a host
-// alone.
+// Split splits the address of a dial into host and port. Without a valid port, all of
+// it is the host.
 func Split(address string) Host {
 	host, port, err := net.SplitHostPort(address)
 	if err != nil {
@@ -102,7 +102,7 @@ func Split(address string) Host {
 	return Host{Name: host, Port: int(n)}
 }
 
-// String is the host with its port.
+// String returns the host with its port.
 func (h Host) String() string {
 	if h.Port == 0 {
 		return h.Name
@@ -133,7 +133,7 @@ func (h Host) isPlausible() bool {
 	switch colons := strings.Count(s, ":"); {
 	case h.Port == 0 && isPath(s):
 		allowed, s = `-._:/\+~ `, strings.TrimPrefix(s, "@")
-	case colons == 1: // neither an IPv6 address nor without a port: a password, as likely as not
+	case colons == 1: // not an IPv6 address, and not just a host: possibly a password
 		return false
 	case colons > 1:
 		allowed += "%" // the zone of an address
@@ -147,15 +147,15 @@ func (h Host) isPlausible() bool {
 	return true
 }
 
-// isPath reports whether s is the absolute path of a socket, or the name of one
-// without a file, which begins with an @.
+// isPath reports whether s is the absolute path of a socket, or the name of an
+// abstract socket, which begins with an @.
 func isPath(s string) bool {
 	windows := len(s) > 2 && s[1:3] == `:\`
 	return windows || strings.HasPrefix(s, "/") || strings.HasPrefix(s, "@")
 }
 
-// isPlausibleName reports whether s can be the name of a database. Databases may have
-// any name, but hardly one that looks like a piece of a data source.
+// isPlausibleName reports whether s can be the name of a database. Any name is legal,
+// but one that looks like a part of a data source is unlikely.
 func isPlausibleName(s string) bool {
 	for _, c := range s {
 		if unicode.IsControl(c) || strings.ContainsRune("@/?=&:", c) {

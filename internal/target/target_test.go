@@ -21,7 +21,7 @@ func TestNew_UsesThePlausiblePartsOfADataSource(t *testing.T) {
 		{"socket", []Host{{"/run/mysqld/mysqld.sock", 0}}, "shop", Target{"/run/mysqld/mysqld.sock", 0, "shop", "/run/mysqld/mysqld.sock/shop"}},
 		{"socket with a space", []Host{{"/Library/My SQL/s.sock", 0}}, "", Target{"/Library/My SQL/s.sock", 0, "", "/Library/My SQL/s.sock"}},
 		{"socket on Windows", []Host{{`C:\run\s.sock`, 0}}, "", Target{`C:\run\s.sock`, 0, "", `C:\run\s.sock`}},
-		{"socket without a file", []Host{{"@mysql", 0}}, "shop", Target{"@mysql", 0, "shop", "@mysql/shop"}},
+		{"abstract socket", []Host{{"@mysql", 0}}, "shop", Target{"@mysql", 0, "shop", "@mysql/shop"}},
 		{"the name of an instance", []Host{{"project:europe-west1:shop", 0}}, "shop", Target{"project:europe-west1:shop", 0, "shop", "project:europe-west1:shop/shop"}},
 		{"two hosts", []Host{{"a", 3306}, {"b", 3307}}, "shop", Target{"", 0, "shop", "a:3306,b:3307/shop"}},
 		{"one host twice", []Host{{"a", 3306}, {"a", 3306}}, "shop", Target{"a", 0, "shop", "a:3306/shop"}},
@@ -30,17 +30,17 @@ func TestNew_UsesThePlausiblePartsOfADataSource(t *testing.T) {
 		{"an empty host", []Host{{"", 3306}}, "shop", Target{Namespace: "shop"}},
 
 		{"a password with an @", []Host{{"ss@db", 3306}}, "shop", Target{Namespace: "shop"}},
-		{"the same in the second host", []Host{{"a", 3306}, {"ss@db", 3306}}, "shop", Target{Namespace: "shop"}},
+		{"a password with an @ in the second host", []Host{{"a", 3306}, {"ss@db", 3306}}, "shop", Target{Namespace: "shop"}},
 		{"a user and a password", []Host{{"root:secret", 0}}, "shop", Target{Namespace: "shop"}},
 		{"an @ before a port", []Host{{"@db", 3306}}, "shop", Target{Namespace: "shop"}},
 		{"a path before a port", []Host{{"/db", 3306}}, "shop", Target{Namespace: "shop"}},
 		{"parameters", []Host{{"db?password=secret", 3306}}, "shop", Target{Namespace: "shop"}},
-		{"a password that is encoded", []Host{{"p%40ss", 3306}}, "shop", Target{Namespace: "shop"}},
+		{"an encoded password", []Host{{"p%40ss", 3306}}, "shop", Target{Namespace: "shop"}},
 		{"quotes", []Host{{"'secret", 3306}}, "shop", Target{Namespace: "shop"}},
 		{"words", []Host{{"my secret", 3306}}, "shop", Target{Namespace: "shop"}},
 		{"a control character", []Host{{"db\n", 3306}}, "shop", Target{Namespace: "shop"}},
-		{"what is no text", []Host{{"db\xff", 3306}}, "sh\xffop", Target{}},
-		{"what is too long", []Host{{strings.Repeat("a", 256), 3306}}, strings.Repeat("a", 256), Target{}},
+		{"invalid UTF-8", []Host{{"db\xff", 3306}}, "sh\xffop", Target{}},
+		{"names that are too long", []Host{{strings.Repeat("a", 256), 3306}}, strings.Repeat("a", 256), Target{}},
 		{"a database with an @", []Host{{"db", 3306}}, "ss@host", Target{}},
 		{"a database with a path", []Host{{"db", 3306}}, "host/shop", Target{}},
 		{"a database with parameters", []Host{{"db", 3306}}, "shop?password=secret", Target{}},
@@ -100,14 +100,14 @@ func TestHasUnescapedPassword_FindsPasswordsThatEndTheAuthority(t *testing.T) {
 		"postgres://alice:p@ss/word@db.example/app":       true,
 		"postgres://alice:secret@db.example/app":          false,
 		"postgres://alice:secret@db.example/app?user=a@b": false,
-		"postgres://db.example/app?user=a@b":              true, // told is too little rather than too much
+		"postgres://db.example/app?user=a@b":              true, // a false positive: it omits too much rather than too little
 		"postgres://db.example/app":                       false,
 		"host=db.example user=a@b password=c/d@e":         false,
 		"alice:secret@tcp(db.example)/app?x=a@b":          false,
 		"":                                                false,
 	} {
 		if got := HasUnescapedPassword(url); got != want {
-			t.Errorf("%s: got %t", url, got)
+			t.Errorf("%s: got %t, want %t", url, got, want)
 		}
 	}
 }
