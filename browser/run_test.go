@@ -38,7 +38,7 @@ func startRun(t *testing.T, jaeger string, hold time.Duration) *run {
 	r := &run{t, "http://" + example, "http://" + prometheus, "http://" + query}
 
 	process.Start(t, []string{"JAEGER_OTLP=" + otlp, "JAEGER_QUERY=" + query}, jaeger, "--config=../example/backends/jaeger.yaml").
-		Answers(t, r.jaeger+"/api/services")
+		AwaitReady(t, r.jaeger+"/api/services")
 
 	built := filepath.Join(dir, "example")
 	if out, err := exec.CommandContext(t.Context(), "go", "build", "-C", "../example", "-trimpath", "-o", built, ".").CombinedOutput(); err != nil {
@@ -46,7 +46,7 @@ func startRun(t *testing.T, jaeger string, hold time.Duration) *run {
 	}
 	process.Start(t, []string{"OTEL_EXPORTER_OTLP_ENDPOINT=http://" + otlp, "OTEL_EXPORTER_OTLP_PROTOCOL=grpc", "OTEL_METRICS_EXPORTER=none"}, built,
 		"-scene", "healthy", "-hold", hold.String(), "-serve", "-pause", "20ms", "-addr", example).
-		Answers(t, r.example+"/metrics")
+		AwaitReady(t, r.example+"/metrics")
 
 	config := filepath.Join(dir, "prometheus.yml")
 	if err := os.WriteFile(config, fmt.Appendf(nil, `
@@ -56,7 +56,7 @@ scrape_configs: [{job_name: %s, static_configs: [{targets: [%q]}]}]
 		t.Fatal(err)
 	}
 	process.Start(t, nil, "prometheus", "--config.file="+config, "--storage.tsdb.path="+filepath.Join(dir, "data"), "--web.listen-address="+prometheus).
-		Answers(t, r.prometheus+"/-/ready")
+		AwaitReady(t, r.prometheus+"/-/ready")
 	return r
 }
 

@@ -62,12 +62,12 @@ func startBackends(t *testing.T) *backends {
 	receiver := "JAEGER_OTLP=" + process.FreeAddress(t)
 	j := process.Start(t, []string{receiver, "JAEGER_QUERY=" + strings.TrimPrefix(b.jaeger.base, "http://")},
 		program["jaeger"], "--config="+setup+"/jaeger.yaml")
-	j.Answers(t, b.jaeger.base+"/api/services")
+	j.AwaitReady(t, b.jaeger.base+"/api/services")
 	c := process.Start(t, []string{
 		receiver, "OTLP_GRPC=" + process.FreeAddress(t), "OTLP_HTTP=" + strings.TrimPrefix(b.otlp, "http://"),
 		"PROMETHEUS_URL=" + b.prometheus[underscores.name].base, "PROMETHEUS_DOTS_URL=" + b.prometheus[dots.name].base,
 	}, program["jaeger"], "--config="+setup+"/collector.yaml", "--config="+secondPipeline(t))
-	c.Answers(t, b.otlp+"/v1/traces")
+	c.AwaitReady(t, b.otlp+"/v1/traces")
 	return b
 }
 
@@ -156,7 +156,7 @@ func (b *backends) play(t *testing.T, args ...string) *example {
 		Process: process.Start(t, []string{"OTEL_EXPORTER_OTLP_ENDPOINT=" + b.otlp}, b.example, append(args, "-addr="+addr)...),
 		base:    "http://" + addr,
 	}
-	e.Answers(t, e.base+"/metrics")
+	e.AwaitReady(t, e.base+"/metrics")
 	res, err := http.Get(e.base + "/metrics")
 	if err != nil {
 		t.Fatal(err)
@@ -334,7 +334,7 @@ func (b *backends) healthy(t *testing.T) {
 	time.Sleep(time.Until(began.Add(90 * time.Second)))
 	b.compareFired(t, e, time.Now())
 	e.Interrupt()
-	e.End(t)
+	e.AwaitExit(t)
 }
 
 // dry keeps the pool dry for as long as it takes the third of its alerts to fire.
@@ -382,7 +382,7 @@ func (b *backends) dry(t *testing.T) {
 	}
 
 	stop()
-	e.End(t)
+	e.AwaitExit(t)
 	t.Run("TheTraceOfAStarvedRequestLeadsToTheHolders", b.jaeger.leadsToHolders)
 	t.Run("AnExemplarOfAWaitLeadsToItsTrace", func(t *testing.T) {
 		b.each(t, func(t *testing.T, s *server, n naming) {
@@ -402,11 +402,11 @@ func (b *backends) dry(t *testing.T) {
 
 func (b *backends) closed(t *testing.T) {
 	e := b.play(t, "-serve")
-	process.Await(t, "the scenes being over", func() bool { return strings.Contains(e.Printed(), "The service goes on") })
+	process.Await(t, "the scenes being over", func() bool { return strings.Contains(e.Output(), "The service goes on") })
 	over := time.Now()
 	b.each(t, func(t *testing.T, s *server, n naming) { panelsShowTheScene(t, s, n, "all", e.instance) })
 	time.Sleep(time.Until(over.Add(30 * time.Second)))
 	b.compareFired(t, e, time.Now(), "DBPoolConnectionsLost", "DBPoolExhausted", "DBPoolHiddenRetries")
 	e.Interrupt()
-	e.End(t)
+	e.AwaitExit(t)
 }

@@ -104,9 +104,9 @@ func TestTheExampleIsScraped(t *testing.T) {
 	s := startPrometheus(t, underscores, t.TempDir(), addr)
 	want := seriesNames(t, underscores, unplayed...)
 	var got []string
-	for deadline := time.Now().Add(process.Patience); !slices.Equal(got, want); time.Sleep(time.Second) {
+	for deadline := time.Now().Add(process.Timeout); !slices.Equal(got, want); time.Sleep(time.Second) {
 		if time.Now().After(deadline) {
-			t.Fatalf("gave up after %v\ngot  %v\nwant %v", process.Patience, got, want)
+			t.Fatalf("gave up after %v\ngot  %v\nwant %v", process.Timeout, got, want)
 		}
 		got = s.names(t, `{job="live",__name__=~"(db_client|otelpool)_.+",__name__!~"otelpool_connection_(cancels|leaks)_total"}`)
 	}

@@ -58,7 +58,7 @@ func start(t *testing.T, metrics *sdkmetric.MeterProvider, spans *sdktrace.Trace
 // connection for a caller.
 func (p *program) awaitReports(t *testing.T) {
 	t.Helper()
-	for deadline := time.Now().Add(process.Patience); ; time.Sleep(10 * time.Millisecond) {
+	for deadline := time.Now().Add(process.Timeout); ; time.Sleep(10 * time.Millisecond) {
 		p.mu.Lock()
 		both := p.reported[otelpool.LeakSuspected] && p.reported[otelpool.Exhausted]
 		p.mu.Unlock()
@@ -73,7 +73,7 @@ func (p *program) awaitReports(t *testing.T) {
 
 // awaitWaiter waits until a caller has waited long enough for the acquire to be told.
 func (p *program) awaitWaiter(t *testing.T) {
-	for deadline := time.Now().Add(process.Patience); ; time.Sleep(time.Millisecond) {
+	for deadline := time.Now().Add(process.Timeout); ; time.Sleep(time.Millisecond) {
 		now, err := otelpool.Inspect(p.pool.DB)
 		if err != nil {
 			t.Error(err)

@@ -73,7 +73,7 @@ func launchPrometheus(t *testing.T, path, config, data string, flags ...string) 
 		"--config.file="+config, "--storage.tsdb.path="+data, "--web.listen-address="+addr,
 		"--enable-feature=exemplar-storage")...)
 	s := &server{"http://" + addr}
-	p.Answers(t, s.base+"/-/ready")
+	p.AwaitReady(t, s.base+"/-/ready")
 	return s
 }
 

@@ -16,16 +16,16 @@ import (
 	"time"
 )
 
-// Patience is how long something that has to happen is waited for.
-const Patience = 5 * time.Minute
+// Timeout is how long something that has to happen is waited for.
+const Timeout = 5 * time.Minute
 
 // Process is a program that runs beside a test.
 type Process struct {
-	name  string
-	stop  context.CancelFunc // interrupts it
-	ended chan struct{}      // is closed at its end
-	err   error              // is set then, unless it has exited with 0
-	out   output
+	name   string
+	stop   context.CancelFunc // interrupts it
+	exited chan struct{}      // is closed at its end
+	err    error              // is set then, unless it has exited with 0
+	output output
 }
 
 // output is what a program prints.
@@ -46,11 +46,11 @@ func (o *output) Write(b []byte) (int, error) {
 func Start(t testing.TB, environ []string, path string, args ...string) *Process {
 	t.Helper()
 	ctx, stop := context.WithCancel(context.Background())
-	p := &Process{name: filepath.Base(path), stop: stop, ended: make(chan struct{})}
+	p := &Process{name: filepath.Base(path), stop: stop, exited: make(chan struct{})}
 	c := exec.CommandContext(ctx, path, args...)
 	inherited := slices.DeleteFunc(os.Environ(), func(v string) bool { return strings.HasPrefix(v, "OTEL_") })
 	c.Env = append(inherited, environ...)
-	c.Stdout, c.Stderr = &p.out, &p.out
+	c.Stdout, c.Stderr = &p.output, &p.output
 	c.Cancel = func() error { return c.Process.Signal(os.Interrupt) }
 	c.WaitDelay = 10 * time.Second
 	if err := c.Start(); err != nil {
@@ -61,47 +61,47 @@ func Start(t testing.TB, environ []string, path string, args ...string) *Process
 		if p.err = c.Wait(); ctx.Err() != nil && c.ProcessState.Success() {
 			p.err = nil // that it was interrupted is no failure
 		}
-		close(p.ended)
+		close(p.exited)
 	}()
 	t.Cleanup(func() {
 		stop()
-		<-p.ended
+		<-p.exited
 		if t.Failed() {
-			t.Logf("%s printed:\n%s", p.name, p.Printed())
+			t.Logf("%s printed:\n%s", p.name, p.Output())
 		}
 	})
 	return p
 }
 
-// Printed is what the program has printed so far.
-func (p *Process) Printed() string {
-	p.out.mu.Lock()
-	defer p.out.mu.Unlock()
-	return p.out.log.String()
+// Output is what the program has printed so far.
+func (p *Process) Output() string {
+	p.output.mu.Lock()
+	defer p.output.mu.Unlock()
+	return p.output.log.String()
 }
 
 // Interrupt tells the program to end.
 func (p *Process) Interrupt() { p.stop() }
 
-// End waits until the program has ended, which has to be without a failure.
-func (p *Process) End(t testing.TB) {
+// AwaitExit waits until the program has ended, which has to be without a failure.
+func (p *Process) AwaitExit(t testing.TB) {
 	t.Helper()
 	select {
-	case <-p.ended:
-	case <-time.After(Patience):
-		t.Fatalf("gave up after %v on the end of %s", Patience, p.name)
+	case <-p.exited:
+	case <-time.After(Timeout):
+		t.Fatalf("gave up after %v on the end of %s", Timeout, p.name)
 	}
 	if p.err != nil {
 		t.Error(p.err)
 	}
 }
 
-// Answers waits until the program answers at an address, and not that it is not ready.
-func (p *Process) Answers(t testing.TB, url string) {
+// AwaitReady waits until the program answers at an address, and not that it is not ready.
+func (p *Process) AwaitReady(t testing.TB, url string) {
 	t.Helper()
 	Await(t, "an answer from "+url, func() bool {
 		select {
-		case <-p.ended:
+		case <-p.exited:
 			t.Fatalf("%s has ended", p.name)
 		default:
 		}
@@ -117,9 +117,9 @@ func (p *Process) Answers(t testing.TB, url string) {
 // Await asks again and again for something that has to happen.
 func Await(t testing.TB, what string, happened func() bool) {
 	t.Helper()
-	for deadline := time.Now().Add(Patience); !happened(); time.Sleep(50 * time.Millisecond) {
+	for deadline := time.Now().Add(Timeout); !happened(); time.Sleep(50 * time.Millisecond) {
 		if time.Now().After(deadline) {
-			t.Fatalf("gave up after %v on: %s", Patience, what)
+			t.Fatalf("gave up after %v on: %s", Timeout, what)
 		}
 	}
 }
