@@ -1,4 +1,4 @@
-// Package process runs other programs beside a test, such as a backend of telemetry.
+// Package process runs other programs beside a test, such as a telemetry backend.
 package process
 
 import (
@@ -16,15 +16,15 @@ import (
 	"time"
 )
 
-// Timeout is how long something that has to happen is waited for.
+// Timeout bounds every wait of this package.
 const Timeout = 5 * time.Minute
 
 // Process is a program that runs beside a test.
 type Process struct {
 	name   string
 	stop   context.CancelFunc // interrupts it
-	exited chan struct{}      // is closed at its end
-	err    error              // is set then, unless it has exited with 0
+	exited chan struct{}      // closed when it exits
+	err    error              // set then, unless the exit code is 0
 	output output
 }
 
@@ -40,9 +40,9 @@ func (o *output) Write(b []byte) (int, error) {
 	return o.log.Write(b)
 }
 
-// Start starts a program with more variables in its environment, each NAME=value, and
-// none about OpenTelemetry but those. It is interrupted at the end of the test at the
-// latest, and what it has printed is told if that failed.
+// Start starts a program with additional environment variables, each NAME=value. It
+// inherits no OTEL_ variables. The program is interrupted when the test ends, and its
+// output is logged if the test failed.
 func Start(t testing.TB, environ []string, path string, args ...string) *Process {
 	t.Helper()
 	ctx, stop := context.WithCancel(context.Background())
@@ -59,7 +59,7 @@ func Start(t testing.TB, environ []string, path string, args ...string) *Process
 	}
 	go func() {
 		if p.err = c.Wait(); ctx.Err() != nil && c.ProcessState.Success() {
-			p.err = nil // that it was interrupted is no failure
+			p.err = nil // an interrupt is not a failure
 		}
 		close(p.exited)
 	}()
@@ -73,36 +73,36 @@ func Start(t testing.TB, environ []string, path string, args ...string) *Process
 	return p
 }
 
-// Output is what the program has printed so far.
+// Output returns what the program has printed so far.
 func (p *Process) Output() string {
 	p.output.mu.Lock()
 	defer p.output.mu.Unlock()
 	return p.output.log.String()
 }
 
-// Interrupt tells the program to end.
+// Interrupt sends the program an interrupt.
 func (p *Process) Interrupt() { p.stop() }
 
-// AwaitExit waits until the program has ended, which has to be without a failure.
+// AwaitExit waits until the program exits. A failure of the program fails the test.
 func (p *Process) AwaitExit(t testing.TB) {
 	t.Helper()
 	select {
 	case <-p.exited:
 	case <-time.After(Timeout):
-		t.Fatalf("gave up after %v on the end of %s", Timeout, p.name)
+		t.Fatalf("%s has not exited after %v", p.name, Timeout)
 	}
 	if p.err != nil {
 		t.Error(p.err)
 	}
 }
 
-// AwaitReady waits until the program answers at an address, and not that it is not ready.
+// AwaitReady waits until the program answers at a URL without a server error.
 func (p *Process) AwaitReady(t testing.TB, url string) {
 	t.Helper()
 	Await(t, "an answer from "+url, func() bool {
 		select {
 		case <-p.exited:
-			t.Fatalf("%s has ended", p.name)
+			t.Fatalf("%s has exited", p.name)
 		default:
 		}
 		res, err := http.Get(url)
@@ -114,17 +114,17 @@ func (p *Process) AwaitReady(t testing.TB, url string) {
 	})
 }
 
-// Await asks again and again for something that has to happen.
+// Await polls until happened returns true.
 func Await(t testing.TB, what string, happened func() bool) {
 	t.Helper()
 	for deadline := time.Now().Add(Timeout); !happened(); time.Sleep(50 * time.Millisecond) {
 		if time.Now().After(deadline) {
-			t.Fatalf("gave up after %v on: %s", Timeout, what)
+			t.Fatalf("timed out after %v waiting for %s", Timeout, what)
 		}
 	}
 }
 
-// FreeAddress returns an address on the loopback interface that nobody listens on.
+// FreeAddress returns an unused address on the loopback interface.
 func FreeAddress(t testing.TB) string {
 	t.Helper()
 	l, err := net.Listen("tcp", "127.0.0.1:0")
