@@ -17,7 +17,7 @@ type conn struct {
 }
 
 func (c *conn) call(op Op, method string) call {
-	return call{op: op, on: c.object, conn: c, closed: c.closed, method: method}
+	return call{op: op, receiver: c.object, conn: c, closed: c.closed, method: method}
 }
 
 func (c *conn) Prepare(query string) (driver.Stmt, error) {
@@ -38,7 +38,7 @@ func (c *conn) Close() error {
 	if err := c.db.run(cl, 0); err != nil {
 		return err
 	}
-	c.db.done(cl, "ok")
+	c.db.record(cl, "ok")
 	return nil
 }
 
@@ -50,11 +50,11 @@ func (c *conn) prepare(ctx context.Context, method, query string) (driver.Stmt, 
 	}
 	answer := c.db.config.Answers[query]
 	if answer.Nothing {
-		c.db.done(cl, "nil")
+		c.db.record(cl, "nil")
 		return nil, nil
 	}
 	s := &stmt{object: object{"stmt", c.db.stmts.Add(1)}, conn: c, query: query, answer: answer}
-	c.db.done(cl, s.object)
+	c.db.record(cl, s.object)
 	return stmtShapes[c.db.config.Stmt](s), nil
 }
 
@@ -63,7 +63,7 @@ func (c *conn) begin(cl call) (driver.Tx, error) {
 		return nil, err
 	}
 	t := &tx{object: object{"tx", c.db.txs.Add(1)}, conn: c}
-	c.db.done(cl, t.object)
+	c.db.record(cl, t.object)
 	return t, nil
 }
 
@@ -72,7 +72,7 @@ func (c *conn) exec(cl call, answer Answer) (driver.Result, error) {
 	if err := c.db.run(cl, answer.Latency); err != nil {
 		return nil, err
 	}
-	c.db.done(cl, "ok")
+	c.db.record(cl, "ok")
 	if answer.Nothing {
 		return nil, nil
 	}
@@ -83,25 +83,25 @@ func (c *conn) exec(cl call, answer Answer) (driver.Result, error) {
 	if c.db.config.Quiet {
 		return res, nil
 	}
-	return result{res, cl.on, c.db}, nil
+	return result{res, cl.receiver, c.db}, nil
 }
 
 // result writes down what a program asks of an exec's outcome.
 type result struct {
-	of driver.Result
-	on object // what was executed
-	db *DB
+	inner    driver.Result
+	receiver object // what was executed
+	db       *DB
 }
 
 func (r result) LastInsertId() (int64, error) {
-	n, err := r.of.LastInsertId()
-	r.db.note(r.on, "LastInsertId", fmt.Sprint(n, ", error ", err))
+	n, err := r.inner.LastInsertId()
+	r.db.recordUnscripted(r.receiver, "LastInsertId", fmt.Sprint(n, ", error ", err))
 	return n, err
 }
 
 func (r result) RowsAffected() (int64, error) {
-	n, err := r.of.RowsAffected()
-	r.db.note(r.on, "RowsAffected", fmt.Sprint(n, ", error ", err))
+	n, err := r.inner.RowsAffected()
+	r.db.recordUnscripted(r.receiver, "RowsAffected", fmt.Sprint(n, ", error ", err))
 	return n, err
 }
 
@@ -111,23 +111,23 @@ func (c *conn) query(cl call, answer Answer) (driver.Rows, error) {
 		return nil, err
 	}
 	if answer.Nothing {
-		c.db.done(cl, "nil")
+		c.db.record(cl, "nil")
 		return nil, nil
 	}
 	r := &rows{object: object{"rows", c.db.rows.Add(1)}, conn: c, query: cl.query, sets: answer.sets(), repeat: answer.Rows}
-	c.db.done(cl, r.object)
+	c.db.record(cl, r.object)
 	return r.shape(c.db.config.Rows), nil
 }
 
-func check(db *DB, on object, f func(*driver.NamedValue) error, nv *driver.NamedValue) error {
+func check(db *DB, receiver object, f func(*driver.NamedValue) error, nv *driver.NamedValue) error {
 	given := *nv
 	err := driver.ErrSkip
 	if f != nil {
 		err = f(nv)
 	}
 	if !db.config.Quiet {
-		cl := call{op: numOps, on: on, method: "CheckNamedValue", args: []driver.NamedValue{given}}
-		db.done(cl, fmt.Sprint(spellValues(nv.Value), ", error ", err))
+		cl := call{op: numOps, receiver: receiver, method: "CheckNamedValue", args: []driver.NamedValue{given}}
+		db.record(cl, fmt.Sprint(formatValues(nv.Value), ", error ", err))
 	}
 	return err
 }
@@ -140,7 +140,7 @@ func (p pinger) Ping(ctx context.Context) error {
 	if err := p.c.db.run(cl, 0); err != nil {
 		return err
 	}
-	p.c.db.done(cl, "ok")
+	p.c.db.record(cl, "ok")
 	return nil
 }
 
@@ -198,7 +198,7 @@ func (s sessionResetter) ResetSession(ctx context.Context) error {
 	if err := s.c.db.run(cl, 0); err != nil {
 		return err
 	}
-	s.c.db.done(cl, "ok")
+	s.c.db.record(cl, "ok")
 	return nil
 }
 
@@ -209,7 +209,7 @@ func (v validator) IsValid() bool {
 	if err := v.c.db.run(cl, 0); err != nil {
 		return false
 	}
-	v.c.db.done(cl, true)
+	v.c.db.record(cl, true)
 	return true
 }
 
@@ -230,11 +230,11 @@ func (t *tx) Commit() error   { return t.end(Commit, "Commit") }
 func (t *tx) Rollback() error { return t.end(Rollback, "Rollback") }
 
 func (t *tx) end(op Op, method string) error {
-	cl := call{op: op, on: t.object, conn: t.conn, closed: t.done || t.conn.closed, method: method}
+	cl := call{op: op, receiver: t.object, conn: t.conn, closed: t.done || t.conn.closed, method: method}
 	t.done = true
 	if err := t.conn.db.run(cl, 0); err != nil {
 		return err
 	}
-	t.conn.db.done(cl, "ok")
+	t.conn.db.record(cl, "ok")
 	return nil
 }

@@ -14,15 +14,15 @@ var (
 type plainDriver struct{ db *DB }
 
 func (d plainDriver) Open(name string) (driver.Conn, error) {
-	return d.db.connect(call{op: Connect, on: theDriver, method: "Open", query: name})
+	return d.db.connect(call{op: Connect, receiver: theDriver, method: "Open", query: name})
 }
 
 // contextDriver is a driver with driver.DriverContext.
 type contextDriver struct{ plainDriver }
 
 func (d contextDriver) OpenConnector(name string) (driver.Connector, error) {
-	c := call{op: Connect, on: theDriver, method: "OpenConnector", query: name}
-	d.db.done(c, "connector")
+	c := call{op: Connect, receiver: theDriver, method: "OpenConnector", query: name}
+	d.db.record(c, "connector")
 	return d.db.Connector(), nil
 }
 
@@ -30,7 +30,7 @@ func (d contextDriver) OpenConnector(name string) (driver.Connector, error) {
 type connector struct{ db *DB }
 
 func (c connector) Connect(ctx context.Context) (driver.Conn, error) {
-	return c.db.connect(call{op: Connect, on: theConnector, method: "Connect", ctx: ctx})
+	return c.db.connect(call{op: Connect, receiver: theConnector, method: "Connect", ctx: ctx})
 }
 
 func (c connector) Driver() driver.Driver { return c.db.Driver() }
@@ -39,11 +39,11 @@ func (c connector) Driver() driver.Driver { return c.db.Driver() }
 type closingConnector struct{ connector }
 
 func (c closingConnector) Close() error {
-	cl := call{op: CloseConnector, on: theConnector, method: "Close"}
+	cl := call{op: CloseConnector, receiver: theConnector, method: "Close"}
 	if err := c.db.run(cl, 0); err != nil {
 		return err
 	}
-	c.db.done(cl, "ok")
+	c.db.record(cl, "ok")
 	return nil
 }
 
@@ -53,6 +53,6 @@ func (db *DB) connect(cl call) (driver.Conn, error) {
 	}
 	c := &conn{db: db, object: object{"conn", db.conns.Add(1)}}
 	db.opened.Add(1)
-	db.done(cl, c.object)
+	db.record(cl, c.object)
 	return connShapes[db.config.Conn](c), nil
 }

@@ -222,16 +222,16 @@ func (o object) append(b []byte) []byte {
 
 // call is one call as the driver sees it.
 type call struct {
-	op     Op
-	on     object
-	conn   *conn // to which on belongs; nil for the driver and the connector
-	closed bool  // whether on was closed before
-	method string
-	ctx    context.Context // nil where the method has none
-	query  string
-	args   []driver.NamedValue
-	values []driver.Value
-	opts   driver.TxOptions
+	op       Op
+	receiver object
+	conn     *conn // to which on belongs; nil for the driver and the connector
+	closed   bool  // whether on was closed before
+	method   string
+	ctx      context.Context // nil where the method has none
+	query    string
+	args     []driver.NamedValue
+	values   []driver.Value
+	opts     driver.TxOptions
 }
 
 // run does what all calls of a kind have in common: it counts the call, takes
@@ -240,14 +240,14 @@ type call struct {
 func (db *DB) run(c call, latency time.Duration) error {
 	db.calls[c.op].Add(1)
 	if c.closed || c.conn != nil && !c.conn.busy.CompareAndSwap(false, true) {
-		db.abuse(c)
+		db.recordMisuse(c)
 	} else if c.conn != nil {
 		defer c.conn.busy.Store(false)
 	}
 	panicked := true
 	defer func() {
 		if panicked {
-			db.done(c, "panic")
+			db.record(c, "panic")
 		}
 	}()
 	ctx := c.ctx
@@ -260,7 +260,7 @@ func (db *DB) run(c call, latency time.Duration) error {
 	}
 	panicked = false
 	if err != nil && !db.config.Quiet {
-		db.done(c, fmt.Sprintf("error %q", err))
+		db.record(c, fmt.Sprintf("error %q", err))
 	}
 	return err
 }
@@ -284,13 +284,13 @@ func (s *script) run(ctx context.Context, query string) error {
 	return err
 }
 
-// done writes a call down. An outcome that costs something to spell is better
+// record writes a call down. An outcome that costs something to spell is better
 // not spelled when the driver is quiet.
-func (db *DB) done(c call, outcome any) {
+func (db *DB) record(c call, outcome any) {
 	if db.config.Quiet {
 		return
 	}
-	line := c.on.append(make([]byte, 0, 128))
+	line := c.receiver.append(make([]byte, 0, 128))
 	line = append(append(append(line, '.'), c.method...), '(')
 	line = append(c.appendArguments(line), ')')
 	line = append(appendContext(c.ctx, line), " -> "...)
@@ -307,21 +307,21 @@ func (db *DB) done(c call, outcome any) {
 	db.log = append(db.log, string(line))
 }
 
-// note writes a call down that always succeeds and cannot be scripted.
-func (db *DB) note(on object, method string, outcome any, args ...driver.Value) {
+// recordUnscripted writes a call down that always succeeds and cannot be scripted.
+func (db *DB) recordUnscripted(receiver object, method string, outcome any, args ...driver.Value) {
 	if !db.config.Quiet {
-		db.done(call{op: numOps, on: on, method: method, values: args}, outcome)
+		db.record(call{op: numOps, receiver: receiver, method: method, values: args}, outcome)
 	}
 }
 
-func (db *DB) abuse(c call) {
+func (db *DB) recordMisuse(c call) {
 	db.mu.Lock()
 	defer db.mu.Unlock()
 	what := "while another call ran on the connection"
 	if c.closed {
 		what = "after Close"
 	}
-	db.misuse = append(db.misuse, fmt.Sprintf("%v.%s %s", c.on, c.method, what))
+	db.misuse = append(db.misuse, fmt.Sprintf("%v.%s %s", c.receiver, c.method, what))
 }
 
 func (c call) appendArguments(b []byte) []byte {
@@ -363,7 +363,7 @@ func appendValue(b []byte, v any) []byte {
 	return fmt.Appendf(b, "%#v", v)
 }
 
-func spellValues(row ...driver.Value) string {
+func formatValues(row ...driver.Value) string {
 	var b []byte
 	for i, v := range row {
 		if i > 0 {

@@ -14,9 +14,9 @@ import (
 )
 
 // has reports whether v implements T.
-func has[T any](v any) bool { _, ok := v.(T); return ok }
+func implements[T any](v any) bool { _, ok := v.(T); return ok }
 
-func TestAConnectionHasExactlyTheInterfacesOfItsShape(t *testing.T) {
+func TestConnShape_SelectsExactlyItsInterfaces(t *testing.T) {
 	for shape := range AllConn + 1 {
 		c, err := New(Config{Conn: shape}).Connector().Connect(t.Context())
 		if err != nil {
@@ -24,9 +24,9 @@ func TestAConnectionHasExactlyTheInterfacesOfItsShape(t *testing.T) {
 		}
 		var got ConnShape
 		for i, ok := range []bool{
-			has[driver.Pinger](c), has[driver.Execer](c), has[driver.ExecerContext](c), has[driver.Queryer](c),
-			has[driver.QueryerContext](c), has[driver.ConnPrepareContext](c), has[driver.ConnBeginTx](c),
-			has[driver.SessionResetter](c), has[driver.Validator](c), has[driver.NamedValueChecker](c),
+			implements[driver.Pinger](c), implements[driver.Execer](c), implements[driver.ExecerContext](c), implements[driver.Queryer](c),
+			implements[driver.QueryerContext](c), implements[driver.ConnPrepareContext](c), implements[driver.ConnBeginTx](c),
+			implements[driver.SessionResetter](c), implements[driver.Validator](c), implements[driver.NamedValueChecker](c),
 		} {
 			if ok {
 				got |= 1 << i
@@ -38,7 +38,7 @@ func TestAConnectionHasExactlyTheInterfacesOfItsShape(t *testing.T) {
 	}
 }
 
-func TestAStatementHasExactlyTheInterfacesOfItsShape(t *testing.T) {
+func TestStmtShape_SelectsExactlyItsInterfaces(t *testing.T) {
 	for shape := range AllStmt + 1 {
 		c, err := New(Config{Stmt: shape}).Connector().Connect(t.Context())
 		if err != nil {
@@ -50,8 +50,8 @@ func TestAStatementHasExactlyTheInterfacesOfItsShape(t *testing.T) {
 		}
 		var got StmtShape
 		for i, ok := range []bool{
-			has[driver.StmtExecContext](s), has[driver.StmtQueryContext](s),
-			has[driver.NamedValueChecker](s), has[driver.ColumnConverter](s),
+			implements[driver.StmtExecContext](s), implements[driver.StmtQueryContext](s),
+			implements[driver.NamedValueChecker](s), implements[driver.ColumnConverter](s),
 		} {
 			if ok {
 				got |= 1 << i
@@ -63,7 +63,7 @@ func TestAStatementHasExactlyTheInterfacesOfItsShape(t *testing.T) {
 	}
 }
 
-func TestAResultSetHasExactlyTheInterfacesOfItsShape(t *testing.T) {
+func TestRowsShape_SelectsExactlyItsInterfaces(t *testing.T) {
 	for shape := range RowsShape(len(rowsShapes) + len(scannerShapes)) {
 		c, err := New(Config{Rows: shape, Conn: Queryer}).Connector().Connect(t.Context())
 		if err != nil {
@@ -75,10 +75,10 @@ func TestAResultSetHasExactlyTheInterfacesOfItsShape(t *testing.T) {
 		}
 		var got RowsShape
 		for i, ok := range []bool{
-			has[driver.RowsNextResultSet](r), has[driver.RowsColumnTypeScanType](r),
-			has[driver.RowsColumnTypeDatabaseTypeName](r), has[driver.RowsColumnTypeLength](r),
-			has[driver.RowsColumnTypeNullable](r), has[driver.RowsColumnTypePrecisionScale](r),
-			has[interface{ NextRow() error }](r),
+			implements[driver.RowsNextResultSet](r), implements[driver.RowsColumnTypeScanType](r),
+			implements[driver.RowsColumnTypeDatabaseTypeName](r), implements[driver.RowsColumnTypeLength](r),
+			implements[driver.RowsColumnTypeNullable](r), implements[driver.RowsColumnTypePrecisionScale](r),
+			implements[interface{ NextRow() error }](r),
 		} {
 			if ok {
 				got |= 1 << i
@@ -90,19 +90,19 @@ func TestAResultSetHasExactlyTheInterfacesOfItsShape(t *testing.T) {
 	}
 }
 
-func TestTheDriverAndTheConnectorHaveWhatIsConfigured(t *testing.T) {
+func TestConfig_SelectsTheOptionalMethodsOfDriverAndConnector(t *testing.T) {
 	for _, want := range []bool{false, true} {
 		fake := New(Config{DriverContext: want, Closer: want})
-		if got := has[driver.DriverContext](fake.Driver()); got != want {
+		if got := implements[driver.DriverContext](fake.Driver()); got != want {
 			t.Errorf("driver.DriverContext: got %t, want %t", got, want)
 		}
-		if got := has[io.Closer](fake.Connector()); got != want {
+		if got := implements[io.Closer](fake.Connector()); got != want {
 			t.Errorf("io.Closer: got %t, want %t", got, want)
 		}
 	}
 }
 
-func TestTheLogTellsEveryCallWithItsOutcome(t *testing.T) {
+func TestLog_RecordsEveryCallWithItsOutcome(t *testing.T) {
 	broken := errors.New("broken")
 	fake := New(Config{
 		Conn:   ExecerContext | ConnBeginTx | SessionResetter | Validator,
@@ -174,7 +174,7 @@ func TestTheLogTellsEveryCallWithItsOutcome(t *testing.T) {
 	}
 }
 
-func TestLatencyIsExactAndEndsWithTheContext(t *testing.T) {
+func TestLatency_IsExactAndEndsWithTheContext(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		fake := New(Config{
 			Conn:    AllConn,
@@ -202,7 +202,7 @@ func TestLatencyIsExactAndEndsWithTheContext(t *testing.T) {
 	})
 }
 
-func TestAPanicPassesAndIsLogged(t *testing.T) {
+func TestOn_LogsAPanicAndPassesItOn(t *testing.T) {
 	fake := New(Config{Conn: AllConn})
 	fake.On(Ping, func(context.Context, string) error { panic("boom") })
 	c, err := fake.Connector().Connect(t.Context())
@@ -222,7 +222,7 @@ func TestAPanicPassesAndIsLogged(t *testing.T) {
 	}
 }
 
-func TestMisuseOfAConnectionIsNoticed(t *testing.T) {
+func TestMisuse_ReportsOverlappingCallsAndCallsAfterClose(t *testing.T) {
 	fake := New(Config{Conn: AllConn, Quiet: true})
 	c, err := fake.Connector().Connect(t.Context())
 	if err != nil {

@@ -39,13 +39,13 @@ func main() {
 
 // table returns a Go table that is indexed by shape. Every shape has the
 // mixin extra, if there is one, made by the expression made.
-func table(name, base, iface string, mixins []string, extra, made string) string {
+func table(name, base, iface string, mixins []string, extra, constructor string) string {
 	var b bytes.Buffer
 	fmt.Fprintf(&b, "var %s = [...]func(*%s) driver.%s{\n", name, base, iface)
 	for mask := range 1 << len(mixins) {
 		types, values := "*"+base, "x"
 		if extra != "" {
-			types, values = types+";"+extra, values+","+made
+			types, values = types+";"+extra, values+","+constructor
 		}
 		for i, m := range mixins {
 			if mask&(1<<i) != 0 {

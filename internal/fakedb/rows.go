@@ -25,7 +25,7 @@ func (r *rows) shape(s RowsShape) driver.Rows {
 }
 
 func (r *rows) call(op Op, method string) call {
-	return call{op: op, on: r.object, conn: r.conn, closed: r.closed || r.conn.closed, method: method, query: r.query}
+	return call{op: op, receiver: r.object, conn: r.conn, closed: r.closed || r.conn.closed, method: method, query: r.query}
 }
 
 func (r *rows) Columns() []string {
@@ -33,7 +33,7 @@ func (r *rows) Columns() []string {
 	for i, c := range r.sets[0].Columns {
 		names[i] = c.Name
 	}
-	r.conn.db.note(r.object, "Columns", names)
+	r.conn.db.recordUnscripted(r.object, "Columns", names)
 	return names
 }
 
@@ -54,7 +54,7 @@ func (r *rows) advance(method string) ([]driver.Value, error) {
 		row := set.Rows[min(r.next, len(set.Rows)-1)]
 		r.next++
 		if !r.conn.db.config.Quiet {
-			r.conn.db.done(cl, spellValues(row...))
+			r.conn.db.record(cl, formatValues(row...))
 		}
 		return row, nil
 	}
@@ -62,7 +62,7 @@ func (r *rows) advance(method string) ([]driver.Value, error) {
 	if err == nil {
 		err = io.EOF
 	}
-	r.conn.db.done(cl, err)
+	r.conn.db.record(cl, err)
 	return nil, err
 }
 
@@ -72,13 +72,13 @@ func (r *rows) Close() error {
 	if err := r.conn.db.run(cl, 0); err != nil {
 		return err
 	}
-	r.conn.db.done(cl, "ok")
+	r.conn.db.record(cl, "ok")
 	return nil
 }
 
 func (r *rows) column(method string, i int) Column {
 	c := r.sets[0].Columns[i]
-	r.conn.db.note(r.object, method, c.Name, i)
+	r.conn.db.recordUnscripted(r.object, method, c.Name, i)
 	return c
 }
 
@@ -86,7 +86,7 @@ type rowsNextResultSet struct{ r *rows }
 
 func (n rowsNextResultSet) HasNextResultSet() bool {
 	more := len(n.r.sets) > 1
-	n.r.conn.db.note(n.r.object, "HasNextResultSet", more)
+	n.r.conn.db.recordUnscripted(n.r.object, "HasNextResultSet", more)
 	return more
 }
 
@@ -96,11 +96,11 @@ func (n rowsNextResultSet) NextResultSet() error {
 		return err
 	}
 	if len(n.r.sets) < 2 {
-		n.r.conn.db.done(cl, io.EOF)
+		n.r.conn.db.record(cl, io.EOF)
 		return io.EOF
 	}
 	n.r.sets, n.r.next, n.r.repeat = n.r.sets[1:], 0, 0
-	n.r.conn.db.done(cl, "ok")
+	n.r.conn.db.record(cl, "ok")
 	return nil
 }
 

@@ -27,8 +27,8 @@ func (s rowsColumnScanner) NextRow() (err error) {
 func (s rowsColumnScanner) ScanColumn(ctx driver.ScanContext, i int, dest any) error {
 	err := sql.ConvertAssign(ctx, dest, (*s.row)[i])
 	if !s.r.conn.db.config.Quiet {
-		outcome := fmt.Sprintf("%s into %T, error %v", spellValues((*s.row)[i]), dest, err)
-		s.r.conn.db.note(s.r.object, "ScanColumn", outcome, i)
+		outcome := fmt.Sprintf("%s into %T, error %v", formatValues((*s.row)[i]), dest, err)
+		s.r.conn.db.recordUnscripted(s.r.object, "ScanColumn", outcome, i)
 	}
 	return err
 }

@@ -54,20 +54,20 @@ const (
 )
 
 func (s ConnShape) String() string {
-	return spell(int(s), "Pinger", "Execer", "ExecerContext", "Queryer", "QueryerContext",
+	return formatBits(int(s), "Pinger", "Execer", "ExecerContext", "Queryer", "QueryerContext",
 		"ConnPrepareContext", "ConnBeginTx", "SessionResetter", "Validator", "NamedValueChecker")
 }
 
 func (s StmtShape) String() string {
-	return spell(int(s), "StmtExecContext", "StmtQueryContext", "StmtNamedValueChecker", "StmtColumnConverter")
+	return formatBits(int(s), "StmtExecContext", "StmtQueryContext", "StmtNamedValueChecker", "StmtColumnConverter")
 }
 
 func (s RowsShape) String() string {
-	return spell(int(s), "RowsNextResultSet", "RowsColumnTypeScanType", "RowsColumnTypeDatabaseTypeName",
+	return formatBits(int(s), "RowsNextResultSet", "RowsColumnTypeScanType", "RowsColumnTypeDatabaseTypeName",
 		"RowsColumnTypeLength", "RowsColumnTypeNullable", "RowsColumnTypePrecisionScale", "RowsColumnScanner")
 }
 
-func spell(bits int, names ...string) string {
+func formatBits(bits int, names ...string) string {
 	var has []string
 	for i, name := range names {
 		if bits&(1<<i) != 0 {

@@ -15,12 +15,12 @@ type stmt struct {
 }
 
 func (s *stmt) call(op Op, method string) call {
-	return call{op: op, on: s.object, conn: s.conn, closed: s.closed || s.conn.closed, method: method, query: s.query}
+	return call{op: op, receiver: s.object, conn: s.conn, closed: s.closed || s.conn.closed, method: method, query: s.query}
 }
 
 func (s *stmt) NumInput() int {
 	n := s.answer.inputs(s.query)
-	s.conn.db.note(s.object, "NumInput", n)
+	s.conn.db.recordUnscripted(s.object, "NumInput", n)
 	return n
 }
 
@@ -42,7 +42,7 @@ func (s *stmt) Close() error {
 	if err := s.conn.db.run(cl, 0); err != nil {
 		return err
 	}
-	s.conn.db.done(cl, "ok")
+	s.conn.db.record(cl, "ok")
 	return nil
 }
 
@@ -76,6 +76,6 @@ func (c stmtColumnConverter) ColumnConverter(idx int) driver.ValueConverter {
 	if db.config.Convert != nil {
 		converter = db.config.Convert(idx)
 	}
-	db.note(c.s.object, "ColumnConverter", "converter", idx)
+	db.recordUnscripted(c.s.object, "ColumnConverter", "converter", idx)
 	return converter
 }
