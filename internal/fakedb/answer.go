@@ -7,29 +7,29 @@ import (
 	"time"
 )
 
-// An Answer is what the server does with one query text. The zero Answer takes
-// no time, affects one row, and selects one row of one column, n = 1.
+// An Answer is the server's response to one query text. The zero Answer takes no
+// time, affects one row, and selects one row with the column n = 1.
 type Answer struct {
-	// Latency is how long Exec, Query, StmtExec and StmtQuery take, or until
-	// their context ends.
+	// Latency is how long Exec, Query, StmtExec and StmtQuery take. They return
+	// earlier if their context ends.
 	Latency time.Duration
 
-	// Result is the outcome of an exec; nil for driver.RowsAffected(1).
+	// Result is the result of an exec; nil for driver.RowsAffected(1).
 	Result driver.Result
 
 	// Sets are the result sets of a query, at least one.
 	Sets []Set
 
-	// Rows, if not zero, repeats the last row of the first set until it has
-	// so many, without storing them.
+	// Rows, if not zero, repeats the last row of the first set up to this number
+	// of rows, without storing them.
 	Rows int
 
-	// Uncounted makes NumInput answer -1, as a driver does that cannot count
-	// placeholders. Otherwise it answers how many question marks the text has.
+	// Uncounted makes NumInput return -1, like a driver that cannot count
+	// placeholders. Otherwise it returns the number of question marks in the text.
 	Uncounted bool
 
-	// Nothing makes the driver answer nil and no error, which is a bug of the
-	// driver, where a result, a result set, a statement or a transaction is due.
+	// Nothing makes Prepare, Exec and Query return nil without an error, which is
+	// a bug in a driver.
 	Nothing bool
 }
 
@@ -37,10 +37,10 @@ type Answer struct {
 type Set struct {
 	Columns []Column
 	Rows    [][]driver.Value
-	Err     error // what follows the rows; nil for io.EOF
+	Err     error // the error after the last row; nil for io.EOF
 }
 
-// A Column is a column as the ColumnType methods describe it.
+// A Column is what the ColumnType methods return for a column.
 type Column struct {
 	Name             string
 	DatabaseType     string
@@ -48,7 +48,7 @@ type Column struct {
 	Length           int64
 	Nullable         bool
 	Precision, Scale int64
-	Unsure           bool // Length, Nullable and Precision answer ok = false
+	Unsure           bool // ok is false for Length, Nullable, Precision and Scale
 }
 
 func oneRow() []Set {

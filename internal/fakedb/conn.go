@@ -7,8 +7,8 @@ import (
 	"sync/atomic"
 )
 
-// conn is a connection with the methods that every driver must have. The types
-// after it add one optional method each; the generated shapes combine them.
+// conn is a connection with the mandatory methods. The types below add one
+// optional method each; the generated shapes combine them.
 type conn struct {
 	object
 	db     *DB
@@ -28,7 +28,7 @@ func (c *conn) Begin() (driver.Tx, error) {
 	return c.begin(c.call(Begin, "Begin"))
 }
 
-// Close closes the connection even if the test lets it fail, as drivers do.
+// Close closes the connection even if the test makes it fail, as drivers do.
 func (c *conn) Close() error {
 	cl := c.call(Close, "Close")
 	if !c.closed {
@@ -67,7 +67,7 @@ func (c *conn) begin(cl call) (driver.Tx, error) {
 	return t, nil
 }
 
-// exec runs a statement for the connection or for a statement prepared on it.
+// exec runs a query text for the connection or for a statement prepared on it.
 func (c *conn) exec(cl call, answer Answer) (driver.Result, error) {
 	if err := c.db.run(cl, answer.Latency); err != nil {
 		return nil, err
@@ -86,7 +86,7 @@ func (c *conn) exec(cl call, answer Answer) (driver.Result, error) {
 	return result{res, cl.receiver, c.db}, nil
 }
 
-// result writes down what a program asks of an exec's outcome.
+// result logs the calls on the result of an exec.
 type result struct {
 	inner    driver.Result
 	receiver object // what was executed
@@ -105,7 +105,7 @@ func (r result) RowsAffected() (int64, error) {
 	return n, err
 }
 
-// query is to rows what exec is to results.
+// query is exec for queries.
 func (c *conn) query(cl call, answer Answer) (driver.Rows, error) {
 	if err := c.db.run(cl, answer.Latency); err != nil {
 		return nil, err
@@ -219,7 +219,7 @@ func (n namedValueChecker) CheckNamedValue(nv *driver.NamedValue) error {
 	return check(n.c.db, n.c.object, n.c.db.config.CheckConn, nv)
 }
 
-// tx is a transaction. Drivers have no optional interface here.
+// tx is a transaction. It has no optional interface.
 type tx struct {
 	object
 	conn *conn

@@ -1,17 +1,17 @@
-// Package fakedb is a database/sql driver whose optional interfaces a test
-// chooses one by one, whose latency and failures a test scripts, and which
-// writes down every call that reaches it.
+// Package fakedb is a database/sql driver for tests. A test selects its optional
+// interfaces one by one and scripts its latency and failures. The driver logs
+// every call.
 //
-// A [DB] is the server: all connections of one test share it. Its zero Config
-// is a driver with no optional interface at all, which answers at once:
+// A [DB] is the server: all connections of one test share it. The zero Config is
+// a driver without optional interfaces that answers immediately:
 //
 //	fake := fakedb.New(fakedb.Config{Conn: fakedb.AllConn, Dial: 50 * time.Millisecond})
 //	db := sql.OpenDB(fake.Connector())
-//	fake.Fail(fakedb.Exec, 2, driver.ErrBadConn) // the next two
+//	fake.Fail(fakedb.Exec, 2, driver.ErrBadConn) // the next two calls
 //	fake.On(fakedb.Query, fakedb.Sleep(time.Second))
 //
-// Waiting is time.Sleep in effect, so that it is exact and free inside a
-// testing/synctest bubble.
+// Latency uses timers, so it is exact and takes no real time in a testing/synctest
+// bubble.
 package fakedb
 
 import (
@@ -25,7 +25,7 @@ import (
 	"time"
 )
 
-// Config says what the driver is. It must not change after New.
+// Config configures the driver. It must not change after New.
 type Config struct {
 	Conn ConnShape // optional interfaces of every connection
 	Stmt StmtShape // of every prepared statement
@@ -37,36 +37,35 @@ type Config struct {
 	// Closer gives the connector a Close method. CloseConnector is its Op.
 	Closer bool
 
-	// Dial is how long Connect takes, or until its context ends.
+	// Dial is how long Connect takes. It returns earlier if its context ends.
 	Dial time.Duration
 
-	// Answers says what each query text does. A text that is not listed gets
-	// the zero Answer.
+	// Answers maps query texts to answers. Other texts get the zero Answer.
 	Answers map[string]Answer
 
-	// CheckConn and CheckStmt are what the CheckNamedValue methods of a
-	// connection and of a statement do. A nil function answers driver.ErrSkip.
+	// CheckConn and CheckStmt implement CheckNamedValue of a connection and of a
+	// statement. If nil, it returns driver.ErrSkip.
 	CheckConn, CheckStmt func(*driver.NamedValue) error
 
-	// Convert is what a statement's ColumnConverter method answers. A nil
-	// function answers driver.DefaultParameterConverter.
+	// Convert implements ColumnConverter of a statement. If nil, it returns
+	// driver.DefaultParameterConverter.
 	Convert func(idx int) driver.ValueConverter
 
-	// Quiet switches the log off. A quiet driver is cheap enough for load.
+	// Quiet switches the log off. The driver is then cheap enough for load tests.
 	Quiet bool
 }
 
-// An Op is a kind of call that a test can count, delay or let fail.
+// An Op is a kind of call that a test can count, delay or make fail.
 type Op int
 
-// The calls of each kind go by one name whichever of its methods database/sql
-// used: Exec is the connection's Exec and ExecContext, StmtExec the statement's.
+// One Op covers all variants of a method: Exec is Exec and ExecContext of a
+// connection, StmtExec those of a statement.
 const (
 	Connect        Op = iota // Driver.Open, Connector.Connect
 	Close                    // Conn.Close
 	Ping                     // Conn.Ping
 	Reset                    // Conn.ResetSession
-	Valid                    // Conn.IsValid: any error makes it false
+	Valid                    // Conn.IsValid, which is false after any error
 	Prepare                  // Conn.Prepare, PrepareContext
 	Exec                     // Conn.Exec, ExecContext
 	Query                    // Conn.Query, QueryContext
@@ -83,14 +82,13 @@ const (
 	numOps
 )
 
-// A Hook runs inside a call, after its latency and before its effect. An error
-// becomes the call's error, unchanged, and a panic its panic. The context is
-// the call's own, or context.Background where the method has none. The query
-// text is that of the statement or result set concerned, "" without one.
-// Hooks run concurrently when calls do.
+// A Hook runs inside a call, after its latency and before its effect. The call
+// returns its error unchanged and passes its panic on. The context is that of
+// the call, or context.Background if the method has none. The query is the text
+// of the statement or result set, or "". Hooks run concurrently if calls do.
 type Hook func(ctx context.Context, query string) error
 
-// Sleep is a Hook that takes d, or until the call's context ends.
+// Sleep returns a Hook that waits for d. It fails if the call's context ends first.
 func Sleep(d time.Duration) Hook {
 	return func(ctx context.Context, _ string) error { return wait(ctx, d) }
 }
@@ -119,25 +117,25 @@ type DB struct {
 	opened atomic.Int64
 	closed atomic.Int64
 
-	conns, stmts, rows, txs atomic.Int64 // numbers given out
+	conns, stmts, rows, txs atomic.Int64 // the last number of each kind
 
 	mu     sync.Mutex // guards the fields below
 	log    []string
 	misuse []string
 }
 
-// script is what a test wants the calls of one Op to do.
+// script is the scripted behaviour of one Op.
 type script struct {
 	mu    sync.Mutex // guards the fields below
 	hook  Hook
-	fails int // calls that still fail with err; negative for all of them
+	fails int // remaining calls that fail with err; negative for all
 	err   error
 }
 
-// New returns a server to which nobody is connected.
+// New returns a server without connections.
 func New(c Config) *DB { return &DB{config: c} }
 
-// Driver returns the driver. Every data source name leads to db.
+// Driver returns the driver. Every data source name connects to db.
 func (db *DB) Driver() driver.Driver {
 	if db.config.DriverContext {
 		return contextDriver{plainDriver{db}}
@@ -153,8 +151,8 @@ func (db *DB) Connector() driver.Connector {
 	return connector{db}
 }
 
-// On makes every call of kind op run h, in place of an earlier hook. A nil
-// Hook ends that.
+// On makes every call of kind op run h, instead of an earlier hook. A nil Hook
+// removes it.
 func (db *DB) On(op Op, h Hook) {
 	s := &db.script[op]
 	s.mu.Lock()
@@ -162,8 +160,8 @@ func (db *DB) On(op Op, h Hook) {
 	s.hook = h
 }
 
-// Fail makes the next n calls of kind op answer err and have no effect, or all
-// of them if n is negative. It replaces what an earlier Fail has left.
+// Fail makes the next n calls of kind op return err and have no effect, or all
+// calls if n is negative. It replaces an earlier Fail.
 func (db *DB) Fail(op Op, n int, err error) {
 	s := &db.script[op]
 	s.mu.Lock()
@@ -174,7 +172,7 @@ func (db *DB) Fail(op Op, n int, err error) {
 // Calls returns how many calls of kind op have begun.
 func (db *DB) Calls(op Op) int { return int(db.calls[op].Load()) }
 
-// Opened returns how many connections have been handed out.
+// Opened returns how many connections have been opened.
 func (db *DB) Opened() int { return int(db.opened.Load()) }
 
 // Closed returns how many connections have been closed.
@@ -183,10 +181,10 @@ func (db *DB) Closed() int { return int(db.closed.Load()) }
 // Open returns how many connections are open.
 func (db *DB) Open() int { return db.Opened() - db.Closed() }
 
-// Log returns the calls that have returned so far, one line each, in the order
-// in which they returned: receiver, method, arguments, context and outcome.
-// Objects are numbered by kind. No line tells the time, so that the logs of two
-// runs can be compared.
+// Log returns the finished calls, one line each, in the order in which they
+// returned: receiver, method, arguments, context and outcome. Objects are
+// numbered by kind. No line has a time of day, so that the logs of two runs can
+// be compared.
 func (db *DB) Log() []string { return db.LogFrom(0) }
 
 // LogFrom returns the lines of Log after the first n.
@@ -196,15 +194,15 @@ func (db *DB) LogFrom(n int) []string {
 	return slices.Clone(db.log[n:])
 }
 
-// Misuse returns the calls that broke the rules of database/sql/driver: two at
-// once on one connection, or one on something that was already closed.
+// Misuse returns the calls that broke the rules of database/sql/driver: calls
+// that overlap on one connection, and calls on a closed object.
 func (db *DB) Misuse() []string {
 	db.mu.Lock()
 	defer db.mu.Unlock()
 	return slices.Clone(db.misuse)
 }
 
-// object names what a call was made on, or what it made.
+// object names the receiver or the result of a call.
 type object struct {
 	kind string
 	id   int64
@@ -224,19 +222,19 @@ func (o object) append(b []byte) []byte {
 type call struct {
 	op       Op
 	receiver object
-	conn     *conn // to which on belongs; nil for the driver and the connector
-	closed   bool  // whether on was closed before
+	conn     *conn // the receiver's; nil for the driver and the connector
+	closed   bool  // the receiver was already closed
 	method   string
-	ctx      context.Context // nil where the method has none
+	ctx      context.Context // nil if the method has none
 	query    string
 	args     []driver.NamedValue
 	values   []driver.Value
 	opts     driver.TxOptions
 }
 
-// run does what all calls of a kind have in common: it counts the call, takes
-// its latency, and lets it fail or panic as the test has asked. Unless the call
-// succeeds it also writes it down; a call that succeeds does so itself, by done.
+// run does what all calls have in common: it counts the call, waits for its
+// latency, and returns the error or panic that the test scripts. It logs calls
+// that fail; other calls record themselves.
 func (db *DB) run(c call, latency time.Duration) error {
 	db.calls[c.op].Add(1)
 	if c.closed || c.conn != nil && !c.conn.busy.CompareAndSwap(false, true) {
@@ -284,8 +282,7 @@ func (s *script) run(ctx context.Context, query string) error {
 	return err
 }
 
-// record writes a call down. An outcome that costs something to spell is better
-// not spelled when the driver is quiet.
+// record logs a call. If the log is off, callers need not format a costly outcome.
 func (db *DB) record(c call, outcome any) {
 	if db.config.Quiet {
 		return
@@ -307,7 +304,7 @@ func (db *DB) record(c call, outcome any) {
 	db.log = append(db.log, string(line))
 }
 
-// recordUnscripted writes a call down that always succeeds and cannot be scripted.
+// recordUnscripted logs a call that always succeeds and cannot be scripted.
 func (db *DB) recordUnscripted(receiver object, method string, outcome any, args ...driver.Value) {
 	if !db.config.Quiet {
 		db.record(call{op: numOps, receiver: receiver, method: method, values: args}, outcome)
@@ -349,7 +346,7 @@ func (c call) appendArguments(b []byte) []byte {
 	return b
 }
 
-// appendValue keeps numbers of different types apart, which %#v does not.
+// appendValue distinguishes numbers of different types, which %#v does not.
 func appendValue(b []byte, v any) []byte {
 	switch v := v.(type) {
 	case int64:
@@ -374,11 +371,11 @@ func formatValues(row ...driver.Value) string {
 	return string(b)
 }
 
-// contextKey is where WithValue puts its value.
+// contextKey is the key of WithValue.
 type contextKey struct{}
 
-// WithValue returns a context whose value the log shows for every call that
-// the context, or one derived from it, reaches.
+// WithValue returns a context with a value. The log shows it for every call with
+// this context or one derived from it.
 func WithValue(ctx context.Context, value string) context.Context {
 	return context.WithValue(ctx, contextKey{}, value)
 }

@@ -13,7 +13,7 @@ import (
 	"time"
 )
 
-// has reports whether v implements T.
+// implements reports whether v implements T.
 func implements[T any](v any) bool { _, ok := v.(T); return ok }
 
 func TestConnShape_SelectsExactlyItsInterfaces(t *testing.T) {
@@ -167,10 +167,10 @@ func TestLog_RecordsEveryCallWithItsOutcome(t *testing.T) {
 		t.Errorf("got\n%s\nwant\n%s", strings.Join(got, "\n"), strings.Join(want, "\n"))
 	}
 	if got := []int{fake.Opened(), fake.Closed(), fake.Open(), fake.Calls(Exec)}; !reflect.DeepEqual(got, []int{2, 2, 0, 2}) {
-		t.Errorf("opened, closed, open, execs: %v", got)
+		t.Errorf("got opened, closed, open, execs %v, want [2 2 0 2]", got)
 	}
 	if got := fake.Misuse(); got != nil {
-		t.Errorf("misuse: %v", got)
+		t.Errorf("got misuse %v, want none", got)
 	}
 }
 
@@ -242,6 +242,6 @@ func TestMisuse_ReportsOverlappingCallsAndCallsAfterClose(t *testing.T) {
 		t.Errorf("got %q, want %q", got, want)
 	}
 	if fake.Closed() != 1 || fake.Log() != nil {
-		t.Errorf("closed %d times, log %q", fake.Closed(), fake.Log())
+		t.Errorf("got %d connections closed and the log %q, want 1 and an empty log", fake.Closed(), fake.Log())
 	}
 }

@@ -1,8 +1,8 @@
 //go:build ignore
 
 // The generator writes one type for every combination of the one-method types
-// in conn.go, stmt.go and rows.go. The order of the names below is that of the
-// bits in shape.go.
+// in conn.go, stmt.go and rows.go. The names below are in the order of the bits
+// in shape.go.
 package main
 
 import (
@@ -37,8 +37,8 @@ func main() {
 		"var scannerShapes []func(*rows) driver.Rows\n")
 }
 
-// table returns a Go table that is indexed by shape. Every shape has the
-// mixin extra, if there is one, made by the expression made.
+// table returns a Go table indexed by shape. Unless extra is empty, every shape
+// has the mixin extra, whose value is the expression constructor.
 func table(name, base, iface string, mixins []string, extra, constructor string) string {
 	var b bytes.Buffer
 	fmt.Fprintf(&b, "var %s = [...]func(*%s) driver.%s{\n", name, base, iface)

@@ -6,14 +6,14 @@ import (
 	"reflect"
 )
 
-// rows is a query's answer with the methods that every driver must have.
+// rows is a result set with the mandatory methods.
 type rows struct {
 	object
 	conn   *conn
 	query  string
-	sets   []Set // what is left; the first is being read
-	next   int   // row of the first set that comes next
-	repeat int   // rows that the first set shall have, if more than it has
+	sets   []Set // the remaining sets; the first is being read
+	next   int   // index of the next row of the first set
+	repeat int   // number of rows of the first set, if more than it has
 	closed bool
 }
 
@@ -43,7 +43,7 @@ func (r *rows) Next(dest []driver.Value) error {
 	return err
 }
 
-// advance returns the next row, or what follows the last one.
+// advance returns the next row, or the error after the last one.
 func (r *rows) advance(method string) ([]driver.Value, error) {
 	cl := r.call(Next, method)
 	if err := r.conn.db.run(cl, 0); err != nil {

@@ -9,7 +9,7 @@ import (
 )
 
 // RowsColumnScanner is the bit for driver.RowsColumnScanner. It is not part of
-// AllRows: with it database/sql reads rows in another way.
+// AllRows, because database/sql reads rows differently with it.
 const RowsColumnScanner RowsShape = AllRows + 1
 
 type rowsColumnScanner struct {

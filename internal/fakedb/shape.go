@@ -4,8 +4,8 @@ import "strings"
 
 //go:generate go run gen.go
 
-// A ConnShape says which optional interfaces of database/sql/driver a
-// connection has. Every combination is possible.
+// A ConnShape is the set of optional interfaces of a connection. Every
+// combination is possible.
 type ConnShape int
 
 // The optional interfaces of a connection.
@@ -24,7 +24,7 @@ const (
 	AllConn ConnShape = 1<<iota - 1
 )
 
-// A StmtShape says the same of a prepared statement.
+// A StmtShape is the set of optional interfaces of a prepared statement.
 type StmtShape int
 
 // The optional interfaces of a statement.
@@ -37,11 +37,11 @@ const (
 	AllStmt StmtShape = 1<<iota - 1
 )
 
-// A RowsShape says the same of a result set.
+// A RowsShape is the set of optional interfaces of a result set.
 type RowsShape int
 
-// The optional interfaces of a result set, but for RowsColumnScanner, which
-// exists from Go 1.27 on.
+// The optional interfaces of a result set, except RowsColumnScanner, which needs
+// Go 1.27.
 const (
 	RowsNextResultSet RowsShape = 1 << iota
 	RowsColumnTypeScanType

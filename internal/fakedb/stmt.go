@@ -5,7 +5,7 @@ import (
 	"database/sql/driver"
 )
 
-// stmt is a prepared statement with the methods that every driver must have.
+// stmt is a prepared statement with the mandatory methods.
 type stmt struct {
 	object
 	conn   *conn
