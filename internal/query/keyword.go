@@ -4,7 +4,7 @@ package query
 type verb uint32
 
 const (
-	bare          verb = 1 << iota // nothing
+	bare          verb = 1 << iota // no name comes next
 	named                          // a name comes next
 	object                         // the kind of the object may come before its name
 	hasKind                        // other words may come before the kind: CREATE OR REPLACE VIEW
@@ -215,8 +215,8 @@ var objectKinds = map[string]objectKind{
 func lookup[V any](m map[string]V, keyword string) V {
 	var upper [len("STRAIGHT_JOIN")]byte // the longest keyword
 	if len(keyword) > len(upper) {
-		var none V
-		return none
+		var zero V
+		return zero
 	}
 	for i := range len(keyword) {
 		c := keyword[i]

@@ -89,7 +89,7 @@ func Parse(text string, o Options) Statement {
 }
 
 // Cut returns the longest prefix of s that has at most limit bytes and ends with
-// a whole character. A limit of zero or less is none.
+// a whole character. A limit of zero or less is no limit.
 func Cut(s string, limit int) string {
 	if limit <= 0 || len(s) <= limit {
 		return s

@@ -335,7 +335,7 @@ func (s *summary) beginsNested(sc *scope, v verb, name string) bool {
 	}
 	led := s.is(before, "(") && !s.inDefinition() || s.is(before, ")") ||
 		s.tokens[before].kind == word && lookup(leads, s.name(before))
-	// WHEN MATCHED THEN DELETE OUTPUT names nothing.
+	// WHEN MATCHED THEN DELETE OUTPUT has no target.
 	return led && s.nameFollows() && (s.clause(s.i+1) != mayEnd || !strings.EqualFold(name, "DELETE"))
 }
 
