@@ -13,12 +13,12 @@ var fleetBoard = board{
 	rows: []row{
 		{"Verdict", []panel{
 			{
-				title: "Worst state", kind: word, width: 4, section: "reading-the-verdict", words: states, missing: "no data",
+				title: "Worst state", kind: word, width: 4, section: "reading-the-state", words: states, missing: "no data",
 				about:   "Of any pool of any instance. The table tells which.",
 				queries: []query{{expr: "max(" + verdict + ")"}},
 			},
 			{
-				title: "Pools in trouble", kind: number, unit: "short", width: 4, section: "reading-the-verdict",
+				title: "Pools in trouble", kind: number, unit: "short", width: 4, section: "reading-the-state",
 				about:   "Pools of instances that are not ok, of all that there are.",
 				queries: []query{{expr: "count((" + verdict + ") > 0) or count(db_client_connection_count{@of}) * 0", legend: "not ok"}},
 				steps:   []step{{1, "red"}},
@@ -48,7 +48,7 @@ var fleetBoard = board{
 			},
 		}},
 		{"Pools", []panel{{
-			title: "Pools", kind: rank, width: 24, section: "reading-the-verdict",
+			title: "Pools", kind: rank, width: 24, section: "reading-the-state",
 			about: "One row for each pool of each job, its instances together; of what does not add up, the worst instance. A click leads to the pool.",
 			queries: []query{
 				{expr: "max by (job, db_client_connection_pool_name) (" + verdict + ")", legend: "state (0 ok to 4 stuck)"},

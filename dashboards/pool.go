@@ -60,7 +60,7 @@ var poolBoard = board{
 	rows: []row{
 		{"Verdict", []panel{
 			{
-				title: "State", kind: word, width: 4, section: "reading-the-verdict", words: states, missing: "no data",
+				title: "State", kind: word, width: 4, section: "reading-the-state", words: states, missing: "no data",
 				about:   "The worst instance. Stuck: callers wait and nobody is handed a connection (not told for a plain *sql.DB). Cannot connect: more than half of the dials fail. Saturated: more than 80 % held over two minutes. Churning: more than every fifth acquire dials.",
 				queries: []query{{expr: "max(" + verdict + ")"}},
 			},
