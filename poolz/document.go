@@ -35,7 +35,7 @@ type poolDoc struct {
 	System   string    `json:"system"`
 	Time     time.Time `json:"time"`
 	Exact    bool      `json:"exact"`
-	Verdict  verdict   `json:"verdict"`
+	State    state     `json:"state"`
 	Sentence string    `json:"sentence"`
 	Findings []finding `json:"findings"`
 
@@ -274,7 +274,7 @@ func newDocument(now time.Time, all []otelpool.Snapshot, name string) *document 
 		}
 	}
 	slices.SortStableFunc(d.Pools, func(a, b *poolDoc) int {
-		return cmp.Or(cmp.Compare(b.Verdict.rank(), a.Verdict.rank()), cmp.Compare(a.Name, b.Name))
+		return cmp.Or(cmp.Compare(b.State.rank(), a.State.rank()), cmp.Compare(a.Name, b.Name))
 	})
 	return d
 }
@@ -308,7 +308,7 @@ func newPoolDoc(s *otelpool.Snapshot) *poolDoc {
 	p.Reports = each(s.Reports, reportOf)
 	p.Groups = groupsOf(p.Conns)
 	p.Queues = queuesOf(p.Waiters)
-	p.Verdict = judge(s)
+	p.State = judge(s)
 	p.Sentence = sentence(s, p)
 	p.Findings = diagnose(s)
 	return p

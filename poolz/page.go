@@ -129,10 +129,10 @@ func (h *handler) writePage(w io.Writer, d *document, v view) error {
 	for i, pool := range d.Pools {
 		one := &poolView{poolDoc: pool, page: p, Anchor: "p" + strconv.Itoa(i)}
 		p.Overview = append(p.Overview, one)
-		if pool.Verdict != ok {
+		if pool.State != ok {
 			bad++
 		}
-		if len(d.Pools) <= wholePools || pool.Verdict != ok && len(p.Shown) < wholePools {
+		if len(d.Pools) <= wholePools || pool.State != ok && len(p.Shown) < wholePools {
 			p.Shown = append(p.Shown, one)
 		}
 	}
@@ -145,11 +145,11 @@ func (h *handler) writePage(w io.Writer, d *document, v view) error {
 func title(d *document, bad int) string {
 	switch {
 	case len(d.Pools) == 1:
-		return fmt.Sprintf("%s: %s", d.Pools[0].Name, d.Pools[0].Verdict)
+		return fmt.Sprintf("%s: %s", d.Pools[0].Name, d.Pools[0].State)
 	case bad == 0:
 		return are(len(d.Pools), "pool", "pools") + ": ok"
 	}
-	return fmt.Sprintf("%d of %s: %s", bad, are(len(d.Pools), "pool", "pools"), d.Pools[0].Verdict)
+	return fmt.Sprintf("%d of %s: %s", bad, are(len(d.Pools), "pool", "pools"), d.Pools[0].State)
 }
 
 // Clock is the time of the page.

@@ -34,7 +34,7 @@ func writeText(w *bytes.Buffer, d *document) {
 }
 
 func textPool(w *bytes.Buffer, p *poolDoc) {
-	line(w, "", fmt.Sprintf("%s: %s (%s)", p.Name, strings.ToUpper(string(p.Verdict)), p.About()))
+	line(w, "", fmt.Sprintf("%s: %s (%s)", p.Name, strings.ToUpper(string(p.State)), p.About()))
 	wrap(w, "", p.Sentence)
 	waiting := "unknown"
 	if p.Waiting != nil {

@@ -39,7 +39,7 @@
       return;
     }
     patchAttributes(old, now);
-    if (old.id === "pause" || old.id === "state") return;
+    if (old.id === "pause" || old.id === "status") return;
     const keyed = new Map();
     for (const child of old.childNodes) {
       if (keyOf(child) !== null) keyed.set(keyOf(child), child);
@@ -80,8 +80,8 @@
   }
 
   function say(text) {
-    const state = byId("state");
-    if (state.textContent !== text) state.textContent = text;
+    const status = byId("status");
+    if (status.textContent !== text) status.textContent = text;
   }
 
   async function refresh() {

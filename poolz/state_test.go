@@ -7,7 +7,7 @@ import (
 	"github.com/otelpool/otelpool"
 )
 
-func TestTheVerdict(t *testing.T) {
+func TestTheState(t *testing.T) {
 	type snapshot = otelpool.Snapshot
 	held := func(n int) (out []otelpool.Conn) {
 		for i := range n {
@@ -24,7 +24,7 @@ func TestTheVerdict(t *testing.T) {
 	for _, c := range []struct {
 		name string
 		of   snapshot
-		want verdict
+		want state
 		says string
 	}{
 		{"nobody has asked yet", snapshot{MaxOpen: 3}, ok, "No connection is open."},
@@ -106,8 +106,8 @@ func TestTheVerdict(t *testing.T) {
 	} {
 		t.Run(c.name, func(t *testing.T) {
 			p := newPoolDoc(&c.of)
-			if p.Verdict != c.want || p.Sentence != c.says {
-				t.Errorf("%s: %s\nwant %s: %s", p.Verdict, p.Sentence, c.want, c.says)
+			if p.State != c.want || p.Sentence != c.says {
+				t.Errorf("%s: %s\nwant %s: %s", p.State, p.Sentence, c.want, c.says)
 			}
 		})
 	}
@@ -118,7 +118,7 @@ func TestTheWorstPoolIsTheFirst(t *testing.T) {
 	full.Pool, full.MaxOpen = "full", 2
 	var got []string
 	for _, p := range newDocument(start, []otelpool.Snapshot{calm(), full, dead(), dry(), plain()}, "").Pools {
-		got = append(got, p.Name+" "+string(p.Verdict))
+		got = append(got, p.Name+" "+string(p.State))
 	}
 	want := "[audit exhausted orders exhausted full saturated billing dialing catalog ok]"
 	if s := "[" + join(got) + "]"; s != want {

@@ -8,28 +8,28 @@ import (
 	"github.com/otelpool/otelpool"
 )
 
-// verdict is the state of a pool in a word.
-type verdict string
+// state is the state of a pool in a word.
+type state string
 
 const (
 	// ok is a pool that has room.
-	ok verdict = "ok"
+	ok state = "ok"
 	// dialing is one that has no connection yet and dials.
-	dialing verdict = "dialing"
+	dialing state = "dialing"
 	// saturated is one whose connections are all taken: the next caller waits.
-	saturated verdict = "saturated"
+	saturated state = "saturated"
 	// exhausted is a saturated one that has let a caller wait for a second, or of
 	// which a report of that is not over.
-	exhausted verdict = "exhausted"
+	exhausted state = "exhausted"
 )
 
 // longWait is how long somebody must have waited for a saturated pool to be
 // exhausted.
 const longWait = time.Second
 
-// rank orders verdicts, the worst last.
-func (v verdict) rank() int {
-	switch v {
+// rank orders states, the worst last.
+func (s state) rank() int {
+	switch s {
 	case dialing:
 		return 1
 	case saturated:
@@ -41,7 +41,7 @@ func (v verdict) rank() int {
 	}
 }
 
-func judge(s *otelpool.Snapshot) verdict {
+func judge(s *otelpool.Snapshot) state {
 	switch {
 	case s.Open == 0 && s.Dialing > 0:
 		return dialing
@@ -80,11 +80,11 @@ func inEpisode(reports []otelpool.Report) bool {
 	return false
 }
 
-// sentence says what the verdict is made of, and who has the connections.
+// sentence says what the state is made of, and who has the connections.
 func sentence(s *otelpool.Snapshot, p *poolDoc) string {
 	var b strings.Builder
 	switch {
-	case p.Verdict == dialing:
+	case p.State == dialing:
 		fmt.Fprintf(&b, "No connection is open, and %s being dialed.", are(s.Dialing, "is", "are"))
 	case s.Open == 0:
 		b.WriteString("No connection is open.")
@@ -97,13 +97,13 @@ func sentence(s *otelpool.Snapshot, p *poolDoc) string {
 	default:
 		fmt.Fprintf(&b, "%d of %s held.", s.Held, are(s.MaxOpen, "connection is", "connections are"))
 	}
-	if p.Verdict != dialing && s.Dialing > 0 {
+	if p.State != dialing && s.Dialing > 0 {
 		fmt.Fprintf(&b, " %s being dialed.", are(s.Dialing, "is", "are"))
 	}
 	if s.Exact && s.Waiting > 0 {
 		fmt.Fprintf(&b, " %s, the first for %s.", are(s.Waiting, "caller waits", "callers wait"), seconds(s.OldestWait))
 	}
-	if p.Verdict.rank() < saturated.rank() || len(p.Groups) == 0 || len(p.Groups[0].Frames) == 0 {
+	if p.State.rank() < saturated.rank() || len(p.Groups) == 0 || len(p.Groups[0].Frames) == 0 {
 		return b.String()
 	}
 	g := p.Groups[0]
