@@ -64,7 +64,7 @@ type panel struct {
 	section      string // of the runbook
 	queries      []query
 	steps        []step // colours from a value on
-	words        []meaning
+	words        []mapping
 	missing      string // what stands for no data
 	prose        string
 }
@@ -81,8 +81,8 @@ type step struct {
 	color string
 }
 
-// meaning is the word for a value.
-type meaning struct {
+// mapping is the word for a value.
+type mapping struct {
 	value, word, color string
 }
 

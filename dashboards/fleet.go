@@ -11,16 +11,16 @@ var fleetBoard = board{
 	},
 	links: []link{{"Runbook", runbook}},
 	rows: []row{
-		{"Verdict", []panel{
+		{"State", []panel{
 			{
-				title: "Worst state", kind: word, width: 4, section: "reading-the-state", words: states, missing: "no data",
+				title: "Worst state", kind: word, width: 4, section: "reading-the-state", words: stateMappings(), missing: "no data",
 				about:   "Of any pool of any instance. The table tells which.",
-				queries: []query{{expr: "max(" + verdict + ")"}},
+				queries: []query{{expr: "max(" + poolState + ")"}},
 			},
 			{
 				title: "Pools in trouble", kind: number, unit: "short", width: 4, section: "reading-the-state",
 				about:   "Pools of instances that are not ok, of all that there are.",
-				queries: []query{{expr: "count((" + verdict + ") > 0) or count(db_client_connection_count{@of}) * 0", legend: "not ok"}},
+				queries: []query{{expr: "count((" + poolState + ") > 0) or count(db_client_connection_count{@of}) * 0", legend: "not ok"}},
 				steps:   []step{{1, "red"}},
 			},
 			{
@@ -51,7 +51,7 @@ var fleetBoard = board{
 			title: "Pools", kind: rank, width: 24, section: "reading-the-state",
 			about: "One row for each pool of each job, its instances together; of what does not add up, the worst instance. A click leads to the pool.",
 			queries: []query{
-				{expr: "max by (job, db_client_connection_pool_name) (" + verdict + ")", legend: "state (0 ok to 4 stuck)"},
+				{expr: "max by (job, db_client_connection_pool_name) (" + poolState + ")", legend: stateLegend()},
 				{expr: "count by (job, db_client_connection_pool_name) (sum by @by (db_client_connection_count{@of}))", legend: "instances"},
 				{expr: "sum by (job, db_client_connection_pool_name) (rate(otelpool_connection_acquired_total{@of}[2m]))", legend: "acquires/s"},
 				{expr: "max by (job, db_client_connection_pool_name) (" + utilization + ")", legend: "held of limit"},

@@ -1,15 +1,5 @@
 package main
 
-// verdict is what state each pool is in, as a number: the worst that applies. The
-// conditions are those of the alerts, without their patience.
-const verdict = `(sum by @by (rate(otelpool_connection_waited_seconds_total{@of}[1m])) > 0
-    and on @by sum by @by (increase(otelpool_connection_acquired_total{@of}[1m])) == 0
-    and on @by sum by @by (db_client_connection_count{@of,db_client_connection_state="used"}) > 0) * 0 + 4
-  or (` + failedDials + ` > 0.5) * 0 + 3
-  or (` + utilization + ` > 0.8) * 0 + 2
-  or (` + dialsPerAcquire + ` > 0.2 and on @by ` + dials + ` > 1) * 0 + 1
-  or sum by @by (db_client_connection_count{@of}) * 0`
-
 const (
 	utilization = `sum by @by (rate(otelpool_connection_held_seconds_total{@of}[2m]))
     / on @by max by @by (db_client_connection_max{@of})`
@@ -32,15 +22,6 @@ func seen(by, counter string) string {
 	return "sum by (" + by + ") (" + counter + " unless " + counter + " offset $__rate_interval or increase(" + counter + "[$__rate_interval]))"
 }
 
-// states are the words for the verdict.
-var states = []meaning{
-	{"0", "ok", "green"},
-	{"1", "churning", "yellow"},
-	{"2", "saturated", "orange"},
-	{"3", "cannot connect", "red"},
-	{"4", "stuck", "dark-red"},
-}
-
 const (
 	nobodySeen = "none"
 	notTold    = "not told"
@@ -58,11 +39,11 @@ var poolBoard = board{
 	},
 	links: []link{{"All pools", "/d/otelpool-fleet@suffix"}, {"Runbook", runbook}},
 	rows: []row{
-		{"Verdict", []panel{
+		{"State", []panel{
 			{
-				title: "State", kind: word, width: 4, section: "reading-the-state", words: states, missing: "no data",
-				about:   "The worst instance. Stuck: callers wait and nobody is handed a connection (not told for a plain *sql.DB). Cannot connect: more than half of the dials fail. Saturated: more than 80 % held over two minutes. Churning: more than every fifth acquire dials.",
-				queries: []query{{expr: "max(" + verdict + ")"}},
+				title: "State", kind: word, width: 4, section: "reading-the-state", words: stateMappings(), missing: "no data",
+				about:   "The state of the worst instance. " + stateMeanings() + " Saturated is more than 80 % held over two minutes. Stuck is not reported for a plain *sql.DB.",
+				queries: []query{{expr: "max(" + poolState + ")"}},
 			},
 			{
 				title: "Held of limit", kind: number, unit: "percentunit", width: 4, section: "dbpoolsaturated", missing: "no limit",

@@ -308,7 +308,7 @@ func newPoolDoc(s *otelpool.Snapshot) *poolDoc {
 	p.Reports = each(s.Reports, reportOf)
 	p.Groups = groupsOf(p.Conns)
 	p.Queues = queuesOf(p.Waiters)
-	p.State = judge(s)
+	p.State = stateOf(s)
 	p.Sentence = sentence(s, p)
 	p.Findings = diagnose(s)
 	return p

@@ -2,46 +2,55 @@ package poolz
 
 import (
 	"fmt"
+	"slices"
 	"strings"
 	"time"
 
 	"github.com/otelpool/otelpool"
 )
 
-// state is the state of a pool in a word.
+// state is what a pool is doing, in a word.
 type state string
 
+// The states, from the best to the worst. The page and the dashboards share this
+// list: a test in dashboards compares the words, the order and the first sentence of
+// each comment with dashboards/state.go.
 const (
-	// ok is a pool that has room.
+	// None of the other states applies.
 	ok state = "ok"
-	// dialing is one that has no connection yet and dials.
+	// No connection is open, and at least one is being dialed. The dashboards do not
+	// show it: most dials end before the next scrape.
 	dialing state = "dialing"
-	// saturated is one whose connections are all taken: the next caller waits.
+	// More than every fifth acquire opens a connection. The page does not show it,
+	// because one snapshot has no rates; see its finding idle_churn.
+	churning state = "churning"
+	// All connections that the limit allows are taken, or nearly all. On the page it is
+	// all of them now, on the dashboards more than 80 % over two minutes.
 	saturated state = "saturated"
-	// exhausted is a saturated one that has let a caller wait for a second, or of
-	// which a report of that is not over.
+	// The pool is saturated, and a caller has waited for a second or more. On the page,
+	// an exhaustion that was reported and has not ended counts too. The dashboards do
+	// not show it as a state: they count the reports.
 	exhausted state = "exhausted"
+	// More than half of all dials fail. The page does not show it, because a snapshot
+	// has no failed dials; it shows dialing if no connection is open.
+	cannotConnect state = "cannot connect"
+	// Callers wait, connections are held, and no caller got one for a minute. The page
+	// does not show it, because one snapshot has no rates; it shows exhausted.
+	stuck state = "stuck"
 )
 
-// longWait is how long somebody must have waited for a saturated pool to be
+// states is the list, from the best to the worst.
+var states = []state{ok, dialing, churning, saturated, exhausted, cannotConnect, stuck}
+
+// longWait is how long a caller of a saturated pool waits before the pool counts as
 // exhausted.
 const longWait = time.Second
 
-// rank orders states, the worst last.
-func (s state) rank() int {
-	switch s {
-	case dialing:
-		return 1
-	case saturated:
-		return 2
-	case exhausted:
-		return 3
-	default:
-		return 0
-	}
-}
+// rank is the position of s in the list: the higher, the worse.
+func (s state) rank() int { return slices.Index(states, s) }
 
-func judge(s *otelpool.Snapshot) state {
+// stateOf returns the state of a pool: the worst that a snapshot shows.
+func stateOf(s *otelpool.Snapshot) state {
 	switch {
 	case s.Open == 0 && s.Dialing > 0:
 		return dialing
