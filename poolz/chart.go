@@ -35,11 +35,11 @@ const queueRoom = 3
 // Bar is the pool now: each connection of its limit takes the same room, and so does
 // each caller that waits, behind a gap.
 func (p *poolView) Bar() bar {
-	pinned := 0
+	unused := 0
 	for _, g := range p.Groups {
-		pinned += g.Idle
+		unused += g.Unused
 	}
-	working := p.Held - pinned
+	working := p.Held - unused
 	used := p.Held + p.Idle + p.Dialing
 	room := max(p.Limits.MaxOpen, used, 1)
 	free := room - used
@@ -51,7 +51,7 @@ func (p *poolView) Bar() bar {
 		}
 	}
 	add("working", "held, in use", working, working)
-	add("pinned", "held, idle 1 s or more", pinned, pinned)
+	add("unused", "held, unused 1 s or more", unused, unused)
 	add("idle", "idle", p.Idle, p.Idle)
 	add("dialing", "dialing", p.Dialing, p.Dialing)
 	if p.Limits.MaxOpen > 0 {

@@ -100,14 +100,15 @@ type distribution struct {
 	Most  seconds `json:"most"`
 }
 
-// idleLong is from when on a holder that does nothing counts as one that does.
-const idleLong = seconds(time.Second)
+// longUnused is how long a holder leaves its connection unused before the page
+// reports it.
+const longUnused = seconds(time.Second)
 
-// group is several holders that asked for their connections at one place. Idle is
-// how many did nothing with theirs for a second or more.
+// group is the holders whose connections were acquired at one call site. Unused is
+// how many of them have not used their connection for a second or more.
 type group struct {
 	Count   int            `json:"count"`
-	Idle    int            `json:"idle"`
+	Unused  int            `json:"unused"`
 	Longest seconds        `json:"longest"`
 	Phases  map[string]int `json:"phases"`
 	Frames  []frame        `json:"frames"`
@@ -126,12 +127,13 @@ type connDoc struct {
 	Holder   *holder            `json:"holder"`
 }
 
+// holder is who holds a connection. UnusedFor is how long it has not used it.
 type holder struct {
 	ConnID    uint64  `json:"conn_id"`
 	Held      seconds `json:"held"`
 	Phase     string  `json:"phase"`
 	InPhase   seconds `json:"in_phase"`
-	Idle      seconds `json:"idle"`
+	UnusedFor seconds `json:"unused_for"`
 	Statement string  `json:"statement"`
 	span
 	Frames []frame `json:"frames"`
@@ -328,7 +330,7 @@ func connOf(c otelpool.Conn) connDoc {
 
 func holderOf(h otelpool.Holder) holder {
 	return holder{
-		ConnID: h.ConnID, Held: seconds(h.Held), Phase: h.Phase, InPhase: seconds(h.InPhase), Idle: seconds(h.Idle),
+		ConnID: h.ConnID, Held: seconds(h.Held), Phase: h.Phase, InPhase: seconds(h.InPhase), UnusedFor: seconds(h.Idle),
 		Statement: h.Statement, span: spanOf(h.Span), Frames: framesOf(h.Frames()),
 	}
 }
@@ -415,9 +417,9 @@ func groupsOf(conns []connDoc) []group {
 			continue
 		}
 		var frames []frame
-		var idle seconds
+		var unused seconds
 		if c.Holder != nil {
-			frames, idle = c.Holder.Frames, c.Holder.Idle
+			frames, unused = c.Holder.Frames, c.Holder.UnusedFor
 		}
 		i, ok := at[stackOf(frames)]
 		if !ok {
@@ -429,8 +431,8 @@ func groupsOf(conns []connDoc) []group {
 		g.Count++
 		g.Phases[c.Phase]++
 		g.Longest = max(g.Longest, c.For)
-		if idle >= idleLong {
-			g.Idle++
+		if unused >= longUnused {
+			g.Unused++
 		}
 	}
 	slices.SortStableFunc(out, func(a, b group) int {

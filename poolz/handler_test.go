@@ -166,7 +166,7 @@ func TestEveryAnswerIsShutIn(t *testing.T) {
 // no address that leads away from where it is mounted.
 func TestThePolicyFitsThePage(t *testing.T) {
 	page := get(t, serving(nil, append(fleet(), long())...), "GET", "/?rows=all").Body.String() +
-		get(t, serving(nil, dry(), plain()), "GET", "/?pool=orders&sort=idle").Body.String()
+		get(t, serving(nil, dry(), plain()), "GET", "/?pool=orders&sort=unused").Body.String()
 	for _, bad := range []string{`\sstyle=`, `<style`, `\son\w+=`, `<script[^>]*>[^<]`, `javascript:`, `<form`, `<iframe`, `<base`} {
 		if found := regexp.MustCompile(bad).FindString(page); found != "" {
 			t.Errorf("%s: %q", bad, found)

@@ -53,7 +53,7 @@ func columns() []column {
 	of := func(c connDoc) holder { return *cmp.Or(c.Holder, &holder{}) }
 	return []column{
 		{"held", "held", true, func(c connDoc) (int64, string) { return int64(c.For), "" }},
-		{"idle", "idle", true, func(c connDoc) (int64, string) { return int64(of(c).Idle), "" }},
+		{"unused", "unused for", true, func(c connDoc) (int64, string) { return int64(of(c).UnusedFor), "" }},
 		{"phase", "phase", false, func(c connDoc) (int64, string) { return 0, c.Phase }},
 		{"site", "asked at", false, func(c connDoc) (int64, string) {
 			f := place(of(c).Frames)

@@ -36,8 +36,8 @@ func TestTheHoldersAreSortedAsAsked(t *testing.T) {
 	for query, want := range map[string]string{
 		"":                          "2 1 3",
 		"?sort=held&order=asc":      "3 1 2",
-		"?sort=idle":                "2 1 3", // those that are alike by their number
-		"?sort=idle&order=asc":      "1 3 2",
+		"?sort=unused":              "2 1 3", // those that are alike by their number
+		"?sort=unused&order=asc":    "1 3 2",
 		"?sort=phase":               "1 3 2",
 		"?sort=phase&order=desc":    "2 3 1",
 		"?sort=site":                "1 2 3",
@@ -65,12 +65,12 @@ func TestTheHeadOfAColumnLeadsToItsOrderAndBack(t *testing.T) {
 	}
 	for query, want := range map[string][]string{
 		"": {
-			"descending ?order=asc&sort=held", "none ?order=desc&sort=idle", "none ?order=asc&sort=phase",
+			"descending ?order=asc&sort=held", "none ?order=desc&sort=unused", "none ?order=asc&sort=phase",
 			"none ?order=asc&sort=site", "none ?order=asc&sort=statement", "none ?order=asc&sort=trace",
 			"none ?order=desc&sort=conn", "none ?order=desc&sort=uses", "none ?order=desc&sort=age",
 		},
 		"?order=asc&pool=orders&rows=all&sort=phase": {
-			"none ?pool=orders&rows=all", "none ?order=desc&pool=orders&rows=all&sort=idle",
+			"none ?pool=orders&rows=all", "none ?order=desc&pool=orders&rows=all&sort=unused",
 			"ascending ?order=desc&pool=orders&rows=all&sort=phase", "none ?order=asc&pool=orders&rows=all&sort=site",
 			"none ?order=asc&pool=orders&rows=all&sort=statement", "none ?order=asc&pool=orders&rows=all&sort=trace",
 			"none ?order=desc&pool=orders&rows=all&sort=conn", "none ?order=desc&pool=orders&rows=all&sort=uses",
@@ -133,7 +133,7 @@ func TestABarGivesEachConnectionTheSameRoom(t *testing.T) {
 		want string
 	}{
 		{"room is left", calm(), "held, in use 1 at 0+1, idle 3 at 1+3, not open 6 at 4+6 of 10"},
-		{"a queue", dry(), "held, idle 1 s or more 10 at 0+10, waiting 40 at 10.2+30 of 40.2"},
+		{"a queue", dry(), "held, unused 1 s or more 10 at 0+10, waiting 40 at 10.2+30 of 40.2"},
 		{"no limit, nothing open", dead(), "dialing 7 at 0+7, waiting 7 at 7.14+7 of 14.14"},
 		{"a limit that was lowered", otelpool.Snapshot{MaxOpen: 1, Open: 3, Held: 3, Conns: make([]otelpool.Conn, 3)}, "held, in use 3 at 0+3 of 3"},
 		{"nothing", otelpool.Snapshot{}, " of 1"},
@@ -217,13 +217,13 @@ func TestTextCanBeReadInBothSchemes(t *testing.T) {
 			{"soft", "ground", 4.5},
 			{"link", "sheet", 4.5},
 			{"link", "ground", 4.5},
-			{"trouble", "ground", 4.5},
+			{"failed", "ground", 4.5},
 			{"ok", "ok-ground", 4.5},
 			{"dialing", "dialing-ground", 4.5},
 			{"saturated", "saturated-ground", 4.5},
 			{"exhausted", "exhausted-ground", 4.5},
 			{"working", "sheet", 3},
-			{"pinned", "sheet", 3},
+			{"unused", "sheet", 3},
 			{"waiting", "sheet", 3},
 			{"opening", "sheet", 3},
 		} {

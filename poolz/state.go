@@ -129,13 +129,13 @@ func sentence(s *otelpool.Snapshot, p *poolDoc) string {
 		fmt.Fprintf(&b, " from %s", g.Frames[1].Brief())
 	}
 	switch {
-	case g.Idle == 0:
+	case g.Unused == 0:
 	case g.Count == 1:
 		b.WriteString(", and has done nothing for a second or more")
-	case g.Idle == g.Count:
+	case g.Unused == g.Count:
 		b.WriteString(", and all of them have done nothing for a second or more")
 	default:
-		fmt.Fprintf(&b, ", and %d of them %s done nothing for a second or more", g.Idle, map[bool]string{true: "has", false: "have"}[g.Idle == 1])
+		fmt.Fprintf(&b, ", and %d of them %s done nothing for a second or more", g.Unused, map[bool]string{true: "has", false: "have"}[g.Unused == 1])
 	}
 	b.WriteString(".")
 	return b.String()

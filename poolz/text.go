@@ -60,17 +60,17 @@ func textPool(w *bytes.Buffer, p *poolDoc) {
 		t.write(w)
 	}
 	if len(p.Groups) > 0 {
-		t := newTable(">holders", ">idle", ">longest", "asked at")
+		t := newTable(">holders", ">unused", ">longest", "asked at")
 		for _, g := range p.Groups {
-			t.row(g.Count, g.Idle, g.Longest, textSite(g.Frames))
+			t.row(g.Count, g.Unused, g.Longest, textSite(g.Frames))
 		}
 		t.write(w)
 	}
 	if held := slices.DeleteFunc(slices.Clone(p.Conns), func(c connDoc) bool { return c.State != "held" }); len(held) > 0 {
-		t := newTable(">conn", ">held", ">idle", "phase", "statement", "trace", "asked at")
+		t := newTable(">conn", ">held", ">unused", "phase", "statement", "trace", "asked at")
 		for _, c := range held {
 			h := cmp.Or(c.Holder, &holder{})
-			t.row(c.ID, c.For, h.Idle, c.Phase, cut(h.Statement, 20), textTrace(h.span), textSite(h.Frames))
+			t.row(c.ID, c.For, h.UnusedFor, c.Phase, cut(h.Statement, 20), textTrace(h.span), textSite(h.Frames))
 		}
 		t.write(w)
 	}
