@@ -30,7 +30,7 @@ func (b bar) Label() string {
 
 // queueRoom is how many times the length of the pool the queue before it may take in
 // a bar. The number beside it is not cut.
-const queueRoom = 3
+const maxQueueLength = 3
 
 // Bar is the pool now: each connection of its limit takes the same room, and so does
 // each caller that waits, behind a gap.
@@ -60,7 +60,7 @@ func (p *poolView) Bar() bar {
 	b.Units = float64(room)
 	if p.Waiting != nil && *p.Waiting > 0 {
 		b.Units += float64(room) / 50
-		add("waiting", "waiting", *p.Waiting, min(*p.Waiting, queueRoom*room))
+		add("waiting", "waiting", *p.Waiting, min(*p.Waiting, maxQueueLength*room))
 	}
 	return b
 }
@@ -99,10 +99,10 @@ type chart struct {
 
 // The space of a chart: a second is one unit wide.
 const (
-	chartSpan   = 5 * time.Minute
-	chartWide   = float64(chartSpan / time.Second)
-	chartHigh   = 100.0
-	chartBreath = 2500 * time.Millisecond // a longer gap between two samples is one of the chart
+	chartSpan    = 5 * time.Minute
+	chartWidth   = float64(chartSpan / time.Second)
+	chartHeight  = 100.0
+	maxSampleGap = 2500 * time.Millisecond // a longer gap between two samples is one of the chart
 )
 
 // Charts are the history of the pool, if it has any.
@@ -115,16 +115,16 @@ func (p *poolView) Charts() []chart {
 	open := each(h, func(s sample) float64 { return float64(s.Held + s.Idle) })
 	all := each(h, func(s sample) float64 { return float64(s.Held + s.Idle + s.Dialing) })
 	limit := float64(p.Limits.MaxOpen)
-	most := greatest(all)
+	most := largest(all)
 	if limit <= 4*most {
 		most = max(most, limit)
 	}
-	top := ceiling(most)
+	top := roundUp(most)
 	conns := chart{
 		Name: "connections",
 		Top:  fmt.Sprintf("%g", top),
 		Label: fmt.Sprintf("held: %g now, %g at most; open or dialing: %g at most",
-			held[len(held)-1], greatest(held), greatest(all)),
+			held[len(held)-1], largest(held), largest(all)),
 		Curves: []curve{
 			{"dialing", p.area(all, top)},
 			{"idle", p.area(open, top)},
@@ -132,7 +132,7 @@ func (p *poolView) Charts() []chart {
 		},
 	}
 	if limit > 0 && limit <= top {
-		conns.Limit = number(chartHigh * (1 - limit/top))
+		conns.Limit = number(chartHeight * (1 - limit/top))
 	}
 	out := []chart{conns}
 	if p.Exact {
@@ -142,23 +142,23 @@ func (p *poolView) Charts() []chart {
 			}
 			return float64(*s.Waiting)
 		})
-		top := ceiling(greatest(waiting))
+		top := roundUp(largest(waiting))
 		out = append(out, chart{
 			Name: "waiting", Top: fmt.Sprintf("%g", top),
-			Label:  fmt.Sprintf("waiting: %g now, %g at most", waiting[len(waiting)-1], greatest(waiting)),
+			Label:  fmt.Sprintf("waiting: %g now, %g at most", waiting[len(waiting)-1], largest(waiting)),
 			Curves: []curve{{"waiting", p.area(waiting, top)}},
 		})
 	}
 	rate := make([]float64, len(h))
 	for i := 1; i < len(h); i++ {
-		if d := h[i].Time.Sub(h[i-1].Time); d > 0 && d < chartBreath {
+		if d := h[i].Time.Sub(h[i-1].Time); d > 0 && d < maxSampleGap {
 			rate[i] = float64(h[i].Acquired-h[i-1].Acquired) / d.Seconds()
 		}
 	}
-	top = ceiling(greatest(rate))
+	top = roundUp(largest(rate))
 	return append(out, chart{
 		Name: "acquires per second", Top: fmt.Sprintf("%g", top),
-		Label:  fmt.Sprintf("acquires per second: %.0f now, %.0f at most", rate[len(rate)-1], greatest(rate)),
+		Label:  fmt.Sprintf("acquires per second: %.0f now, %.0f at most", rate[len(rate)-1], largest(rate)),
 		Curves: []curve{{"rate", p.area(rate, top)}},
 	})
 }
@@ -172,28 +172,28 @@ func (p *poolView) area(values []float64, top float64) string {
 	end := 0.0
 	for i, s := range p.History {
 		x := s.Time.Sub(start).Seconds()
-		if x < 0 || x > chartWide {
+		if x < 0 || x > chartWidth {
 			continue
 		}
-		until, whole := min(x+1, chartWide), false
+		until, whole := min(x+1, chartWidth), false
 		if i+1 < len(p.History) {
-			if d := p.History[i+1].Time.Sub(s.Time); d < chartBreath {
-				until, whole = min(x+d.Seconds(), chartWide), true
+			if d := p.History[i+1].Time.Sub(s.Time); d < maxSampleGap {
+				until, whole = min(x+d.Seconds(), chartWidth), true
 			}
 		}
-		y := chartHigh * (1 - values[i]/top)
+		y := chartHeight * (1 - values[i]/top)
 		if !drawing {
-			fmt.Fprintf(&b, "M%s %gV%sH%s", number(x), chartHigh, number(y), number(until))
+			fmt.Fprintf(&b, "M%s %gV%sH%s", number(x), chartHeight, number(y), number(until))
 		} else {
 			fmt.Fprintf(&b, "V%sH%s", number(y), number(until))
 		}
 		drawing, end = whole, until
 		if !whole {
-			fmt.Fprintf(&b, "V%gZ", chartHigh)
+			fmt.Fprintf(&b, "V%gZ", chartHeight)
 		}
 	}
 	if drawing {
-		fmt.Fprintf(&b, "H%sV%gZ", number(end), chartHigh)
+		fmt.Fprintf(&b, "H%sV%gZ", number(end), chartHeight)
 	}
 	return b.String()
 }
@@ -201,7 +201,7 @@ func (p *poolView) area(values []float64, top float64) string {
 // number is a coordinate, to a tenth.
 func number(f float64) string { return strings.TrimSuffix(fmt.Sprintf("%.1f", f), ".0") }
 
-func greatest(values []float64) float64 {
+func largest(values []float64) float64 {
 	most := 0.0
 	for _, v := range values {
 		most = max(most, v)
@@ -211,7 +211,7 @@ func greatest(values []float64) float64 {
 
 // ceiling is the next round number: 1, 2, 5 and their tens, or a multiple of ten of
 // them.
-func ceiling(v float64) float64 {
+func roundUp(v float64) float64 {
 	if v <= 1 {
 		return 1
 	}

@@ -59,14 +59,14 @@ type poolDoc struct {
 	Holds    distribution       `json:"holds"`
 	Size     *size              `json:"size"`
 
-	Groups  []group     `json:"groups"`
-	Conns   []connDoc   `json:"conns"`
-	Queues  []queue     `json:"waiter_groups"`
-	Waiters []waiter    `json:"waiters"`
-	Sites   []siteDoc   `json:"sites"`
-	History []sample    `json:"history"`
-	Deaths  []deathDoc  `json:"deaths"`
-	Reports []reportDoc `json:"reports"`
+	Groups       []group       `json:"groups"`
+	Conns        []connDoc     `json:"conns"`
+	WaiterGroups []waiterGroup `json:"waiter_groups"`
+	Waiters      []waiter      `json:"waiters"`
+	Sites        []siteDoc     `json:"sites"`
+	History      []sample      `json:"history"`
+	Deaths       []closedConn  `json:"deaths"`
+	Reports      []reportDoc   `json:"reports"`
 }
 
 // limits are as they were set: a zero is what it is for database/sql.
@@ -140,7 +140,7 @@ type holder struct {
 }
 
 // queue is several waiters that ask at one place.
-type queue struct {
+type waiterGroup struct {
 	Count  int      `json:"count"`
 	Oldest *seconds `json:"oldest"`
 	Frames []frame  `json:"frames"`
@@ -174,7 +174,7 @@ type sample struct {
 	HeldTime   seconds   `json:"held_time"`
 }
 
-type deathDoc struct {
+type closedConn struct {
 	Time      time.Time  `json:"time"`
 	ConnID    uint64     `json:"conn_id"`
 	Reason    string     `json:"reason"`
@@ -299,20 +299,20 @@ func newPoolDoc(s *otelpool.Snapshot) *poolDoc {
 	if s.Exact {
 		p.Waiting = &s.Waiting
 		if s.Waiting > 0 {
-			p.OldestWait = some(s.OldestWait)
+			p.OldestWait = secondsPtr(s.OldestWait)
 		}
 	}
 	p.Conns = each(s.Conns, connOf)
 	p.Waiters = each(s.Waiters, waiterOf)
 	p.Sites = each(s.Sites, siteOf)
 	p.History = each(s.History, func(h otelpool.Sample) sample { return sampleOf(h, s.Exact) })
-	p.Deaths = each(s.Deaths, deathOf)
+	p.Deaths = each(s.Deaths, closedConnOf)
 	p.Reports = each(s.Reports, reportOf)
 	p.Groups = groupsOf(p.Conns)
-	p.Queues = queuesOf(p.Waiters)
+	p.WaiterGroups = waiterGroupsOf(p.Waiters)
 	p.State = stateOf(s)
 	p.Sentence = sentence(s, p)
-	p.Findings = diagnose(s)
+	p.Findings = findingsOf(s)
 	return p
 }
 
@@ -338,7 +338,7 @@ func holderOf(h otelpool.Holder) holder {
 func waiterOf(w otelpool.Waiter) waiter {
 	d := waiter{span: spanOf(w.Span), Frames: framesOf(w.Frames())}
 	if w.Waited > 0 {
-		d.Waited = some(w.Waited)
+		d.Waited = secondsPtr(w.Waited)
 	}
 	return d
 }
@@ -362,14 +362,14 @@ func sampleOf(h otelpool.Sample, exact bool) sample {
 	if exact {
 		s.Waiting = &h.Waiting
 		if h.Waiting > 0 {
-			s.OldestWait = some(h.OldestWait)
+			s.OldestWait = secondsPtr(h.OldestWait)
 		}
 	}
 	return s
 }
 
-func deathOf(d otelpool.Death) deathDoc {
-	return deathDoc{
+func closedConnOf(d otelpool.Death) closedConn {
+	return closedConn{
 		Time: d.Time.UTC(), ConnID: d.ConnID, Reason: d.Reason, Class: string(d.Class),
 		Age: seconds(d.Age), Idle: seconds(d.Idle), Uses: d.Uses, ErrorType: d.ErrorType, Code: d.Code,
 		Server: serverOf(d.Server), Advice: d.Advice, Sentence: d.String(),
@@ -421,10 +421,10 @@ func groupsOf(conns []connDoc) []group {
 		if c.Holder != nil {
 			frames, unused = c.Holder.Frames, c.Holder.UnusedFor
 		}
-		i, ok := at[stackOf(frames)]
+		i, ok := at[stackKey(frames)]
 		if !ok {
 			i = len(out)
-			at[stackOf(frames)] = i
+			at[stackKey(frames)] = i
 			out = append(out, group{Phases: map[string]int{}, Frames: notNil(frames)})
 		}
 		g := &out[i]
@@ -441,29 +441,29 @@ func groupsOf(conns []connDoc) []group {
 	return out
 }
 
-func queuesOf(waiters []waiter) []queue {
-	out := []queue{}
+func waiterGroupsOf(waiters []waiter) []waiterGroup {
+	out := []waiterGroup{}
 	at := map[string]int{}
 	for _, w := range waiters {
-		i, ok := at[stackOf(w.Frames)]
+		i, ok := at[stackKey(w.Frames)]
 		if !ok {
 			i = len(out)
-			at[stackOf(w.Frames)] = i
+			at[stackKey(w.Frames)] = i
 			// The first to ask is the first in the list.
-			out = append(out, queue{Oldest: w.Waited, Frames: w.Frames})
+			out = append(out, waiterGroup{Oldest: w.Waited, Frames: w.Frames})
 		}
 		out[i].Count++
 	}
-	slices.SortStableFunc(out, func(a, b queue) int { return cmp.Compare(b.Count, a.Count) })
+	slices.SortStableFunc(out, func(a, b waiterGroup) int { return cmp.Compare(b.Count, a.Count) })
 	return out
 }
 
 // stackOf tells stacks apart: a function that everybody asks through is not the place
 // that one is looking for.
-func stackOf(frames []frame) string { return fmt.Sprint(frames) }
+func stackKey(frames []frame) string { return fmt.Sprint(frames) }
 
 // place is the frame that stands for a stack.
-func place(frames []frame) frame {
+func topFrame(frames []frame) frame {
 	if len(frames) == 0 {
 		return frame{}
 	}
@@ -514,7 +514,7 @@ func serverOf(s otelpool.Server) *serverDoc {
 	}
 	d := &serverDoc{System: s.System, Version: s.Version, Address: s.Address, Port: s.Port}
 	if s.IdleTimeout > 0 {
-		d.IdleTimeout = some(s.IdleTimeout)
+		d.IdleTimeout = secondsPtr(s.IdleTimeout)
 	}
 	return d
 }
@@ -523,7 +523,7 @@ func distributionOf(d otelpool.Distribution) distribution {
 	return distribution{d.Count, seconds(d.P50), seconds(d.P90), seconds(d.P95), seconds(d.P99), seconds(d.Most)}
 }
 
-func some(d time.Duration) *seconds {
+func secondsPtr(d time.Duration) *seconds {
 	s := seconds(d)
 	return &s
 }
@@ -533,7 +533,7 @@ func limitOf(d time.Duration) *seconds {
 	if d < 0 {
 		return nil
 	}
-	return some(d)
+	return secondsPtr(d)
 }
 
 func known(n int) *int {

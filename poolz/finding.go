@@ -24,15 +24,15 @@ const (
 	// churnShare is from which share of acquires a connection that is opened anew is
 	// churn, and churnLeast from how many.
 	churnShare = 0.1
-	churnLeast = 10
+	churnMin   = 10
 	// sizeWindow is how much history there must be to speak of a mean.
 	sizeWindow = 30 * time.Second
 	// crowd is from how many holders at one place on the place is worth a word.
-	crowd = 3
+	minHolders = 3
 )
 
 // diagnose returns the findings about a pool.
-func diagnose(s *otelpool.Snapshot) []finding {
+func findingsOf(s *otelpool.Snapshot) []finding {
 	out := []finding{}
 	for _, check := range []func(*otelpool.Snapshot) (finding, bool){
 		serverFull, oneSite, tooSmall, noLimit, idleChurn, outlivesServer,
@@ -76,7 +76,7 @@ func oneSite(s *otelpool.Snapshot) (finding, bool) {
 		if c.Holder == nil {
 			return finding{}, false
 		}
-		f := place(framesOf(c.Holder.Frames()))
+		f := topFrame(framesOf(c.Holder.Frames()))
 		if f == (frame{}) || n > 0 && f != at {
 			return finding{}, false
 		}
@@ -88,7 +88,7 @@ func oneSite(s *otelpool.Snapshot) (finding, bool) {
 		What: fmt.Sprintf("All %d holders asked for their connection at %s, in %s.", n, at.Where(), at.Name()),
 		Advice: "If it keeps the connection for longer than it uses it, give it back first: close the rows, end the " +
 			"transaction, and only then wait, stream or call somebody.",
-	}, n >= crowd && 2*n >= s.MaxOpen
+	}, n >= minHolders && 2*n >= s.MaxOpen
 }
 
 // tooSmall is a pool whose mean number of busy connections, by Little's law that of
@@ -174,7 +174,7 @@ func idleChurn(s *otelpool.Snapshot) (finding, bool) {
 		ID:     "idle_churn",
 		Advice: "Set SetMaxIdleConns to the same as SetMaxOpenConns, and let SetConnMaxIdleTime close what is not used.",
 	}
-	if closed < churnLeast {
+	if closed < churnMin {
 		return f, false
 	}
 	if s.MaxIdle < 0 {
@@ -183,7 +183,7 @@ func idleChurn(s *otelpool.Snapshot) (finding, bool) {
 			acquired += n
 		}
 		f.What = fmt.Sprintf("%s closed because as many as allowed were idle already, in %s.",
-			are(int(closed), "connection was", "connections were"), are(int(acquired), "acquire", "acquires"))
+			quantity(int(closed), "connection was", "connections were"), quantity(int(acquired), "acquire", "acquires"))
 		return f, float64(closed) >= churnShare*float64(acquired)
 	}
 	if len(s.History) < 2 {
@@ -192,18 +192,18 @@ func idleChurn(s *otelpool.Snapshot) (finding, bool) {
 	first, last := s.History[0], s.History[len(s.History)-1]
 	opened, acquired := last.Opened-first.Opened, last.Acquired-first.Acquired
 	f.What = fmt.Sprintf("%s may stay idle, and %s opened for %s in the last %s.",
-		are(s.MaxIdle, "connection", "connections"), are(int(opened), "was", "were"), are(int(acquired), "acquire", "acquires"),
+		quantity(s.MaxIdle, "connection", "connections"), quantity(int(opened), "was", "were"), quantity(int(acquired), "acquire", "acquires"),
 		seconds(last.Time.Sub(first.Time)))
 	farBelow := s.MaxOpen <= 0 || 2*s.MaxIdle <= s.MaxOpen
-	return f, farBelow && opened >= churnLeast && float64(opened) >= churnShare*float64(acquired)
+	return f, farBelow && opened >= churnMin && float64(opened) >= churnShare*float64(acquired)
 }
 
 // outlivesServer is a pool that keeps idle connections for longer than the server
 // does, so that callers get dead ones. A limit that is not known may be the one that
 // prevents it.
 func outlivesServer(s *otelpool.Snapshot) (finding, bool) {
-	patience := s.Server.IdleTimeout
-	if patience <= 0 || s.MaxIdle == 0 || s.MaxLifetime < 0 || s.MaxIdleTime < 0 {
+	serverTimeout := s.Server.IdleTimeout
+	if serverTimeout <= 0 || s.MaxIdle == 0 || s.MaxLifetime < 0 || s.MaxIdleTime < 0 {
 		return finding{}, false
 	}
 	const never = time.Duration(math.MaxInt64)
@@ -215,11 +215,11 @@ func outlivesServer(s *otelpool.Snapshot) (finding, bool) {
 	}
 	f := finding{
 		ID:     "outlives_server",
-		What:   fmt.Sprintf("The server closes connections that are idle for %s, the pool keeps them for %s.", seconds(patience), seconds(keeps)),
-		Advice: fmt.Sprintf("Set SetConnMaxIdleTime to less than %s.", seconds(patience)),
+		What:   fmt.Sprintf("The server closes connections that are idle for %s, the pool keeps them for %s.", seconds(serverTimeout), seconds(keeps)),
+		Advice: fmt.Sprintf("Set SetConnMaxIdleTime to less than %s.", seconds(serverTimeout)),
 	}
 	if keeps == never {
-		f.What = fmt.Sprintf("The server closes connections that are idle for %s, the pool keeps them for ever.", seconds(patience))
+		f.What = fmt.Sprintf("The server closes connections that are idle for %s, the pool keeps them for ever.", seconds(serverTimeout))
 	}
-	return f, keeps >= patience
+	return f, keeps >= serverTimeout
 }

@@ -136,16 +136,16 @@ func TestTheDoctor(t *testing.T) {
 			"All 10 holders asked for their connection at poolz/shop_test.go:25, in poolz.notifications.lastEvent. " +
 				"If it keeps the connection for longer than it uses it, give it back first: close the rows, end the " +
 				"transaction, and only then wait, stream or call somebody.",
-			with(func(s *snapshot) { s.Conns = dry().Conns }),
+			with(func(s *snapshot) { s.Conns = drained().Conns }),
 		},
 		{"one holder is at another place", "one_site", none, with(func(s *snapshot) {
-			s.Conns = append(dry().Conns[:9], holding(1, time.Second, 0, "tx", "", checkout()))
+			s.Conns = append(drained().Conns[:9], holding(1, time.Second, 0, "tx", "", checkout()))
 		})},
 		{"one holder's place is not known", "one_site", none, with(func(s *snapshot) {
-			s.Conns = append(dry().Conns[:9], otelpool.Conn{ID: 1, State: "held"})
+			s.Conns = append(drained().Conns[:9], otelpool.Conn{ID: 1, State: "held"})
 		})},
-		{"two holders are at one place", "one_site", none, with(func(s *snapshot) { s.MaxOpen, s.Conns = 2, dry().Conns[:2] })},
-		{"the holders at one place are few of the limit", "one_site", none, with(func(s *snapshot) { s.Conns = dry().Conns[:4] })},
+		{"two holders are at one place", "one_site", none, with(func(s *snapshot) { s.MaxOpen, s.Conns = 2, drained().Conns[:2] })},
+		{"the holders at one place are few of the limit", "one_site", none, with(func(s *snapshot) { s.Conns = drained().Conns[:4] })},
 
 		{
 			"the server is full", "server_full",
@@ -167,7 +167,7 @@ func TestTheDoctor(t *testing.T) {
 	} {
 		t.Run(c.id+", "+c.name, func(t *testing.T) {
 			got := none
-			for _, f := range diagnose(&c.of) {
+			for _, f := range findingsOf(&c.of) {
 				if f.ID == c.id {
 					got = f.What + " " + f.Advice
 				}
@@ -180,8 +180,8 @@ func TestTheDoctor(t *testing.T) {
 }
 
 func TestAPoolThatDoesWhatItShouldHasNoFindings(t *testing.T) {
-	s := calm()
-	if got := diagnose(&s); len(got) != 0 {
+	s := healthy()
+	if got := findingsOf(&s); len(got) != 0 {
 		t.Errorf("%+v", got)
 	}
 }

@@ -23,7 +23,7 @@ func spanNumber(n byte) trace.SpanContext {
 
 // holding is a held connection.
 func holding(id uint64, held, idle time.Duration, phase, statement string, at ledger.Stack) otelpool.Conn {
-	h := with(otelpool.Holder{
+	h := withStack(otelpool.Holder{
 		ConnID: id, Held: held, Phase: phase, InPhase: idle, Idle: idle, Statement: statement, Span: spanNumber(byte(id)),
 	}, at)
 	return otelpool.Conn{
@@ -33,7 +33,7 @@ func holding(id uint64, held, idle time.Duration, phase, statement string, at le
 }
 
 // calm is a pool that does what it should.
-func calm() otelpool.Snapshot {
+func healthy() otelpool.Snapshot {
 	s := otelpool.Snapshot{
 		Time: start, Pool: "catalog", System: "mysql", MaxOpen: 10, Exact: true,
 		MaxIdle: 10, MaxLifetime: time.Hour, MaxIdleTime: 5 * time.Minute,
@@ -58,7 +58,7 @@ func calm() otelpool.Snapshot {
 			P99: 20 * time.Millisecond, Most: 61 * time.Millisecond,
 		},
 		Sites: []otelpool.Site{
-			with(otelpool.Site{Holds: 8000, Held: 37 * time.Second}, checkout()),
+			withStack(otelpool.Site{Holds: 8000, Held: 37 * time.Second}, checkout()),
 			{Holds: 3000, Held: 2 * time.Second, Short: true},
 			{Holds: 20, Held: time.Second},
 		},
@@ -73,7 +73,7 @@ func calm() otelpool.Snapshot {
 }
 
 // dry is a pool whose connections are all with one handler, while others wait.
-func dry() otelpool.Snapshot {
+func drained() otelpool.Snapshot {
 	s := otelpool.Snapshot{
 		Time: start, Pool: "orders", System: "postgresql", MaxOpen: 10, Exact: true,
 		MaxIdle: 2, MaxLifetime: -1, MaxIdleTime: -1,
@@ -92,8 +92,8 @@ func dry() otelpool.Snapshot {
 			P99: 2 * time.Second, Most: 30 * time.Second,
 		},
 		Sites: []otelpool.Site{
-			with(otelpool.Site{Holds: 10, Held: 2395 * time.Second}, notifications{}.stream()),
-			with(otelpool.Site{Holds: 1500, Held: 9 * time.Second}, listOrders()),
+			withStack(otelpool.Site{Holds: 10, Held: 2395 * time.Second}, notifications{}.stream()),
+			withStack(otelpool.Site{Holds: 1500, Held: 9 * time.Second}, listOrders()),
 			{Holds: 7, Held: 2 * time.Millisecond, Short: true},
 		},
 	}
@@ -111,7 +111,7 @@ func dry() otelpool.Snapshot {
 		if i%3 == 0 {
 			at = listOrders()
 		}
-		s.Waiters = append(s.Waiters, with(otelpool.Waiter{
+		s.Waiters = append(s.Waiters, withStack(otelpool.Waiter{
 			Waited: 12300*time.Millisecond - time.Duration(i)*290*time.Millisecond, Span: spanNumber(byte(100 + i)),
 		}, at))
 	}
@@ -152,7 +152,7 @@ func dry() otelpool.Snapshot {
 }
 
 // plain is a pool of a plain *sql.DB, of which less is known, in a self-deadlock.
-func plain() otelpool.Snapshot {
+func plainDB() otelpool.Snapshot {
 	h := holding(1, 6*time.Second, 5*time.Second, "tx", "INSERT audit", listOrders())
 	return otelpool.Snapshot{
 		Time: start, Pool: "audit", System: "sqlite", MaxOpen: 1, MaxIdle: -1, MaxLifetime: -1, MaxIdleTime: -1,
@@ -160,13 +160,13 @@ func plain() otelpool.Snapshot {
 		Reports: []otelpool.Report{{
 			Kind: otelpool.Exhausted, Time: start.Add(-time.Second), Pool: "audit", MaxOpen: 1, Held: 1, Waiting: 1,
 			OldestWait: time.Second, Verdict: otelpool.SelfDeadlock,
-			Deadlocks: []otelpool.Deadlock{{Holder: *h.Holder, Waiter: with(otelpool.Waiter{}, checkout())}},
+			Deadlocks: []otelpool.Deadlock{{Holder: *h.Holder, Waiter: withStack(otelpool.Waiter{}, checkout())}},
 		}},
 	}
 }
 
 // dead is a pool whose database does not answer.
-func dead() otelpool.Snapshot {
+func unreachable() otelpool.Snapshot {
 	return otelpool.Snapshot{
 		Time: start, Pool: "billing", System: "mysql", Exact: true, MaxIdle: 2,
 		Dialing: 7, Waiting: 7, OldestWait: 4 * time.Second,
@@ -174,8 +174,8 @@ func dead() otelpool.Snapshot {
 }
 
 // long is a pool whose names are all longer than anybody has room for.
-func long() otelpool.Snapshot {
-	s := dry()
+func longNames() otelpool.Snapshot {
+	s := drained()
 	at := repositoryOfEverythingThatWasEverBoughtInAnyOfOurShops[string, []byte]{}.findAllByCustomerAndPeriodOrderedByDate()
 	s.Pool = "the_pool_of_the_service_that_nobody_has_ever_given_a_shorter_name_since_it_was_made_in_production_eu_west_1"
 	for i := range s.Conns {
@@ -183,16 +183,16 @@ func long() otelpool.Snapshot {
 		s.Conns[i] = holding(s.Conns[i].ID, s.Conns[i].For, 0, "executing", statement, at)
 	}
 	for i := range s.Waiters {
-		s.Waiters[i] = with(s.Waiters[i], at)
+		s.Waiters[i] = withStack(s.Waiters[i], at)
 	}
 	return s
 }
 
 // fleet is thirty pools, one of them dry and one dead.
 func fleet() []otelpool.Snapshot {
-	all := []otelpool.Snapshot{dry(), dead()}
+	all := []otelpool.Snapshot{drained(), unreachable()}
 	for i := range 28 {
-		s := calm()
+		s := healthy()
 		s.Pool = fmt.Sprintf("shard-%02d", i)
 		all = append(all, s)
 	}

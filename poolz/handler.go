@@ -116,12 +116,12 @@ func (h *handler) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 // links are relative. The path as the client wrote it may have more in front of it
 // than this handler gets to see, so the address is relative too.
 func toFolder(w http.ResponseWriter, r *http.Request) {
-	asked := r.URL.Path
+	requested := r.URL.Path
 	if u, err := url.ParseRequestURI(r.RequestURI); err == nil {
-		asked = u.Path
+		requested = u.Path
 	}
 	to := "./"
-	if last := path.Base(asked); last != "." && last != "/" {
+	if last := path.Base(requested); last != "." && last != "/" {
 		to += url.PathEscape(last) + "/"
 	}
 	if r.URL.RawQuery != "" {

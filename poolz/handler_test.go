@@ -40,7 +40,7 @@ func get(t *testing.T, h http.Handler, method, target string, header ...string) 
 }
 
 func TestTheJSONDocumentIsComplete(t *testing.T) {
-	w := get(t, serving(nil, dry(), calm(), plain()), "GET", "/?format=json")
+	w := get(t, serving(nil, drained(), healthy(), plainDB()), "GET", "/?format=json")
 	golden(t, "pools.json", w.Body.String())
 	if got := w.Header().Get("Content-Type"); got != "application/json" {
 		t.Errorf("Content-Type: %s", got)
@@ -48,13 +48,13 @@ func TestTheJSONDocumentIsComplete(t *testing.T) {
 }
 
 func TestTheTextIsForATerminal(t *testing.T) {
-	w := get(t, serving(nil, dry(), calm(), plain(), dead()), "GET", "/?format=text")
+	w := get(t, serving(nil, drained(), healthy(), plainDB(), unreachable()), "GET", "/?format=text")
 	golden(t, "pools.txt", w.Body.String())
 }
 
 func TestThePageIsComplete(t *testing.T) {
 	opts := []Option{WithTraceURL("https://traces.example/{trace_id}?span={span_id}")}
-	w := get(t, serving(opts, dry(), calm(), plain()), "GET", "/")
+	w := get(t, serving(opts, drained(), healthy(), plainDB()), "GET", "/")
 	golden(t, "pools.html", regexp.MustCompile(`\?v=[0-9a-f]{16}`).ReplaceAllString(w.Body.String(), "?v=TAG"))
 }
 
@@ -68,13 +68,13 @@ func TestWithoutPoolsEveryFormSaysSo(t *testing.T) {
 			t.Errorf("%s: %s", format, got)
 		}
 	}
-	if got := get(t, serving(nil, calm()), "GET", "/?pool=other").Body.String(); !strings.Contains(got, "<h2>No pool of this name is open</h2>") {
+	if got := get(t, serving(nil, healthy()), "GET", "/?pool=other").Body.String(); !strings.Contains(got, "<h2>No pool of this name is open</h2>") {
 		t.Error(got)
 	}
 }
 
 func TestNoLineOfTheTextIsWiderThanATerminal(t *testing.T) {
-	w := get(t, serving(nil, append(fleet(), long())...), "GET", "/?format=text")
+	w := get(t, serving(nil, append(fleet(), longNames())...), "GET", "/?format=text")
 	for line := range strings.SplitSeq(w.Body.String(), "\n") {
 		if n := utf8.RuneCountInString(line); n > width {
 			t.Errorf("%d columns: %s", n, line)
@@ -83,7 +83,7 @@ func TestNoLineOfTheTextIsWiderThanATerminal(t *testing.T) {
 }
 
 func TestANameCannotGiveOrdersToATerminal(t *testing.T) {
-	s := calm()
+	s := healthy()
 	s.Pool = "red\x1b[31m\nline"
 	got := get(t, serving(nil, s), "GET", "/?format=text").Body.String()
 	if first, _, _ := strings.Cut(got, "\n"); first != "red\ufffd[31m\ufffdline: OK (mysql at db.shop.example:3306, catalog, server 8.4.2)" {
@@ -124,14 +124,14 @@ func TestTheSchemaIsDocumented(t *testing.T) {
 
 func TestNothingOfAnErrorOrAStatementIsTold(t *testing.T) {
 	for _, format := range []string{"html", "json", "text"} {
-		if got := get(t, serving(nil, dry()), "GET", "/?rows=all&format="+format).Body.String(); strings.Contains(got, "what was in the statement") {
+		if got := get(t, serving(nil, drained()), "GET", "/?rows=all&format="+format).Body.String(); strings.Contains(got, "what was in the statement") {
 			t.Errorf("%s tells what the driver said", format)
 		}
 	}
 }
 
 func TestOnlyGETAndHEADAreAnswered(t *testing.T) {
-	h := serving(nil, calm())
+	h := serving(nil, healthy())
 	for _, method := range []string{"POST", "PUT", "DELETE", "PATCH", "OPTIONS"} {
 		w := get(t, h, method, "/")
 		if w.Code != http.StatusMethodNotAllowed || w.Header().Get("Allow") != "GET, HEAD" {
@@ -147,7 +147,7 @@ func TestOnlyGETAndHEADAreAnswered(t *testing.T) {
 }
 
 func TestEveryAnswerIsShutIn(t *testing.T) {
-	h := serving(nil, calm())
+	h := serving(nil, healthy())
 	for _, target := range []string{"/", "/?format=json", "/?format=text", "/holds.pb.gz", "/poolz.js", "/nothing.txt", "/?format=x"} {
 		head := get(t, h, "GET", target).Header()
 		got := []string{head.Get("Content-Security-Policy"), head.Get("X-Content-Type-Options"), head.Get("Referrer-Policy")}
@@ -165,8 +165,8 @@ func TestEveryAnswerIsShutIn(t *testing.T) {
 // TestThePolicyFitsThePage finds nothing in the page that its policy forbids, and
 // no address that leads away from where it is mounted.
 func TestThePolicyFitsThePage(t *testing.T) {
-	page := get(t, serving(nil, append(fleet(), long())...), "GET", "/?rows=all").Body.String() +
-		get(t, serving(nil, dry(), plain()), "GET", "/?pool=orders&sort=unused").Body.String()
+	page := get(t, serving(nil, append(fleet(), longNames())...), "GET", "/?rows=all").Body.String() +
+		get(t, serving(nil, drained(), plainDB()), "GET", "/?pool=orders&sort=unused").Body.String()
 	for _, bad := range []string{`\sstyle=`, `<style`, `\son\w+=`, `<script[^>]*>[^<]`, `javascript:`, `<form`, `<iframe`, `<base`} {
 		if found := regexp.MustCompile(bad).FindString(page); found != "" {
 			t.Errorf("%s: %q", bad, found)
@@ -180,7 +180,7 @@ func TestThePolicyFitsThePage(t *testing.T) {
 }
 
 func TestThePageMayBeMountedAnywhere(t *testing.T) {
-	h := serving(nil, calm())
+	h := serving(nil, healthy())
 	mux := http.NewServeMux()
 	mux.Handle("/debug/poolz/", h)
 	mux.Handle("/stripped/", http.StripPrefix("/stripped", h))
@@ -224,7 +224,7 @@ func TestThePageMayBeMountedAnywhere(t *testing.T) {
 }
 
 func TestTheFormIsWhatIsAskedFor(t *testing.T) {
-	h := serving(nil, calm())
+	h := serving(nil, healthy())
 	const browser = "text/html,application/xhtml+xml,application/xml;q=0.9,*/*;q=0.8"
 	for _, c := range []struct{ target, accept, want string }{
 		{"/", "", "text/html; charset=utf-8"},
@@ -289,7 +289,7 @@ func TestATraceURLThatLeadsNowhereIsReportedAndIgnored(t *testing.T) {
 		"https://traces.example/{trace_id}/and/{trace_id}/x": "https://traces.example/" + id + "/and/" + id + "/x",
 	} {
 		reported = nil
-		page := get(t, serving([]Option{nil, WithTraceURL(template)}, dry()), "GET", "/").Body.String()
+		page := get(t, serving([]Option{nil, WithTraceURL(template)}, drained()), "GET", "/").Body.String()
 		got := ""
 		if m := regexp.MustCompile(`<a class="id" href="([^"]*)"`).FindStringSubmatch(page); m != nil {
 			got = m[1]

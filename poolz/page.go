@@ -27,7 +27,7 @@ var pageTemplate = sync.OnceValues(func() (*template.Template, error) {
 const (
 	// wholePools is how many pools are shown with all that is known of them. Of more,
 	// those that are not ok are.
-	wholePools = 4
+	maxFullPools = 4
 	// holderRows and otherRows is how many rows a table has, unless all are asked for.
 	holderRows = 100
 	otherRows  = 12
@@ -56,7 +56,7 @@ func columns() []column {
 		{"unused", "unused for", true, func(c connDoc) (int64, string) { return int64(of(c).UnusedFor), "" }},
 		{"phase", "phase", false, func(c connDoc) (int64, string) { return 0, c.Phase }},
 		{"site", "asked at", false, func(c connDoc) (int64, string) {
-			f := place(of(c).Frames)
+			f := topFrame(of(c).Frames)
 			return 0, f.Name() + " " + f.Where()
 		}},
 		{"statement", "last statement", false, func(c connDoc) (int64, string) { return 0, of(c).Statement }},
@@ -132,7 +132,7 @@ func (h *handler) writePage(w io.Writer, d *document, v view) error {
 		if pool.State != ok {
 			bad++
 		}
-		if len(d.Pools) <= wholePools || pool.State != ok && len(p.Shown) < wholePools {
+		if len(d.Pools) <= maxFullPools || pool.State != ok && len(p.Shown) < maxFullPools {
 			p.Shown = append(p.Shown, one)
 		}
 	}
@@ -147,9 +147,9 @@ func title(d *document, bad int) string {
 	case len(d.Pools) == 1:
 		return fmt.Sprintf("%s: %s", d.Pools[0].Name, d.Pools[0].State)
 	case bad == 0:
-		return are(len(d.Pools), "pool", "pools") + ": ok"
+		return quantity(len(d.Pools), "pool", "pools") + ": ok"
 	}
-	return fmt.Sprintf("%d of %s: %s", bad, are(len(d.Pools), "pool", "pools"), d.Pools[0].State)
+	return fmt.Sprintf("%d of %s: %s", bad, quantity(len(d.Pools), "pool", "pools"), d.Pools[0].State)
 }
 
 // Clock is the time of the page.
@@ -237,7 +237,7 @@ func (p *poolView) Link() string {
 func (p *poolView) AllRows() string { return p.page.AllRows() }
 
 // Ranked are the headers of the table of holders.
-func (p *poolView) Ranked() []head { return p.page.Heads() }
+func (p *poolView) HolderHeads() []head { return p.page.Heads() }
 
 // About says what the pool connects to.
 func (p *poolDoc) About() string {
@@ -388,7 +388,7 @@ type holderRow struct {
 }
 
 // Holders are the held connections, in the order that is asked for.
-func (p *poolView) Holders() rows[holderRow] {
+func (p *poolView) ShownHolders() rows[holderRow] {
 	all := columns()
 	i := slices.IndexFunc(all, func(c column) bool { return c.Key == p.page.View.Sort })
 	by := all[max(i, 0)]
@@ -419,7 +419,7 @@ func (p *poolView) Holders() rows[holderRow] {
 }
 
 // Free are the connections that nobody holds, the one that was used last first.
-func (p *poolView) Free() rows[connDoc] {
+func (p *poolView) ShownIdle() rows[connDoc] {
 	free := slices.DeleteFunc(slices.Clone(p.Conns), func(c connDoc) bool { return c.State == "held" })
 	slices.SortStableFunc(free, func(a, b connDoc) int { return cmp.Compare(a.For, b.For) })
 	return shown(free, holderRows, p.page.View.All)
@@ -432,7 +432,7 @@ type waiterRow struct {
 }
 
 // Asking are the callers that wait, the first to ask first.
-func (p *poolView) Asking() rows[waiterRow] {
+func (p *poolView) ShownWaiters() rows[waiterRow] {
 	r := shown(p.Waiters, otherRows, p.page.View.All)
 	return rows[waiterRow]{List: each(r.List, func(w waiter) waiterRow {
 		return waiterRow{w, p.page.trace(w.span)}
@@ -440,10 +440,12 @@ func (p *poolView) Asking() rows[waiterRow] {
 }
 
 // Dead are the last connections that were closed.
-func (p *poolView) Dead() rows[deathDoc] { return shown(p.Deaths, otherRows, p.page.View.All) }
+func (p *poolView) ShownClosed() rows[closedConn] { return shown(p.Deaths, otherRows, p.page.View.All) }
 
 // Told are the last reports.
-func (p *poolView) Told() rows[reportDoc] { return shown(p.Reports, otherRows, p.page.View.All) }
+func (p *poolView) ShownReports() rows[reportDoc] {
+	return shown(p.Reports, otherRows, p.page.View.All)
+}
 
 // siteRow is a place with its share of the time that connections were held.
 type siteRow struct {
@@ -452,7 +454,7 @@ type siteRow struct {
 }
 
 // Places are where connections were held, the longest time first.
-func (p *poolView) Places() rows[siteRow] {
+func (p *poolView) ShownSites() rows[siteRow] {
 	var all seconds
 	for _, s := range p.Sites {
 		all += s.Held

@@ -57,7 +57,7 @@ func TestTheHoldersAreSortedAsAsked(t *testing.T) {
 
 func TestTheHeadOfAColumnLeadsToItsOrderAndBack(t *testing.T) {
 	heads := func(query string) (out []string) {
-		page := get(t, serving(nil, dry()), "GET", "/"+query).Body.String()
+		page := get(t, serving(nil, drained()), "GET", "/"+query).Body.String()
 		for _, m := range regexp.MustCompile(`aria-sort="(\w+)"[^>]*><a href="([^"]*)"`).FindAllStringSubmatch(page, -1) {
 			out = append(out, m[1]+" "+html.UnescapeString(m[2]))
 		}
@@ -103,7 +103,7 @@ func TestOfManyPoolsTheBadOnesAreShownWhole(t *testing.T) {
 }
 
 func TestLongTablesEndWithALinkToTheRest(t *testing.T) {
-	s := dry()
+	s := drained()
 	for i := range 300 {
 		s.Conns = append(s.Conns, holding(uint64(1000+i), time.Second, 0, "tx", "", checkout()))
 	}
@@ -132,9 +132,9 @@ func TestABarGivesEachConnectionTheSameRoom(t *testing.T) {
 		of   otelpool.Snapshot
 		want string
 	}{
-		{"room is left", calm(), "held, in use 1 at 0+1, idle 3 at 1+3, not open 6 at 4+6 of 10"},
-		{"a queue", dry(), "held, unused 1 s or more 10 at 0+10, waiting 40 at 10.2+30 of 40.2"},
-		{"no limit, nothing open", dead(), "dialing 7 at 0+7, waiting 7 at 7.14+7 of 14.14"},
+		{"room is left", healthy(), "held, in use 1 at 0+1, idle 3 at 1+3, not open 6 at 4+6 of 10"},
+		{"a queue", drained(), "held, unused 1 s or more 10 at 0+10, waiting 40 at 10.2+30 of 40.2"},
+		{"no limit, nothing open", unreachable(), "dialing 7 at 0+7, waiting 7 at 7.14+7 of 14.14"},
 		{"a limit that was lowered", otelpool.Snapshot{MaxOpen: 1, Open: 3, Held: 3, Conns: make([]otelpool.Conn, 3)}, "held, in use 3 at 0+3 of 3"},
 		{"nothing", otelpool.Snapshot{}, " of 1"},
 	} {
@@ -190,7 +190,7 @@ func TestAChartHasAGapWhereThePoolHadNoConnections(t *testing.T) {
 
 func TestTheTopOfAChartIsARoundNumber(t *testing.T) {
 	for v, want := range map[float64]float64{0: 1, 1: 1, 2: 2, 7: 8, 9: 10, 11: 15, 41: 50, 61: 80, 99.5: 100, 101: 150, 0.2: 1} {
-		if got := ceiling(v); got != want {
+		if got := roundUp(v); got != want {
 			t.Errorf("%g: %g, want %g", v, got, want)
 		}
 	}

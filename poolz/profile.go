@@ -12,7 +12,7 @@ const profileName = "holds.pb.gz"
 // What stands for a stack that there is none of.
 const (
 	frameShort   = "[holds shorter than 1ms]"
-	frameUnnoted = "[callers not noted]"
+	frameUnknown = "[callers not noted]"
 )
 
 // writeProfile writes where connections were held as a profile: for each place how
@@ -55,7 +55,7 @@ func writeProfile(w io.Writer, d *document) error {
 			case "short":
 				frames = []frame{{Function: frameShort}}
 			case "unknown":
-				frames = []frame{{Function: frameUnnoted}}
+				frames = []frame{{Function: frameUnknown}}
 			}
 			p.Sample = append(p.Sample, &profile.Sample{
 				Location: each(frames, locate),

@@ -23,7 +23,7 @@ import (
 func join(s []string) string { return strings.Join(s, " ") }
 
 func TestTheProfileHasAllHolds(t *testing.T) {
-	w := get(t, serving(nil, dry(), calm()), "GET", "/holds.pb.gz")
+	w := get(t, serving(nil, drained(), healthy()), "GET", "/holds.pb.gz")
 	p, err := profile.Parse(w.Body)
 	if err != nil {
 		t.Fatal(err)
@@ -60,7 +60,7 @@ func TestTheProfileHasAllHolds(t *testing.T) {
 
 func TestTheProfileOfOnePoolAndOfNoneAreProfiles(t *testing.T) {
 	for target, want := range map[string]int{"/holds.pb.gz?pool=catalog": 3, "/holds.pb.gz?pool=none": 0} {
-		p, err := profile.Parse(get(t, serving(nil, dry(), calm()), "GET", target).Body)
+		p, err := profile.Parse(get(t, serving(nil, drained(), healthy()), "GET", target).Body)
 		if err != nil || len(p.Sample) != want {
 			t.Errorf("%s: %v, %v", target, p, err)
 		}
@@ -69,7 +69,7 @@ func TestTheProfileOfOnePoolAndOfNoneAreProfiles(t *testing.T) {
 
 // TestGoToolPprofOpensTheProfile reads the profile as a person would.
 func TestGoToolPprofOpensTheProfile(t *testing.T) {
-	w := get(t, serving(nil, dry(), calm()), "GET", "/holds.pb.gz")
+	w := get(t, serving(nil, drained(), healthy()), "GET", "/holds.pb.gz")
 	want := []string{
 		"Showing nodes accounting for 2444s, 100% of 2444s total",
 		"      flat  flat%   sum%        cum   cum%",

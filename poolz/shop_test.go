@@ -22,37 +22,37 @@ func (notifications) stream() ledger.Stack {
 
 //go:noinline
 func (notifications) lastEvent() ledger.Stack {
-	return asked(2)
+	return callerStack(2)
 }
 
 //go:noinline
 func checkout() ledger.Stack {
-	return asked(1)
+	return callerStack(1)
 }
 
 //go:noinline
 func listOrders() ledger.Stack {
-	return asked(1)
+	return callerStack(1)
 }
 
 type repositoryOfEverythingThatWasEverBoughtInAnyOfOurShops[Key, Value any] struct{}
 
 //go:noinline
 func (repositoryOfEverythingThatWasEverBoughtInAnyOfOurShops[K, V]) findAllByCustomerAndPeriodOrderedByDate() ledger.Stack {
-	return asked(1)
+	return callerStack(1)
 }
 
 // asked is the stack of its caller, of n frames.
 //
 //go:noinline
-func asked(n int) ledger.Stack {
+func callerStack(n int) ledger.Stack {
 	var s ledger.Stack
 	runtime.Callers(2, s[:n])
 	return s
 }
 
 // with gives a holder, a waiter or a site its stack, which only otelpool can note.
-func with[T any](v T, s ledger.Stack) T {
+func withStack[T any](v T, s ledger.Stack) T {
 	f := reflect.ValueOf(&v).Elem().FieldByName("stack")
 	*(*ledger.Stack)(f.Addr().UnsafePointer()) = s
 	return v

@@ -54,9 +54,9 @@ func stateOf(s *otelpool.Snapshot) state {
 	switch {
 	case s.Open == 0 && s.Dialing > 0:
 		return dialing
-	case s.MaxOpen <= 0 || taken(s) < s.MaxOpen:
+	case s.MaxOpen <= 0 || inUse(s) < s.MaxOpen:
 		return ok
-	case s.OldestWait >= longWait || inEpisode(s.Reports):
+	case s.OldestWait >= longWait || exhaustionOpen(s.Reports):
 		return exhausted
 	}
 	return saturated
@@ -64,7 +64,7 @@ func stateOf(s *otelpool.Snapshot) state {
 
 // taken is how many connections of the limit nobody can have: those that were
 // opened for a waiter have no holder, but are not free.
-func taken(s *otelpool.Snapshot) int {
+func inUse(s *otelpool.Snapshot) int {
 	n := s.Held + s.Dialing
 	for i := range s.Conns {
 		if s.Conns[i].State == "fresh" {
@@ -76,7 +76,7 @@ func taken(s *otelpool.Snapshot) int {
 
 // inEpisode reports whether the pool was reported as exhausted, and not yet that
 // this is over. The latest report is the first.
-func inEpisode(reports []otelpool.Report) bool {
+func exhaustionOpen(reports []otelpool.Report) bool {
 	for i := range reports {
 		switch reports[i].Kind {
 		case otelpool.Exhausted:
@@ -94,23 +94,23 @@ func sentence(s *otelpool.Snapshot, p *poolDoc) string {
 	var b strings.Builder
 	switch {
 	case p.State == dialing:
-		fmt.Fprintf(&b, "No connection is open, and %s being dialed.", are(s.Dialing, "is", "are"))
+		fmt.Fprintf(&b, "No connection is open, and %s being dialed.", quantity(s.Dialing, "is", "are"))
 	case s.Open == 0:
 		b.WriteString("No connection is open.")
 	case s.MaxOpen == 0:
-		fmt.Fprintf(&b, "%s held; there is no limit.", are(s.Held, "connection is", "connections are"))
+		fmt.Fprintf(&b, "%s held; there is no limit.", quantity(s.Held, "connection is", "connections are"))
 	case s.Held == 1 && s.MaxOpen == 1:
 		b.WriteString("The only connection is held.")
 	case s.Held >= s.MaxOpen:
 		fmt.Fprintf(&b, "All %d connections are held.", s.Held)
 	default:
-		fmt.Fprintf(&b, "%d of %s held.", s.Held, are(s.MaxOpen, "connection is", "connections are"))
+		fmt.Fprintf(&b, "%d of %s held.", s.Held, quantity(s.MaxOpen, "connection is", "connections are"))
 	}
 	if p.State != dialing && s.Dialing > 0 {
-		fmt.Fprintf(&b, " %s being dialed.", are(s.Dialing, "is", "are"))
+		fmt.Fprintf(&b, " %s being dialed.", quantity(s.Dialing, "is", "are"))
 	}
 	if s.Exact && s.Waiting > 0 {
-		fmt.Fprintf(&b, " %s, the first for %s.", are(s.Waiting, "caller waits", "callers wait"), seconds(s.OldestWait))
+		fmt.Fprintf(&b, " %s, the first for %s.", quantity(s.Waiting, "caller waits", "callers wait"), seconds(s.OldestWait))
 	}
 	if p.State.rank() < saturated.rank() || len(p.Groups) == 0 || len(p.Groups[0].Frames) == 0 {
 		return b.String()
@@ -142,7 +142,7 @@ func sentence(s *otelpool.Snapshot, p *poolDoc) string {
 }
 
 // are is a number and what follows it, in the singular or the plural.
-func are(n int, one, more string) string {
+func quantity(n int, one, more string) string {
 	if n == 1 {
 		return "1 " + one
 	}

@@ -22,10 +22,10 @@ func TestTheState(t *testing.T) {
 		return out
 	}
 	for _, c := range []struct {
-		name string
-		of   snapshot
-		want state
-		says string
+		name     string
+		of       snapshot
+		want     state
+		sentence string
 	}{
 		{"nobody has asked yet", snapshot{MaxOpen: 3}, ok, "No connection is open."},
 		{"there is room", snapshot{MaxOpen: 3, Open: 2, Held: 2, Conns: held(2)}, ok, "2 of 3 connections are held."},
@@ -85,7 +85,7 @@ func TestTheState(t *testing.T) {
 			ok, "1 of 2 connections are held.",
 		},
 		{
-			"one place has all holders", dry(), exhausted,
+			"one place has all holders", drained(), exhausted,
 			"All 10 connections are held. 40 callers wait, the first for 12.3s. All 10 holders asked at shop_test.go:25 from " +
 				"shop_test.go:20, and all of them have done nothing for a second or more.",
 		},
@@ -100,24 +100,24 @@ func TestTheState(t *testing.T) {
 			"All 3 connections are held. 2 of the 3 holders asked at shop_test.go:30, and 1 of them has done nothing for a second or more.",
 		},
 		{
-			"there is one holder", plain(), exhausted,
+			"there is one holder", plainDB(), exhausted,
 			"The only connection is held. The holder asked at shop_test.go:35, and has done nothing for a second or more.",
 		},
 	} {
 		t.Run(c.name, func(t *testing.T) {
 			p := newPoolDoc(&c.of)
-			if p.State != c.want || p.Sentence != c.says {
-				t.Errorf("%s: %s\nwant %s: %s", p.State, p.Sentence, c.want, c.says)
+			if p.State != c.want || p.Sentence != c.sentence {
+				t.Errorf("%s: %s\nwant %s: %s", p.State, p.Sentence, c.want, c.sentence)
 			}
 		})
 	}
 }
 
 func TestTheWorstPoolIsTheFirst(t *testing.T) {
-	full := calm()
+	full := healthy()
 	full.Pool, full.MaxOpen = "full", 2
 	var got []string
-	for _, p := range newDocument(start, []otelpool.Snapshot{calm(), full, dead(), dry(), plain()}, "").Pools {
+	for _, p := range newDocument(start, []otelpool.Snapshot{healthy(), full, unreachable(), drained(), plainDB()}, "").Pools {
 		got = append(got, p.Name+" "+string(p.State))
 	}
 	want := "[audit exhausted orders exhausted full saturated billing dialing catalog ok]"

@@ -70,7 +70,7 @@ func textPool(w *bytes.Buffer, p *poolDoc) {
 		t := newTable(">conn", ">held", ">unused", "phase", "statement", "trace", "asked at")
 		for _, c := range held {
 			h := cmp.Or(c.Holder, &holder{})
-			t.row(c.ID, c.For, h.UnusedFor, c.Phase, cut(h.Statement, 20), textTrace(h.span), textSite(h.Frames))
+			t.row(c.ID, c.For, h.UnusedFor, c.Phase, truncate(h.Statement, 20), textTrace(h.span), textSite(h.Frames))
 		}
 		t.write(w)
 	}
@@ -176,13 +176,13 @@ func (t *table) write(w *bytes.Buffer) {
 // line writes one line, cut at the width.
 func line(w *bytes.Buffer, indent, s string) {
 	w.WriteString(indent)
-	w.WriteString(cut(strings.TrimRight(s, " "), width-utf8.RuneCountInString(indent)))
+	w.WriteString(truncate(strings.TrimRight(s, " "), width-utf8.RuneCountInString(indent)))
 	w.WriteString("\n")
 }
 
 // cut shortens s to n columns. What is no letter, sign or space is told as one: a
 // terminal takes orders.
-func cut(s string, n int) string {
+func truncate(s string, n int) string {
 	s = printable(s)
 	if utf8.RuneCountInString(s) <= n {
 		return s
