@@ -21,8 +21,8 @@ func history(n int, held float64, opened, acquired int64) []otelpool.Sample {
 	return h
 }
 
-// TestTheDoctor has what makes each finding, and what is next to it and does not.
-func TestTheDoctor(t *testing.T) {
+// TestFindingsOf_ReturnsEachFinding has what makes each finding, and what is next to it and does not.
+func TestFindingsOf_ReturnsEachFinding(t *testing.T) {
 	type snapshot = otelpool.Snapshot
 	const none = ""
 	with := func(change func(*snapshot)) snapshot {
@@ -179,7 +179,7 @@ func TestTheDoctor(t *testing.T) {
 	}
 }
 
-func TestAPoolThatDoesWhatItShouldHasNoFindings(t *testing.T) {
+func TestFindingsOf_AHealthyPoolHasNone(t *testing.T) {
 	s := healthy()
 	if got := findingsOf(&s); len(got) != 0 {
 		t.Errorf("%+v", got)

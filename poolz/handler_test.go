@@ -39,7 +39,7 @@ func get(t *testing.T, h http.Handler, method, target string, header ...string) 
 	return w
 }
 
-func TestTheJSONDocumentIsComplete(t *testing.T) {
+func TestHandler_JSONMatchesTheGoldenFile(t *testing.T) {
 	w := get(t, serving(nil, drained(), healthy(), plainDB()), "GET", "/?format=json")
 	golden(t, "pools.json", w.Body.String())
 	if got := w.Header().Get("Content-Type"); got != "application/json" {
@@ -47,18 +47,18 @@ func TestTheJSONDocumentIsComplete(t *testing.T) {
 	}
 }
 
-func TestTheTextIsForATerminal(t *testing.T) {
+func TestHandler_TextMatchesTheGoldenFile(t *testing.T) {
 	w := get(t, serving(nil, drained(), healthy(), plainDB(), unreachable()), "GET", "/?format=text")
 	golden(t, "pools.txt", w.Body.String())
 }
 
-func TestThePageIsComplete(t *testing.T) {
+func TestHandler_PageMatchesTheGoldenFile(t *testing.T) {
 	opts := []Option{WithTraceURL("https://traces.example/{trace_id}?span={span_id}")}
 	w := get(t, serving(opts, drained(), healthy(), plainDB()), "GET", "/")
 	golden(t, "pools.html", regexp.MustCompile(`\?v=[0-9a-f]{16}`).ReplaceAllString(w.Body.String(), "?v=TAG"))
 }
 
-func TestWithoutPoolsEveryFormSaysSo(t *testing.T) {
+func TestHandler_WithoutPoolsShowsAMessage(t *testing.T) {
 	for format, want := range map[string]string{
 		"html": "<h2>No pool is open</h2>",
 		"text": "No pool is open.\n",
@@ -73,7 +73,7 @@ func TestWithoutPoolsEveryFormSaysSo(t *testing.T) {
 	}
 }
 
-func TestNoLineOfTheTextIsWiderThanATerminal(t *testing.T) {
+func TestText_LinesFitTheWidth(t *testing.T) {
 	w := get(t, serving(nil, append(fleet(), longNames())...), "GET", "/?format=text")
 	for line := range strings.SplitSeq(w.Body.String(), "\n") {
 		if n := utf8.RuneCountInString(line); n > width {
@@ -82,7 +82,7 @@ func TestNoLineOfTheTextIsWiderThanATerminal(t *testing.T) {
 	}
 }
 
-func TestANameCannotGiveOrdersToATerminal(t *testing.T) {
+func TestText_ReplacesControlCharactersInNames(t *testing.T) {
 	s := healthy()
 	s.Pool = "red\x1b[31m\nline"
 	got := get(t, serving(nil, s), "GET", "/?format=text").Body.String()
@@ -91,8 +91,8 @@ func TestANameCannotGiveOrdersToATerminal(t *testing.T) {
 	}
 }
 
-// TestTheSchemaIsDocumented finds every field of the document in the docs.
-func TestTheSchemaIsDocumented(t *testing.T) {
+// TestDocument_EveryFieldIsDocumented finds every field of the document in the docs.
+func TestDocument_EveryFieldIsDocumented(t *testing.T) {
 	page, err := os.ReadFile("../docs/poolz.md")
 	if err != nil {
 		t.Fatal(err)
@@ -122,7 +122,7 @@ func TestTheSchemaIsDocumented(t *testing.T) {
 	look(reflect.TypeFor[document]())
 }
 
-func TestNothingOfAnErrorOrAStatementIsTold(t *testing.T) {
+func TestHandler_ShowsNoErrorTexts(t *testing.T) {
 	for _, format := range []string{"html", "json", "text"} {
 		if got := get(t, serving(nil, drained()), "GET", "/?rows=all&format="+format).Body.String(); strings.Contains(got, "what was in the statement") {
 			t.Errorf("%s tells what the driver said", format)
@@ -130,7 +130,7 @@ func TestNothingOfAnErrorOrAStatementIsTold(t *testing.T) {
 	}
 }
 
-func TestOnlyGETAndHEADAreAnswered(t *testing.T) {
+func TestHandler_AnswersOnlyGETAndHEAD(t *testing.T) {
 	h := serving(nil, healthy())
 	for _, method := range []string{"POST", "PUT", "DELETE", "PATCH", "OPTIONS"} {
 		w := get(t, h, method, "/")
@@ -146,7 +146,7 @@ func TestOnlyGETAndHEADAreAnswered(t *testing.T) {
 	}
 }
 
-func TestEveryAnswerIsShutIn(t *testing.T) {
+func TestHandler_SetsSecurityHeaders(t *testing.T) {
 	h := serving(nil, healthy())
 	for _, target := range []string{"/", "/?format=json", "/?format=text", "/holds.pb.gz", "/poolz.js", "/nothing.txt", "/?format=x"} {
 		head := get(t, h, "GET", target).Header()
@@ -162,9 +162,9 @@ func TestEveryAnswerIsShutIn(t *testing.T) {
 	}
 }
 
-// TestThePolicyFitsThePage finds nothing in the page that its policy forbids, and
+// TestPage_CompliesWithItsPolicy finds nothing in the page that its policy forbids, and
 // no address that leads away from where it is mounted.
-func TestThePolicyFitsThePage(t *testing.T) {
+func TestPage_CompliesWithItsPolicy(t *testing.T) {
 	page := get(t, serving(nil, append(fleet(), longNames())...), "GET", "/?rows=all").Body.String() +
 		get(t, serving(nil, drained(), plainDB()), "GET", "/?pool=orders&sort=unused").Body.String()
 	for _, bad := range []string{`\sstyle=`, `<style`, `\son\w+=`, `<script[^>]*>[^<]`, `javascript:`, `<form`, `<iframe`, `<base`} {
@@ -179,7 +179,7 @@ func TestThePolicyFitsThePage(t *testing.T) {
 	}
 }
 
-func TestThePageMayBeMountedAnywhere(t *testing.T) {
+func TestHandler_WorksUnderAnyPath(t *testing.T) {
 	h := serving(nil, healthy())
 	mux := http.NewServeMux()
 	mux.Handle("/debug/poolz/", h)
@@ -223,7 +223,7 @@ func TestThePageMayBeMountedAnywhere(t *testing.T) {
 	}
 }
 
-func TestTheFormIsWhatIsAskedFor(t *testing.T) {
+func TestHandler_SelectsTheFormat(t *testing.T) {
 	h := serving(nil, healthy())
 	const browser = "text/html,application/xhtml+xml,application/xml;q=0.9,*/*;q=0.8"
 	for _, c := range []struct{ target, accept, want string }{
@@ -248,7 +248,7 @@ func TestTheFormIsWhatIsAskedFor(t *testing.T) {
 	}
 }
 
-func TestAnAssetIsSentOnce(t *testing.T) {
+func TestAsset_IsCached(t *testing.T) {
 	h := serving(nil)
 	tag := get(t, h, "GET", "/poolz.css").Header().Get("ETag")
 	again := get(t, h, "GET", "/poolz.css", "If-None-Match", tag)
@@ -268,7 +268,7 @@ func TestAnAssetIsSentOnce(t *testing.T) {
 	}
 }
 
-func TestATraceURLThatLeadsNowhereIsReportedAndIgnored(t *testing.T) {
+func TestWithTraceURL_ReportsAndIgnoresAnInvalidTemplate(t *testing.T) {
 	var reported []error
 	before := otel.GetErrorHandler()
 	otel.SetErrorHandler(otel.ErrorHandlerFunc(func(err error) { reported = append(reported, err) }))
@@ -305,7 +305,7 @@ func TestATraceURLThatLeadsNowhereIsReportedAndIgnored(t *testing.T) {
 	}
 }
 
-func TestAnAnswerThatCannotBeMadeIsNone(t *testing.T) {
+func TestSend_AnErrorReplacesTheAnswer(t *testing.T) {
 	before := otel.GetErrorHandler()
 	otel.SetErrorHandler(otel.ErrorHandlerFunc(func(error) {}))
 	defer otel.SetErrorHandler(before)
@@ -316,7 +316,7 @@ func TestAnAnswerThatCannotBeMadeIsNone(t *testing.T) {
 	}
 }
 
-func TestHandlerShowsThePoolsOfTheProcess(t *testing.T) {
+func TestHandler_ShowsThePoolsOfTheProcess(t *testing.T) {
 	w := httptest.NewRecorder()
 	Handler().ServeHTTP(w, httptest.NewRequest("GET", "/?format=json", nil))
 	var d struct{ Pools []any }

@@ -22,7 +22,7 @@ func ids(page string) string {
 	return join(out)
 }
 
-func TestTheHoldersAreSortedAsAsked(t *testing.T) {
+func TestPage_SortsHolders(t *testing.T) {
 	s := otelpool.Snapshot{
 		Time: start, Pool: "p", MaxOpen: 3, Open: 3, Held: 3,
 		Conns: []otelpool.Conn{
@@ -55,7 +55,7 @@ func TestTheHoldersAreSortedAsAsked(t *testing.T) {
 	}
 }
 
-func TestTheHeadOfAColumnLeadsToItsOrderAndBack(t *testing.T) {
+func TestPage_ColumnHeadersLinkToTheirOrderAndReverseIt(t *testing.T) {
 	heads := func(query string) (out []string) {
 		page := get(t, serving(nil, drained()), "GET", "/"+query).Body.String()
 		for _, m := range regexp.MustCompile(`aria-sort="(\w+)"[^>]*><a href="([^"]*)"`).FindAllStringSubmatch(page, -1) {
@@ -83,7 +83,7 @@ func TestTheHeadOfAColumnLeadsToItsOrderAndBack(t *testing.T) {
 	}
 }
 
-func TestOfManyPoolsTheBadOnesAreShownWhole(t *testing.T) {
+func TestPage_OfManyPoolsShowsThoseThatAreNotOKInFull(t *testing.T) {
 	shown := func(query string) string {
 		var out []string
 		page := get(t, serving(nil, fleet()...), "GET", "/"+query).Body.String()
@@ -102,7 +102,7 @@ func TestOfManyPoolsTheBadOnesAreShownWhole(t *testing.T) {
 	}
 }
 
-func TestLongTablesEndWithALinkToTheRest(t *testing.T) {
+func TestPage_LongTablesEndWithALinkToAllRows(t *testing.T) {
 	s := drained()
 	for i := range 300 {
 		s.Conns = append(s.Conns, holding(uint64(1000+i), time.Second, 0, "tx", "", checkout()))
@@ -126,7 +126,7 @@ func TestLongTablesEndWithALinkToTheRest(t *testing.T) {
 	}
 }
 
-func TestABarGivesEachConnectionTheSameRoom(t *testing.T) {
+func TestBar_EachConnectionHasTheSameWidth(t *testing.T) {
 	for _, c := range []struct {
 		name string
 		of   otelpool.Snapshot
@@ -148,7 +148,7 @@ func TestABarGivesEachConnectionTheSameRoom(t *testing.T) {
 	}
 }
 
-func TestAChartHasAGapWhereThePoolHadNoConnections(t *testing.T) {
+func TestCharts_HaveAGapWithoutSamples(t *testing.T) {
 	s := otelpool.Snapshot{Time: start, MaxOpen: 4, Exact: true}
 	for _, h := range []struct {
 		ago                     int
@@ -188,7 +188,7 @@ func TestAChartHasAGapWhereThePoolHadNoConnections(t *testing.T) {
 	}
 }
 
-func TestTheTopOfAChartIsARoundNumber(t *testing.T) {
+func TestRoundUp_ReturnsARoundNumber(t *testing.T) {
 	for v, want := range map[float64]float64{0: 1, 1: 1, 2: 2, 7: 8, 9: 10, 11: 15, 41: 50, 61: 80, 99.5: 100, 101: 150, 0.2: 1} {
 		if got := roundUp(v); got != want {
 			t.Errorf("%g: %g, want %g", v, got, want)
@@ -196,9 +196,9 @@ func TestTheTopOfAChartIsARoundNumber(t *testing.T) {
 	}
 }
 
-// TestTextCanBeReadInBothSchemes holds the contrast of text with what is behind it to
+// TestCSS_HasEnoughContrastInBothSchemes holds the contrast of text with what is behind it to
 // 4.5, and that of bars to 3, except where a number stands beside.
-func TestTextCanBeReadInBothSchemes(t *testing.T) {
+func TestCSS_HasEnoughContrastInBothSchemes(t *testing.T) {
 	css := string(newAssets()["poolz.css"].content)
 	blocks := regexp.MustCompile(`(?s):root \{(.*?)\}`).FindAllStringSubmatch(css, 2)
 	for i, scheme := range []string{"light", "dark"} {

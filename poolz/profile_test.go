@@ -22,7 +22,7 @@ import (
 
 func join(s []string) string { return strings.Join(s, " ") }
 
-func TestTheProfileHasAllHolds(t *testing.T) {
+func TestProfile_HasAllHolds(t *testing.T) {
 	w := get(t, serving(nil, drained(), healthy()), "GET", "/holds.pb.gz")
 	p, err := profile.Parse(w.Body)
 	if err != nil {
@@ -58,7 +58,7 @@ func TestTheProfileHasAllHolds(t *testing.T) {
 	}
 }
 
-func TestTheProfileOfOnePoolAndOfNoneAreProfiles(t *testing.T) {
+func TestProfile_SelectsPoolsByName(t *testing.T) {
 	for target, want := range map[string]int{"/holds.pb.gz?pool=catalog": 3, "/holds.pb.gz?pool=none": 0} {
 		p, err := profile.Parse(get(t, serving(nil, drained(), healthy()), "GET", target).Body)
 		if err != nil || len(p.Sample) != want {
@@ -67,8 +67,8 @@ func TestTheProfileOfOnePoolAndOfNoneAreProfiles(t *testing.T) {
 	}
 }
 
-// TestGoToolPprofOpensTheProfile reads the profile as a person would.
-func TestGoToolPprofOpensTheProfile(t *testing.T) {
+// TestProfile_OpensInGoToolPprof reads the profile as a person would.
+func TestProfile_OpensInGoToolPprof(t *testing.T) {
 	w := get(t, serving(nil, drained(), healthy()), "GET", "/holds.pb.gz")
 	want := []string{
 		"Showing nodes accounting for 2444s, 100% of 2444s total",
@@ -85,9 +85,9 @@ func TestGoToolPprofOpensTheProfile(t *testing.T) {
 	}
 }
 
-// TestTheProfileOfARunNamesTheHandlerThatKeepsItsConnection is a run with two
+// TestProfile_NamesTheFunctionsThatHeldConnections is a run with two
 // handlers, one of which is not done yet.
-func TestTheProfileOfARunNamesTheHandlerThatKeepsItsConnection(t *testing.T) {
+func TestProfile_NamesTheFunctionsThatHeldConnections(t *testing.T) {
 	w := httptest.NewRecorder()
 	synctest.Test(t, func(t *testing.T) {
 		fake := fakedb.New(fakedb.Config{Conn: fakedb.AllConn})

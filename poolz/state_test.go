@@ -7,7 +7,7 @@ import (
 	"github.com/otelpool/otelpool"
 )
 
-func TestTheState(t *testing.T) {
+func TestNewPoolDoc_StateAndSentence(t *testing.T) {
 	type snapshot = otelpool.Snapshot
 	held := func(n int) (out []otelpool.Conn) {
 		for i := range n {
@@ -113,7 +113,7 @@ func TestTheState(t *testing.T) {
 	}
 }
 
-func TestTheWorstPoolIsTheFirst(t *testing.T) {
+func TestNewDocument_ListsTheWorstPoolFirst(t *testing.T) {
 	full := healthy()
 	full.Pool, full.MaxOpen = "full", 2
 	var got []string
@@ -126,7 +126,7 @@ func TestTheWorstPoolIsTheFirst(t *testing.T) {
 	}
 }
 
-func TestSecondsAreShortAndNeverTooLong(t *testing.T) {
+func TestSeconds_AreShortAndNotRoundedUp(t *testing.T) {
 	for d, want := range map[time.Duration]string{
 		-1:                                 "0s",
 		0:                                  "0s",
