@@ -12,8 +12,8 @@ import (
 //go:embed assets/poolz.css assets/poolz.js assets/icon.svg
 var assetFiles embed.FS
 
-// asset is a file of the page. Its tag is made of its content, so that a browser
-// that has it under its tag need not ask again.
+// asset is a file of the page. Its tag is a hash of its content: a browser may keep
+// the file under an address with the tag.
 type asset struct {
 	content     []byte
 	contentType string

@@ -6,18 +6,17 @@ import (
 	"time"
 )
 
-// A drawing is made of attributes and classes only: the page's policy allows no
-// style in it. Its coordinates are stretched to the size that the style sheet says,
-// so it has no text.
+// A drawing has attributes and classes only: the page's policy allows no inline style.
+// The style sheet stretches it, so it has no text.
 
-// segment is a part of a bar. X and Width are in the bar's own units.
+// segment is a part of a bar. X and Width are in the units of the bar.
 type segment struct {
 	Class, Name string
 	Count       string
 	X, Width    float64
 }
 
-// bar is a row of segments. Units is how long it is.
+// bar is a row of segments. Units is its length.
 type bar struct {
 	Units    float64
 	Segments []segment
@@ -28,12 +27,12 @@ func (b bar) Label() string {
 	return strings.Join(each(b.Segments, func(s segment) string { return s.Name + " " + s.Count }), ", ")
 }
 
-// queueRoom is how many times the length of the pool the queue before it may take in
-// a bar. The number beside it is not cut.
+// maxQueueLength limits the queue in a bar, as a multiple of the length of the pool.
+// The number in the label is not limited.
 const maxQueueLength = 3
 
-// Bar is the pool now: each connection of its limit takes the same room, and so does
-// each caller that waits, behind a gap.
+// Bar is the pool now. Each connection of the limit has the same width, and so has each
+// waiting caller, after a gap.
 func (p *poolView) Bar() bar {
 	unused := 0
 	for _, g := range p.Groups {
@@ -65,8 +64,7 @@ func (p *poolView) Bar() bar {
 	return b
 }
 
-// PhaseBar is what the time that connections were held went into, since the pool was
-// made.
+// PhaseBar is the held time by phase, since the pool was opened.
 func (p *poolView) PhaseBar() bar {
 	var all seconds
 	for _, d := range p.HeldTime {
@@ -94,18 +92,18 @@ type chart struct {
 	Label  string // what it shows, in words
 	Top    string // the value at its upper edge
 	Curves []curve
-	Limit  string // the height of the limit, "" if it is not in it
+	Limit  string // the y coordinate of the limit, "" if it is above the chart
 }
 
-// The space of a chart: a second is one unit wide.
+// The size of a chart: a second is one unit wide.
 const (
 	chartSpan    = 5 * time.Minute
 	chartWidth   = float64(chartSpan / time.Second)
 	chartHeight  = 100.0
-	maxSampleGap = 2500 * time.Millisecond // a longer gap between two samples is one of the chart
+	maxSampleGap = 2500 * time.Millisecond // a longer time between two samples is a gap in the chart
 )
 
-// Charts are the history of the pool, if it has any.
+// Charts are the history of the pool, nil without one.
 func (p *poolView) Charts() []chart {
 	h := p.History
 	if len(h) < 2 {
@@ -163,8 +161,8 @@ func (p *poolView) Charts() []chart {
 	})
 }
 
-// area is the path of what lies below values, one for each sample of the history. A
-// value holds until the next sample; where there is none, nothing is drawn.
+// area is the path of the area below values, one for each sample of the history. A
+// value lasts until the next sample. A gap is left empty.
 func (p *poolView) area(values []float64, top float64) string {
 	var b strings.Builder
 	start := p.Time.Add(-chartSpan)
@@ -209,8 +207,8 @@ func largest(values []float64) float64 {
 	return most
 }
 
-// ceiling is the next round number: 1, 2, 5 and their tens, or a multiple of ten of
-// them.
+// roundUp is the next round number: a whole number that is 1, 1.5, 2, 3, 4, 5, 6 or 8
+// times a power of ten.
 func roundUp(v float64) float64 {
 	if v <= 1 {
 		return 1

@@ -21,9 +21,8 @@ import (
 // removed, or means something else; not when one is added.
 const schema = 1
 
-// document is all that is told, and what ?format=json is. The page and the text are
-// made from it. Durations are seconds; what is not known is null; a list is never
-// null.
+// document is what ?format=json returns. The page and the text are made from it.
+// Durations are seconds; what is not known is null; a list is never null.
 type document struct {
 	Schema int        `json:"schema"`
 	Time   time.Time  `json:"time"`
@@ -59,17 +58,17 @@ type poolDoc struct {
 	Holds    distribution       `json:"holds"`
 	Size     *size              `json:"size"`
 
-	Groups       []group       `json:"groups"`
-	Conns        []connDoc     `json:"conns"`
-	WaiterGroups []waiterGroup `json:"waiter_groups"`
-	Waiters      []waiter      `json:"waiters"`
-	Sites        []siteDoc     `json:"sites"`
-	History      []sample      `json:"history"`
-	Deaths       []closedConn  `json:"deaths"`
-	Reports      []reportDoc   `json:"reports"`
+	Groups         []group       `json:"groups"`
+	Conns          []connDoc     `json:"conns"`
+	WaiterGroups   []waiterGroup `json:"waiter_groups"`
+	Waiters        []waiter      `json:"waiters"`
+	Sites          []siteDoc     `json:"sites"`
+	History        []sample      `json:"history"`
+	RecentlyClosed []closedConn  `json:"recently_closed"`
+	Reports        []reportDoc   `json:"reports"`
 }
 
-// limits are as they were set: a zero is what it is for database/sql.
+// limits are as they were set: zero means what it means for database/sql.
 type limits struct {
 	MaxOpen     int      `json:"max_open"`
 	MaxIdle     *int     `json:"max_idle"`
@@ -104,7 +103,7 @@ type distribution struct {
 // reports it.
 const longUnused = seconds(time.Second)
 
-// group is the holders whose connections were acquired at one call site. Unused is
+// group is the holders whose connections were acquired with the same stack. Unused is
 // how many of them have not used their connection for a second or more.
 type group struct {
 	Count   int            `json:"count"`
@@ -139,7 +138,7 @@ type holder struct {
 	Frames []frame `json:"frames"`
 }
 
-// queue is several waiters that ask at one place.
+// waiterGroup is the waiters with the same stack.
 type waiterGroup struct {
 	Count  int      `json:"count"`
 	Oldest *seconds `json:"oldest"`
@@ -152,9 +151,9 @@ type waiter struct {
 	Frames []frame `json:"frames"`
 }
 
-// siteDoc is a place where connections were held. Kind is "site", "short" for all
+// siteDoc is a call site that acquired connections. Kind is "site", "short" for all
 // holds of less than a millisecond, or "unknown" for those whose callers were not
-// noted.
+// recorded.
 type siteDoc struct {
 	Kind   string  `json:"kind"`
 	Holds  int64   `json:"holds"`
@@ -209,8 +208,8 @@ type reportDoc struct {
 	Lost       map[string]int64 `json:"lost"`
 }
 
-// reportGroup is a group as the report saw it. InCode is how many had spent less than
-// half of their hold in the database.
+// reportGroup is a group at the time of the report. InCode is how many of its holders
+// had spent less than half of their hold in the database.
 type reportGroup struct {
 	Count   int            `json:"count"`
 	InCode  int            `json:"in_code"`
@@ -224,7 +223,7 @@ type deadlock struct {
 	Waiter waiter `json:"waiter"`
 }
 
-// span is where a connection was asked for, in a trace; null without one.
+// span is the span that acquires or acquired a connection; null without one.
 type span struct {
 	TraceID *string `json:"trace_id"`
 	SpanID  *string `json:"span_id"`
@@ -236,7 +235,7 @@ type frame struct {
 	Line     int    `json:"line"`
 }
 
-// seconds is a duration, told to the microsecond.
+// seconds is a duration, rounded to the microsecond in JSON.
 type seconds time.Duration
 
 // MarshalJSON makes it a number.
@@ -244,7 +243,7 @@ func (s seconds) MarshalJSON() ([]byte, error) {
 	return strconv.AppendFloat(nil, math.Round(time.Duration(s).Seconds()*1e6)/1e6, 'f', -1, 64), nil
 }
 
-// String is what a person reads: three figures at most.
+// String is the duration for a reader, in its two largest units at most.
 func (s seconds) String() string {
 	d := time.Duration(s)
 	switch {
@@ -266,7 +265,7 @@ func (s seconds) String() string {
 	return fmt.Sprintf("%dd%02dh", d/(24*time.Hour), d%(24*time.Hour)/time.Hour)
 }
 
-// newDocument tells the pools named name, or all of them if it is empty, the worst
+// newDocument is about the pools named name, or all pools if name is empty, the worst
 // first.
 func newDocument(now time.Time, all []otelpool.Snapshot, name string) *document {
 	d := &document{Schema: schema, Time: now.UTC(), Pools: []*poolDoc{}}
@@ -306,7 +305,7 @@ func newPoolDoc(s *otelpool.Snapshot) *poolDoc {
 	p.Waiters = each(s.Waiters, waiterOf)
 	p.Sites = each(s.Sites, siteOf)
 	p.History = each(s.History, func(h otelpool.Sample) sample { return sampleOf(h, s.Exact) })
-	p.Deaths = each(s.Deaths, closedConnOf)
+	p.RecentlyClosed = each(s.Deaths, closedConnOf)
 	p.Reports = each(s.Reports, reportOf)
 	p.Groups = groupsOf(p.Conns)
 	p.WaiterGroups = waiterGroupsOf(p.Waiters)
@@ -406,9 +405,8 @@ func reportOf(r otelpool.Report) reportDoc {
 	return out
 }
 
-// groupsOf puts the holders together that asked at one place, called from the same
-// places: the largest
-// group first, and those of one size by their longest hold.
+// groupsOf groups holders by the stack that acquired their connections: the largest
+// group first, groups of one size by their longest hold.
 func groupsOf(conns []connDoc) []group {
 	out := []group{}
 	at := map[string]int{}
@@ -449,7 +447,7 @@ func waiterGroupsOf(waiters []waiter) []waiterGroup {
 		if !ok {
 			i = len(out)
 			at[stackKey(w.Frames)] = i
-			// The first to ask is the first in the list.
+			// The list begins with the longest wait.
 			out = append(out, waiterGroup{Oldest: w.Waited, Frames: w.Frames})
 		}
 		out[i].Count++
@@ -458,11 +456,11 @@ func waiterGroupsOf(waiters []waiter) []waiterGroup {
 	return out
 }
 
-// stackOf tells stacks apart: a function that everybody asks through is not the place
-// that one is looking for.
+// stackKey identifies a whole stack. One frame is not enough: many callers may acquire
+// through one function.
 func stackKey(frames []frame) string { return fmt.Sprint(frames) }
 
-// place is the frame that stands for a stack.
+// topFrame is the innermost frame of a stack: the call site.
 func topFrame(frames []frame) frame {
 	if len(frames) == 0 {
 		return frame{}
@@ -474,8 +472,7 @@ func framesOf(frames []runtime.Frame) []frame {
 	return each(frames, func(f runtime.Frame) frame { return frame{f.Function, f.File, f.Line} })
 }
 
-// Where is the file and line, as one looks for them: with the folder, which tells
-// two files of one name apart.
+// Where is the file with its folder, and the line.
 func (f frame) Where() string {
 	if f.File == "" {
 		return ""

@@ -8,30 +8,30 @@ import (
 	"github.com/otelpool/otelpool"
 )
 
-// finding is something to change about a pool, whether or not it is in trouble now.
+// finding is something to change about a pool, whatever its state is now.
 type finding struct {
-	// ID is what was found, of a list that is in docs/poolz.md.
+	// ID is one of the list in docs/poolz.md.
 	ID string `json:"id"`
-	// What says it with its numbers, Advice what to do.
+	// What is the finding with its numbers, Advice is what to do about it.
 	What   string `json:"what"`
 	Advice string `json:"advice"`
 }
 
 const (
-	// headroom is how much larger than the mean number of busy connections a pool
-	// should be: above about three quarters of its limit, waits grow without bound.
+	// headroom is the limit that a pool needs, as a multiple of the mean number of busy
+	// connections. Above about three quarters of the limit, waits grow without bound.
 	headroom = 1.3
-	// churnShare is from which share of acquires a connection that is opened anew is
-	// churn, and churnLeast from how many.
+	// churnShare is the least share of acquires that open a connection for idle_churn,
+	// and churnMin the least number.
 	churnShare = 0.1
 	churnMin   = 10
-	// sizeWindow is how much history there must be to speak of a mean.
+	// sizeWindow is the least history for a mean.
 	sizeWindow = 30 * time.Second
-	// crowd is from how many holders at one place on the place is worth a word.
+	// minHolders is the least number of holders at one call site for one_site.
 	minHolders = 3
 )
 
-// diagnose returns the findings about a pool.
+// findingsOf returns the findings about a pool.
 func findingsOf(s *otelpool.Snapshot) []finding {
 	out := []finding{}
 	for _, check := range []func(*otelpool.Snapshot) (finding, bool){
@@ -44,8 +44,8 @@ func findingsOf(s *otelpool.Snapshot) []finding {
 	return out
 }
 
-// serverFull is a server that has refused connections because it, or its limit for
-// the user, is full.
+// serverFull finds a server that refuses connections because its limit, or its limit
+// for the user, is reached.
 func serverFull(s *otelpool.Snapshot) (finding, bool) {
 	n := 0
 	for i := range s.Deaths {
@@ -64,7 +64,7 @@ func serverFull(s *otelpool.Snapshot) (finding, bool) {
 	}, n > 0
 }
 
-// oneSite is a pool most of whose limit is in the hands of one place of the program.
+// oneSite finds a pool whose connections were all acquired at one call site.
 func oneSite(s *otelpool.Snapshot) (finding, bool) {
 	var at frame
 	n := 0
@@ -85,14 +85,14 @@ func oneSite(s *otelpool.Snapshot) (finding, bool) {
 	}
 	return finding{
 		ID:   "one_site",
-		What: fmt.Sprintf("All %d holders asked for their connection at %s, in %s.", n, at.Where(), at.Name()),
+		What: fmt.Sprintf("All %d holders acquired their connection at %s, in %s.", n, at.Where(), at.Name()),
 		Advice: "If it keeps the connection for longer than it uses it, give it back first: close the rows, end the " +
-			"transaction, and only then wait, stream or call somebody.",
+			"transaction, and only then wait, stream or call another service.",
 	}, n >= minHolders && 2*n >= s.MaxOpen
 }
 
-// tooSmall is a pool whose mean number of busy connections, by Little's law that of
-// callers served at once, is too near to its limit.
+// tooSmall finds a pool whose mean number of held connections is too near to its
+// limit. By Little's law it is the mean number of callers with a connection.
 func tooSmall(s *otelpool.Snapshot) (finding, bool) {
 	z := sizeOf(s.History)
 	if z == nil || s.MaxOpen <= 0 || z.Enough <= s.MaxOpen {
@@ -112,8 +112,7 @@ func tooSmall(s *otelpool.Snapshot) (finding, bool) {
 	return f, true
 }
 
-// workingShare is the share of held time in which the database worked, or rows were
-// read.
+// workingShare is the share of the held time in the phases executing and rows.
 func workingShare(held map[string]time.Duration) (share float64, known bool) {
 	var all time.Duration
 	for _, d := range held {
@@ -125,14 +124,14 @@ func workingShare(held map[string]time.Duration) (share float64, known bool) {
 	return (held["executing"] + held["rows"]).Seconds() / all.Seconds(), true
 }
 
-// size is what the history says about how large the pool should be.
+// size is how large the pool should be, from its history.
 type size struct {
 	Window seconds `json:"window"`
-	// Mean is how many connections were held on average, by the integral of holds;
-	// Peak the most at any second.
+	// Mean is how many connections were held on average, from the integral of holds.
+	// Peak is the most in any sample.
 	Mean float64 `json:"mean_held"`
 	Peak int     `json:"peak_held"`
-	// Enough is the limit that leaves headroom over the mean, and takes the peak.
+	// Enough is the limit with headroom over the mean, and at least the peak.
 	Enough int `json:"enough"`
 }
 
@@ -157,7 +156,7 @@ func sizeOf(h []otelpool.Sample) *size {
 	return &z
 }
 
-// noLimit is a pool without a limit.
+// noLimit finds a pool without a limit.
 func noLimit(s *otelpool.Snapshot) (finding, bool) {
 	return finding{
 		ID:     "no_limit",
@@ -166,8 +165,8 @@ func noLimit(s *otelpool.Snapshot) (finding, bool) {
 	}, s.MaxOpen <= 0
 }
 
-// idleChurn is a pool that closes connections because it keeps few idle, and opens
-// them again.
+// idleChurn finds a pool that closes connections because few may stay idle, and opens
+// new ones.
 func idleChurn(s *otelpool.Snapshot) (finding, bool) {
 	closed := s.Closed["idle_count"]
 	f := finding{
@@ -198,9 +197,9 @@ func idleChurn(s *otelpool.Snapshot) (finding, bool) {
 	return f, farBelow && opened >= churnMin && float64(opened) >= churnShare*float64(acquired)
 }
 
-// outlivesServer is a pool that keeps idle connections for longer than the server
-// does, so that callers get dead ones. A limit that is not known may be the one that
-// prevents it.
+// outlivesServer finds a pool that keeps idle connections for longer than the server
+// does, so that callers get closed ones. It needs all limits: an unknown one may
+// prevent that.
 func outlivesServer(s *otelpool.Snapshot) (finding, bool) {
 	serverTimeout := s.Server.IdleTimeout
 	if serverTimeout <= 0 || s.MaxIdle == 0 || s.MaxLifetime < 0 || s.MaxIdleTime < 0 {

@@ -7,8 +7,8 @@ import (
 	"github.com/otelpool/otelpool"
 )
 
-// history is n seconds of a pool with held connections, of which so many were opened
-// and acquired meanwhile.
+// history is n seconds of a pool with held connections, and with this many opened and
+// acquired meanwhile.
 func history(n int, held float64, opened, acquired int64) []otelpool.Sample {
 	h := make([]otelpool.Sample, n+1)
 	for i := range h {
@@ -21,7 +21,7 @@ func history(n int, held float64, opened, acquired int64) []otelpool.Sample {
 	return h
 }
 
-// TestFindingsOf_ReturnsEachFinding has what makes each finding, and what is next to it and does not.
+// TestFindingsOf_ReturnsEachFinding has pools on both sides of each condition.
 func TestFindingsOf_ReturnsEachFinding(t *testing.T) {
 	type snapshot = otelpool.Snapshot
 	const none = ""
@@ -32,7 +32,7 @@ func TestFindingsOf_ReturnsEachFinding(t *testing.T) {
 	}
 	for _, c := range []struct {
 		name, id, want string
-		of             snapshot
+		pool           snapshot
 	}{
 		{
 			"a pool without a limit", "no_limit",
@@ -40,34 +40,34 @@ func TestFindingsOf_ReturnsEachFinding(t *testing.T) {
 				"Set one with SetMaxOpenConns.",
 			with(func(s *snapshot) { s.MaxOpen = 0 }),
 		},
-		{"a pool with one", "no_limit", none, with(func(*snapshot) {})},
+		{"a pool with a limit", "no_limit", none, with(func(*snapshot) {})},
 
 		{
-			"few may be idle, and many are opened", "idle_churn",
+			"few may stay idle, and many are opened", "idle_churn",
 			"2 connections may stay idle, and 100 were opened for 1000 acquires in the last 1m00s. " +
 				"Set SetMaxIdleConns to the same as SetMaxOpenConns, and let SetConnMaxIdleTime close what is not used.",
 			with(func(s *snapshot) {
 				s.MaxIdle, s.Closed, s.History = 2, map[string]int64{"idle_count": 10}, history(60, 3, 100, 1000)
 			}),
 		},
-		{"few may be idle, and few are opened", "idle_churn", none, with(func(s *snapshot) {
+		{"few may stay idle, and few are opened", "idle_churn", none, with(func(s *snapshot) {
 			s.MaxIdle, s.Closed, s.History = 2, map[string]int64{"idle_count": 10}, history(60, 3, 99, 1000)
 		})},
-		{"many may be idle, and many are opened", "idle_churn", none, with(func(s *snapshot) {
+		{"many may stay idle, and many are opened", "idle_churn", none, with(func(s *snapshot) {
 			s.MaxIdle, s.Closed, s.History = 6, map[string]int64{"idle_count": 10}, history(60, 3, 100, 1000)
 		})},
 		{"many are opened, and another limit closes them", "idle_churn", none, with(func(s *snapshot) {
 			s.MaxIdle, s.Closed, s.History = 2, map[string]int64{"idle_count": 9, "lifetime": 91}, history(60, 3, 100, 1000)
 		})},
 		{
-			"it is not known how many may be idle, and many were one too many", "idle_churn",
+			"MaxIdle is unknown, and many were closed by it", "idle_churn",
 			"10 connections were closed because as many as allowed were idle already, in 100 acquires. " +
 				"Set SetMaxIdleConns to the same as SetMaxOpenConns, and let SetConnMaxIdleTime close what is not used.",
 			with(func(s *snapshot) {
 				s.Closed, s.Acquired = map[string]int64{"idle_count": 10}, map[string]int64{"new": 11, "reused": 89}
 			}),
 		},
-		{"it is not known how many may be idle, and few were one too many", "idle_churn", none, with(func(s *snapshot) {
+		{"MaxIdle is unknown, and few were closed by it", "idle_churn", none, with(func(s *snapshot) {
 			s.Closed, s.Acquired = map[string]int64{"idle_count": 10}, map[string]int64{"new": 11, "reused": 90}
 		})},
 
@@ -93,19 +93,19 @@ func TestFindingsOf_ReturnsEachFinding(t *testing.T) {
 				s.Server.IdleTimeout, s.MaxLifetime, s.MaxIdleTime = 10*time.Minute, 0, 10*time.Minute
 			}),
 		},
-		{"no connection gets as old", "outlives_server", none, with(func(s *snapshot) {
+		{"the lifetime is shorter", "outlives_server", none, with(func(s *snapshot) {
 			s.Server.IdleTimeout, s.MaxLifetime, s.MaxIdleTime = 10*time.Minute, 9*time.Minute, 0
 		})},
-		{"no connection is idle for as long", "outlives_server", none, with(func(s *snapshot) {
+		{"the idle time is shorter", "outlives_server", none, with(func(s *snapshot) {
 			s.Server.IdleTimeout, s.MaxLifetime, s.MaxIdleTime = 10*time.Minute, 0, 9*time.Minute
 		})},
-		{"it is not known how old a connection gets", "outlives_server", none, with(func(s *snapshot) {
+		{"the lifetime is unknown", "outlives_server", none, with(func(s *snapshot) {
 			s.Server.IdleTimeout, s.MaxIdleTime = 10*time.Minute, 0
 		})},
-		{"it is not known how patient the server is", "outlives_server", none, with(func(s *snapshot) {
+		{"the time-out of the server is unknown", "outlives_server", none, with(func(s *snapshot) {
 			s.MaxLifetime, s.MaxIdleTime = 0, 0
 		})},
-		{"no connection is idle at all", "outlives_server", none, with(func(s *snapshot) {
+		{"no connection may stay idle", "outlives_server", none, with(func(s *snapshot) {
 			s.Server.IdleTimeout, s.MaxLifetime, s.MaxIdleTime, s.MaxIdle = 10*time.Minute, 0, 0, 0
 		})},
 
@@ -116,7 +116,7 @@ func TestFindingsOf_ReturnsEachFinding(t *testing.T) {
 			with(func(s *snapshot) { s.History = history(60, 8, 0, 0) }),
 		},
 		{
-			"the mean is too near to the limit, and the holders do little", "too_small",
+			"the mean is too near to the limit, and holders work for less than half of the time", "too_small",
 			"8.0 of 10 connections were held on average in the last 1m00s, and 8 at most. " +
 				"Only 49 % of the time that connections were held went into statements and results: shorten the holds first. " +
 				"As it is, this work needs 11 connections or more.",
@@ -126,26 +126,26 @@ func TestFindingsOf_ReturnsEachFinding(t *testing.T) {
 			}),
 		},
 		{"the mean leaves room", "too_small", none, with(func(s *snapshot) { s.History = history(60, 7.6, 0, 0) })},
-		{"there is hardly any history", "too_small", none, with(func(s *snapshot) { s.History = history(29, 8, 0, 0) })},
-		{"there is no limit to be too near to", "too_small", none, with(func(s *snapshot) {
+		{"the history is too short", "too_small", none, with(func(s *snapshot) { s.History = history(29, 8, 0, 0) })},
+		{"there is no limit", "too_small", none, with(func(s *snapshot) {
 			s.MaxOpen, s.History = 0, history(60, 8, 0, 0)
 		})},
 
 		{
-			"all holders are at one place", "one_site",
-			"All 10 holders asked for their connection at poolz/shop_test.go:25, in poolz.notifications.lastEvent. " +
+			"all holders have one call site", "one_site",
+			"All 10 holders acquired their connection at poolz/shop_test.go:25, in poolz.notifications.lastEvent. " +
 				"If it keeps the connection for longer than it uses it, give it back first: close the rows, end the " +
-				"transaction, and only then wait, stream or call somebody.",
+				"transaction, and only then wait, stream or call another service.",
 			with(func(s *snapshot) { s.Conns = drained().Conns }),
 		},
-		{"one holder is at another place", "one_site", none, with(func(s *snapshot) {
+		{"one holder has another call site", "one_site", none, with(func(s *snapshot) {
 			s.Conns = append(drained().Conns[:9], holding(1, time.Second, 0, "tx", "", checkout()))
 		})},
-		{"one holder's place is not known", "one_site", none, with(func(s *snapshot) {
+		{"the call site of one holder is unknown", "one_site", none, with(func(s *snapshot) {
 			s.Conns = append(drained().Conns[:9], otelpool.Conn{ID: 1, State: "held"})
 		})},
-		{"two holders are at one place", "one_site", none, with(func(s *snapshot) { s.MaxOpen, s.Conns = 2, drained().Conns[:2] })},
-		{"the holders at one place are few of the limit", "one_site", none, with(func(s *snapshot) { s.Conns = drained().Conns[:4] })},
+		{"only two holders", "one_site", none, with(func(s *snapshot) { s.MaxOpen, s.Conns = 2, drained().Conns[:2] })},
+		{"the holders are less than half of the limit", "one_site", none, with(func(s *snapshot) { s.Conns = drained().Conns[:4] })},
 
 		{
 			"the server is full", "server_full",
@@ -154,20 +154,20 @@ func TestFindingsOf_ReturnsEachFinding(t *testing.T) {
 			with(func(s *snapshot) { s.Deaths = []otelpool.Death{{}, {Class: otelpool.ClassTooManyConnections}} }),
 		},
 		{
-			"a report says that the server is full", "server_full",
+			"a report has the class too_many_connections", "server_full",
 			"The server has refused connections because it has too many. Keep the sum of the limits of all processes, with " +
 				"those of a rolling deployment, below the limit of the server, and leave room for an administrator.",
 			with(func(s *snapshot) {
 				s.Reports = []otelpool.Report{{Lost: map[otelpool.Class]int64{otelpool.ClassTooManyConnections: 1}}}
 			}),
 		},
-		{"connections died of something else", "server_full", none, with(func(s *snapshot) {
+		{"connections were closed for another class", "server_full", none, with(func(s *snapshot) {
 			s.Deaths = []otelpool.Death{{Class: otelpool.ClassNetwork}}
 		})},
 	} {
 		t.Run(c.id+", "+c.name, func(t *testing.T) {
 			got := none
-			for _, f := range findingsOf(&c.of) {
+			for _, f := range findingsOf(&c.pool) {
 				if f.ID == c.id {
 					got = f.What + " " + f.Advice
 				}

@@ -11,10 +11,10 @@ import (
 	"github.com/otelpool/otelpool/internal/ledger"
 )
 
-// start is when all snapshots of the tests are taken: the time in a synctest bubble.
+// start is the time of all snapshots: the time in a synctest bubble.
 var start = time.Date(2000, 1, 1, 0, 0, 0, 0, time.UTC)
 
-// spanNumber is a span context that is told apart by n.
+// spanNumber is a span context with n in its ids.
 func spanNumber(n byte) trace.SpanContext {
 	return trace.NewSpanContext(trace.SpanContextConfig{
 		TraceID: trace.TraceID{0x5b, 0x8a, n, 15: n}, SpanID: trace.SpanID{0xa1, 7: n}, TraceFlags: trace.FlagsSampled,
@@ -32,7 +32,7 @@ func holding(id uint64, held, idle time.Duration, phase, statement string, at le
 	}
 }
 
-// calm is a pool that does what it should.
+// healthy is a pool with room.
 func healthy() otelpool.Snapshot {
 	s := otelpool.Snapshot{
 		Time: start, Pool: "catalog", System: "mysql", MaxOpen: 10, Exact: true,
@@ -72,7 +72,7 @@ func healthy() otelpool.Snapshot {
 	return s
 }
 
-// dry is a pool whose connections are all with one handler, while others wait.
+// drained is a pool whose connections are all held by one handler, while others wait.
 func drained() otelpool.Snapshot {
 	s := otelpool.Snapshot{
 		Time: start, Pool: "orders", System: "postgresql", MaxOpen: 10, Exact: true,
@@ -130,7 +130,7 @@ func drained() otelpool.Snapshot {
 		{
 			Time: start.Add(-42 * time.Second), ConnID: 203, Reason: "bad", Class: otelpool.ClassServerIdleTimeout,
 			Age: 9 * time.Minute, Idle: 5 * time.Minute, Uses: 14, ErrorType: "57P05", Code: "57P05",
-			Said:   errors.New("this says what was in the statement"),
+			Said:   errors.New("the driver reports what was in the statement"),
 			Advice: "Set SetConnMaxIdleTime to less than the server's idle_session_timeout.",
 		},
 		{Time: start.Add(-3 * time.Minute), ConnID: 198, Age: 2 * time.Second, Uses: 1},
@@ -151,7 +151,7 @@ func drained() otelpool.Snapshot {
 	return s
 }
 
-// plain is a pool of a plain *sql.DB, of which less is known, in a self-deadlock.
+// plainDB is a pool of a plain *sql.DB in a self-deadlock.
 func plainDB() otelpool.Snapshot {
 	h := holding(1, 6*time.Second, 5*time.Second, "tx", "INSERT audit", listOrders())
 	return otelpool.Snapshot{
@@ -165,7 +165,7 @@ func plainDB() otelpool.Snapshot {
 	}
 }
 
-// dead is a pool whose database does not answer.
+// unreachable is a pool whose database does not answer.
 func unreachable() otelpool.Snapshot {
 	return otelpool.Snapshot{
 		Time: start, Pool: "billing", System: "mysql", Exact: true, MaxIdle: 2,
@@ -173,7 +173,7 @@ func unreachable() otelpool.Snapshot {
 	}
 }
 
-// long is a pool whose names are all longer than anybody has room for.
+// longNames is a pool whose names are all too long for a line.
 func longNames() otelpool.Snapshot {
 	s := drained()
 	at := repositoryOfEverythingThatWasEverBoughtInAnyOfOurShops[string, []byte]{}.findAllByCustomerAndPeriodOrderedByDate()
@@ -188,7 +188,7 @@ func longNames() otelpool.Snapshot {
 	return s
 }
 
-// fleet is thirty pools, one of them dry and one dead.
+// fleet is thirty pools, one drained and one unreachable.
 func fleet() []otelpool.Snapshot {
 	all := []otelpool.Snapshot{drained(), unreachable()}
 	for i := range 28 {

@@ -10,10 +10,9 @@ import (
 	"testing"
 )
 
-var update = flag.Bool("update", false, "write the files in testdata anew")
+var update = flag.Bool("update", false, "rewrite the files in testdata")
 
-// golden compares a whole output with a file. Folders of the machine that the test
-// runs on are told as /src.
+// golden compares a whole output with a file. The folder of the sources is /src.
 func golden(t *testing.T, name, got string) {
 	t.Helper()
 	s := checkout()
@@ -35,7 +34,7 @@ func golden(t *testing.T, name, got string) {
 	g, w := strings.Split(got, "\n"), strings.Split(string(want), "\n")
 	for i := range max(len(g), len(w)) {
 		if i >= len(g) || i >= len(w) || g[i] != w[i] {
-			t.Fatalf("%s differs from line %d on; if that is meant, run with -update\ngot:  %q\nwant: %q",
+			t.Fatalf("%s differs from line %d on; to accept it, run with -update\ngot:  %q\nwant: %q",
 				file, i+1, g[min(i, len(g)):min(i+1, len(g))], w[min(i, len(w)):min(i+1, len(w))])
 		}
 	}

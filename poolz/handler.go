@@ -27,21 +27,21 @@ type optionFunc func(*handler)
 func (f optionFunc) apply(h *handler) { f(h) }
 
 // WithTraceURL makes trace ids links. The template is the address of a trace with
-// {trace_id}, and, if wanted, {span_id} in it:
-// "https://jaeger.example/trace/{trace_id}". Both are put in as hexadecimal digits.
+// {trace_id}, and optionally {span_id}, in it:
+// "https://jaeger.example/trace/{trace_id}". Both are replaced by hexadecimal digits.
 //
-// A template without {trace_id}, and one that is neither an http or https address
-// nor a path that begins with one slash, is ignored and reported through
-// [otel.Handle]; ids are then text. Used several times, the last good one counts.
+// A template without {trace_id}, or one that is neither an http or https address nor a
+// path that begins with one slash, is ignored and reported through [otel.Handle]; ids
+// are then text. If the option is used several times, the last valid template counts.
 func WithTraceURL(template string) Option {
-	if !goodTraceURL(template) {
+	if !validTraceURL(template) {
 		otel.Handle(errors.New("poolz: WithTraceURL wants an http or https address, or a path, with {trace_id} in it"))
 		return optionFunc(func(*handler) {})
 	}
 	return optionFunc(func(h *handler) { h.traceURL = template })
 }
 
-func goodTraceURL(template string) bool {
+func validTraceURL(template string) bool {
 	if !strings.Contains(template, "{trace_id}") {
 		return false
 	}
@@ -55,13 +55,13 @@ func goodTraceURL(template string) bool {
 	return u.Scheme == "" && u.Host == "" && strings.HasPrefix(u.Path, "/") && !strings.HasPrefix(template, "//")
 }
 
-// Handler returns the page. It goes on any mux under a path that ends in a slash,
-// with or without http.StripPrefix: it looks only at the last part of the path, and
-// its links are relative.
+// Handler returns the page. Mount it on any mux under a path that ends in a slash,
+// with or without http.StripPrefix: it reads only the last part of the path, and its
+// links are relative.
 //
-// Each request takes a snapshot of every open pool, which does not hold up their
-// users. GET and HEAD are answered; there is nothing that can be changed. It may be
-// used by any number of goroutines.
+// Each request takes a snapshot of every open pool, which does not block their users.
+// It answers GET and HEAD, and changes nothing. It may be used by any number of
+// goroutines.
 func Handler(opts ...Option) http.Handler {
 	return newHandler(otelpool.Pools, opts...)
 }
@@ -82,7 +82,7 @@ type handler struct {
 	assets   map[string]asset
 }
 
-// policy lets the page load what comes from beside it, and nothing else.
+// policy lets the page load its own assets, and nothing else.
 const policy = "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self'; connect-src 'self'; " +
 	"frame-ancestors 'none'; base-uri 'none'; form-action 'self'"
 
@@ -112,9 +112,9 @@ func (h *handler) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	}
 }
 
-// toFolder sends the browser to the path with a slash at its end, to which the
-// links are relative. The path as the client wrote it may have more in front of it
-// than this handler gets to see, so the address is relative too.
+// toFolder redirects to the path with a slash at its end: the links are relative to
+// it. The redirect is relative too, because a mux may have removed a prefix of the
+// path.
 func toFolder(w http.ResponseWriter, r *http.Request) {
 	requested := r.URL.Path
 	if u, err := url.ParseRequestURI(r.RequestURI); err == nil {
@@ -163,8 +163,8 @@ func (h *handler) servePools(w http.ResponseWriter, r *http.Request) {
 	send(w, r, &b, err)
 }
 
-// accepted is the format for an Accept header: that of a browser unless the header
-// asks for data and for no page.
+// accepted is the format for an Accept header: html, unless the header names another
+// format and not html.
 func accepted(header string) string {
 	var names []string
 	for part := range strings.SplitSeq(header, ",") {
@@ -191,18 +191,18 @@ func (h *handler) serveProfile(w http.ResponseWriter, r *http.Request) {
 	send(w, r, &b, err)
 }
 
-// send answers with what is in b, and with that alone: a page that broke off half
-// way would be taken for a whole one.
+// send answers with b, or with an error only: half a page could be taken for a whole
+// one.
 func send(w http.ResponseWriter, r *http.Request, b *bytes.Buffer, err error) {
 	w.Header().Set("Cache-Control", "no-store")
 	if err != nil {
 		otel.Handle(fmt.Errorf("poolz: %w", err))
 		w.Header().Del("Content-Disposition")
-		http.Error(w, "this could not be made; the program's OpenTelemetry error handler has the reason", http.StatusInternalServerError)
+		http.Error(w, "the answer could not be made; the program's OpenTelemetry error handler has the reason", http.StatusInternalServerError)
 		return
 	}
 	w.Header().Set("Content-Length", strconv.Itoa(b.Len()))
 	if r.Method != http.MethodHead {
-		_, _ = w.Write(b.Bytes()) // whoever asked is gone, if it fails
+		_, _ = w.Write(b.Bytes()) // it fails if the client is gone
 	}
 }

@@ -20,12 +20,12 @@ import (
 	"github.com/otelpool/otelpool"
 )
 
-// serving is a handler of given pools.
+// serving is a handler of the given pools.
 func serving(opts []Option, pools ...otelpool.Snapshot) http.Handler {
 	return newHandler(func() []otelpool.Snapshot { return pools }, opts...)
 }
 
-// get asks h at the time start.
+// get sends a request to h at the time start.
 func get(t *testing.T, h http.Handler, method, target string, header ...string) *httptest.ResponseRecorder {
 	t.Helper()
 	w := httptest.NewRecorder()
@@ -91,7 +91,6 @@ func TestText_ReplacesControlCharactersInNames(t *testing.T) {
 	}
 }
 
-// TestDocument_EveryFieldIsDocumented finds every field of the document in the docs.
 func TestDocument_EveryFieldIsDocumented(t *testing.T) {
 	page, err := os.ReadFile("../docs/poolz.md")
 	if err != nil {
@@ -125,7 +124,7 @@ func TestDocument_EveryFieldIsDocumented(t *testing.T) {
 func TestHandler_ShowsNoErrorTexts(t *testing.T) {
 	for _, format := range []string{"html", "json", "text"} {
 		if got := get(t, serving(nil, drained()), "GET", "/?rows=all&format="+format).Body.String(); strings.Contains(got, "what was in the statement") {
-			t.Errorf("%s tells what the driver said", format)
+			t.Errorf("%s shows what the driver reported", format)
 		}
 	}
 }
@@ -163,7 +162,7 @@ func TestHandler_SetsSecurityHeaders(t *testing.T) {
 }
 
 // TestPage_CompliesWithItsPolicy finds nothing in the page that its policy forbids, and
-// no address that leads away from where it is mounted.
+// only addresses below the one of the page.
 func TestPage_CompliesWithItsPolicy(t *testing.T) {
 	page := get(t, serving(nil, append(fleet(), longNames())...), "GET", "/?rows=all").Body.String() +
 		get(t, serving(nil, drained(), plainDB()), "GET", "/?pool=orders&sort=unused").Body.String()
@@ -299,7 +298,7 @@ func TestWithTraceURL_ReportsAndIgnoresAnInvalidTemplate(t *testing.T) {
 		}
 		for _, err := range reported {
 			if template != "" && strings.Contains(err.Error(), template) {
-				t.Errorf("the report tells the template: %v", err)
+				t.Errorf("the report contains the template: %v", err)
 			}
 		}
 	}

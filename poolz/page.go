@@ -19,21 +19,21 @@ import (
 //go:embed assets/page.html
 var pageFile embed.FS
 
-// pageTemplate is parsed when the first page is asked for.
+// pageTemplate is parsed for the first page.
 var pageTemplate = sync.OnceValues(func() (*template.Template, error) {
 	return template.ParseFS(pageFile, "assets/page.html")
 })
 
 const (
-	// wholePools is how many pools are shown with all that is known of them. Of more,
-	// those that are not ok are.
+	// maxFullPools is how many pools are shown in full. If there are more, only pools
+	// that are not ok are shown in full.
 	maxFullPools = 4
-	// holderRows and otherRows is how many rows a table has, unless all are asked for.
+	// holderRows and otherRows limit the rows of a table, unless the request is for all.
 	holderRows = 100
 	otherRows  = 12
 )
 
-// view is what the address asks for.
+// view is the part of the page that the address selects.
 type view struct {
 	Pool string // "" for all
 	Sort string // a key of columns
@@ -41,33 +41,33 @@ type view struct {
 	All  bool // all rows
 }
 
-// column is one by which the holders can be sorted.
+// column is a column of the table of holders, which can be sorted by it.
 type column struct {
 	Key, Label string
-	number     bool // sorted from the largest at first
+	number     bool // sorted by the largest first
 	value      func(connDoc) (int64, string)
 }
 
-// columns are those of the table of holders, the default one first.
+// columns are the columns of the table of holders. The first is the default order.
 func columns() []column {
-	of := func(c connDoc) holder { return *cmp.Or(c.Holder, &holder{}) }
+	holderOf := func(c connDoc) holder { return *cmp.Or(c.Holder, &holder{}) }
 	return []column{
 		{"held", "held", true, func(c connDoc) (int64, string) { return int64(c.For), "" }},
-		{"unused", "unused for", true, func(c connDoc) (int64, string) { return int64(of(c).UnusedFor), "" }},
+		{"unused", "unused for", true, func(c connDoc) (int64, string) { return int64(holderOf(c).UnusedFor), "" }},
 		{"phase", "phase", false, func(c connDoc) (int64, string) { return 0, c.Phase }},
-		{"site", "asked at", false, func(c connDoc) (int64, string) {
-			f := topFrame(of(c).Frames)
+		{"site", "call site", false, func(c connDoc) (int64, string) {
+			f := topFrame(holderOf(c).Frames)
 			return 0, f.Name() + " " + f.Where()
 		}},
-		{"statement", "last statement", false, func(c connDoc) (int64, string) { return 0, of(c).Statement }},
-		{"trace", "trace", false, func(c connDoc) (int64, string) { return 0, of(c).Trace() }},
+		{"statement", "last statement", false, func(c connDoc) (int64, string) { return 0, holderOf(c).Statement }},
+		{"trace", "trace", false, func(c connDoc) (int64, string) { return 0, holderOf(c).Trace() }},
 		{"conn", "conn", true, func(c connDoc) (int64, string) { return int64(c.ID), "" }}, //nolint:gosec // no pool opens so many
 		{"uses", "uses", true, func(c connDoc) (int64, string) { return c.Uses, "" }},
 		{"age", "age", true, func(c connDoc) (int64, string) { return int64(c.Age), "" }},
 	}
 }
 
-// newView reads what it knows; anything else is as if it was not there.
+// newView reads the query of the address, and ignores what it does not know.
 func newView(q url.Values) view {
 	v := view{Pool: q.Get("pool"), All: q.Get("rows") == "all"}
 	all := columns()
@@ -87,7 +87,7 @@ func newView(q url.Values) view {
 	return v
 }
 
-// link is the address of the page as v has it.
+// link is the relative address of v.
 func (v view) link() string {
 	q := url.Values{}
 	if v.Pool != "" {
@@ -106,7 +106,7 @@ func (v view) link() string {
 	return "?" + q.Encode()
 }
 
-// page is what the template gets.
+// page is the data of the template.
 type page struct {
 	Doc      *document
 	View     view
@@ -114,7 +114,7 @@ type page struct {
 	CSS, JS  string // tags of the assets
 	Overview []*poolView
 	Shown    []*poolView
-	Hidden   int // how many are only in the overview
+	Hidden   int // how many pools are only in the overview
 
 	traceURL string
 }
@@ -125,37 +125,37 @@ func (h *handler) writePage(w io.Writer, d *document, v view) error {
 		return err
 	}
 	p := &page{Doc: d, View: v, CSS: h.assets["poolz.css"].tag, JS: h.assets["poolz.js"].tag, traceURL: h.traceURL}
-	bad := 0
+	notOK := 0
 	for i, pool := range d.Pools {
 		one := &poolView{poolDoc: pool, page: p, Anchor: "p" + strconv.Itoa(i)}
 		p.Overview = append(p.Overview, one)
 		if pool.State != ok {
-			bad++
+			notOK++
 		}
 		if len(d.Pools) <= maxFullPools || pool.State != ok && len(p.Shown) < maxFullPools {
 			p.Shown = append(p.Shown, one)
 		}
 	}
 	p.Hidden = len(p.Overview) - len(p.Shown)
-	p.Title = title(d, bad)
+	p.Title = title(d, notOK)
 	return t.Execute(w, p)
 }
 
-// title is what a tab that is not looked at says.
-func title(d *document, bad int) string {
+// title is the title of the tab.
+func title(d *document, notOK int) string {
 	switch {
 	case len(d.Pools) == 1:
 		return fmt.Sprintf("%s: %s", d.Pools[0].Name, d.Pools[0].State)
-	case bad == 0:
+	case notOK == 0:
 		return quantity(len(d.Pools), "pool", "pools") + ": ok"
 	}
-	return fmt.Sprintf("%d of %s: %s", bad, quantity(len(d.Pools), "pool", "pools"), d.Pools[0].State)
+	return fmt.Sprintf("%d of %s: %s", notOK, quantity(len(d.Pools), "pool", "pools"), d.Pools[0].State)
 }
 
 // Clock is the time of the page.
 func (p *page) Clock() string { return p.Doc.Time.Format("15:04:05") + " UTC" }
 
-// Data is the address of the same in a format.
+// Data is the address of the same pools in another format.
 func (p *page) Data(format string) string {
 	q := url.Values{"format": {format}}
 	if p.View.Pool != "" {
@@ -164,7 +164,7 @@ func (p *page) Data(format string) string {
 	return "?" + q.Encode()
 }
 
-// Profile is the address of the profile of what is shown.
+// Profile is the address of the profile of the same pools.
 func (p *page) Profile() string {
 	if p.View.Pool == "" {
 		return profileName
@@ -172,14 +172,14 @@ func (p *page) Profile() string {
 	return profileName + "?" + url.Values{"pool": {p.View.Pool}}.Encode()
 }
 
-// AllRows and AllPools are the addresses of the page with more on it.
+// AllRows is the address of the page with all rows of its tables.
 func (p *page) AllRows() string {
 	v := p.View
 	v.All = true
 	return v.link()
 }
 
-// AllPools leads back from one.
+// AllPools is the address of the page with all pools.
 func (p *page) AllPools() string {
 	v := p.View
 	v.Pool = ""
@@ -194,8 +194,8 @@ type head struct {
 	Kind   string // how its values compare: "n" or "s"
 }
 
-// Heads are those of the table of holders. The link of the column that it is sorted
-// by turns the order round.
+// Heads are the headers of the table of holders. The link of the sorted column
+// reverses the order.
 func (p *page) Heads() []head {
 	var out []head
 	for _, c := range columns() {
@@ -218,7 +218,7 @@ func (p *page) Heads() []head {
 	return out
 }
 
-// poolView is a pool as it is laid out.
+// poolView is a pool on the page.
 type poolView struct {
 	*poolDoc
 	Anchor string
@@ -226,7 +226,7 @@ type poolView struct {
 	page *page
 }
 
-// Link leads to the page of this pool alone.
+// Link is the address of the page of this pool alone.
 func (p *poolView) Link() string {
 	v := p.page.View
 	v.Pool = p.Name
@@ -236,10 +236,10 @@ func (p *poolView) Link() string {
 // AllRows is the address of the page with all rows of its tables.
 func (p *poolView) AllRows() string { return p.page.AllRows() }
 
-// Ranked are the headers of the table of holders.
+// HolderHeads are the headers of the table of holders.
 func (p *poolView) HolderHeads() []head { return p.page.Heads() }
 
-// About says what the pool connects to.
+// About is what the pool connects to.
 func (p *poolDoc) About() string {
 	var b strings.Builder
 	b.WriteString(p.System)
@@ -312,7 +312,7 @@ func (p *poolView) Numbers() []fact {
 	return append(out, fact{"waiting", strconv.Itoa(*p.Waiting)}, fact{"oldest wait", oldest})
 }
 
-// Tallies are what was counted since the pool was made.
+// Tallies are the counts since the pool was opened.
 func (p *poolView) Tallies() []fact {
 	join := func(m map[string]int64) string {
 		var parts []string
@@ -328,25 +328,25 @@ func (p *poolView) Tallies() []fact {
 		{"opened", strconv.FormatInt(p.Opened, 10)},
 		{"closed", join(p.Closed)},
 		{"acquired", join(p.Acquired)},
-		{"masked retries", join(p.Retries)},
+		{"hidden retries", join(p.Retries)},
 	}
 }
 
-// SizeLine is what Little's law says, or that it cannot say anything yet.
+// SizeLine is the size that the pool needs, by Little's law.
 func (p *poolView) SizeLine() string {
 	z := p.Size
 	if z == nil {
-		return "There is not enough history yet to speak of a mean."
+		return "There is not enough history yet for a mean."
 	}
 	line := fmt.Sprintf("In the last %s %.1f connections were held on average and %d at most. With a headroom of 30 %% "+
 		"this work needs %d", z.Window, z.Mean, z.Peak, z.Enough)
 	if p.Limits.MaxOpen > 0 && z.Peak >= p.Limits.MaxOpen {
-		return line + " or more: callers who waited are not in it."
+		return line + " or more: waiting callers are not in the mean."
 	}
 	return line + "."
 }
 
-// DistributionRow is a line of the table of waits and holds.
+// DistributionRow is a row of the table of waits and holds.
 type DistributionRow struct {
 	Name string
 	distribution
@@ -361,7 +361,7 @@ func (p *poolView) Distributions() []DistributionRow {
 	return []DistributionRow{{waits, p.Waits}, {"holds", p.Holds}}
 }
 
-// rows are those of a table that are shown, of how many.
+// rows are the rows of a table that are shown, and how many there are.
 type rows[T any] struct {
 	List  []T
 	Total int
@@ -378,7 +378,7 @@ func shown[T any](list []T, most int, all bool) rows[T] {
 	return r
 }
 
-// holderRow is a line of the table of holders.
+// holderRow is a row of the table of holders.
 type holderRow struct {
 	connDoc
 	span
@@ -387,7 +387,7 @@ type holderRow struct {
 	Values []string
 }
 
-// Holders are the held connections, in the order that is asked for.
+// ShownHolders are the held connections, in the order of the view.
 func (p *poolView) ShownHolders() rows[holderRow] {
 	all := columns()
 	i := slices.IndexFunc(all, func(c column) bool { return c.Key == p.page.View.Sort })
@@ -418,20 +418,20 @@ func (p *poolView) ShownHolders() rows[holderRow] {
 	}), Total: r.Total}
 }
 
-// Free are the connections that nobody holds, the one that was used last first.
+// ShownIdle are the connections without a holder, the last used first.
 func (p *poolView) ShownIdle() rows[connDoc] {
 	free := slices.DeleteFunc(slices.Clone(p.Conns), func(c connDoc) bool { return c.State == "held" })
 	slices.SortStableFunc(free, func(a, b connDoc) int { return cmp.Compare(a.For, b.For) })
 	return shown(free, holderRows, p.page.View.All)
 }
 
-// waiterRow is a line of the table of waiters.
+// waiterRow is a row of the table of waiters.
 type waiterRow struct {
 	waiter
 	Link string
 }
 
-// Asking are the callers that wait, the first to ask first.
+// ShownWaiters are the waiting callers, the longest wait first.
 func (p *poolView) ShownWaiters() rows[waiterRow] {
 	r := shown(p.Waiters, otherRows, p.page.View.All)
 	return rows[waiterRow]{List: each(r.List, func(w waiter) waiterRow {
@@ -439,21 +439,23 @@ func (p *poolView) ShownWaiters() rows[waiterRow] {
 	}), Total: r.Total}
 }
 
-// Dead are the last connections that were closed.
-func (p *poolView) ShownClosed() rows[closedConn] { return shown(p.Deaths, otherRows, p.page.View.All) }
+// ShownClosed are the connections that were closed last, the latest first.
+func (p *poolView) ShownClosed() rows[closedConn] {
+	return shown(p.RecentlyClosed, otherRows, p.page.View.All)
+}
 
-// Told are the last reports.
+// ShownReports are the last reports, the latest first.
 func (p *poolView) ShownReports() rows[reportDoc] {
 	return shown(p.Reports, otherRows, p.page.View.All)
 }
 
-// siteRow is a place with its share of the time that connections were held.
+// siteRow is a call site with its share of the held time.
 type siteRow struct {
 	siteDoc
 	Share string
 }
 
-// Places are where connections were held, the longest time first.
+// ShownSites are the call sites that acquired connections, the longest held time first.
 func (p *poolView) ShownSites() rows[siteRow] {
 	var all seconds
 	for _, s := range p.Sites {
@@ -479,7 +481,7 @@ func percent(part, all seconds) string {
 	return fmt.Sprintf("%.0f %%", share)
 }
 
-// Ago is how long before the snapshot something was.
+// Ago is the time from t to the snapshot.
 func (p *poolView) Ago(t time.Time) string {
 	d := max(p.Time.Sub(t), 0)
 	if d < time.Minute {
@@ -489,7 +491,7 @@ func (p *poolView) Ago(t time.Time) string {
 	return seconds(d).String() + " ago"
 }
 
-// Stamp is a time for a machine.
+// Stamp is t for the attribute datetime.
 func (p *poolView) Stamp(t time.Time) string { return t.Format(time.RFC3339Nano) }
 
 // Trace is the trace id, "" without one.
@@ -500,13 +502,13 @@ func (s span) Trace() string {
 	return *s.TraceID
 }
 
-// ShortTrace is enough of it to tell two apart by eye.
+// ShortTrace is the beginning of the trace id.
 func (s span) ShortTrace() string {
 	id := s.Trace()
 	return id[:min(len(id), 8)]
 }
 
-// trace is the address of a trace, "" if none can be made.
+// trace is the address of a trace, "" if there is none.
 func (p *page) trace(s span) string {
 	if p.traceURL == "" || s.TraceID == nil {
 		return ""
@@ -518,7 +520,7 @@ func (p *page) trace(s span) string {
 	return strings.NewReplacer("{trace_id}", *s.TraceID, "{span_id}", spanID).Replace(p.traceURL)
 }
 
-// PhaseList is how many holders of the group are in which phase.
+// PhaseList is the number of holders of the group in each phase.
 func (g group) PhaseList() string {
 	var parts []string
 	for _, k := range slices.Sorted(maps.Keys(g.Phases)) {

@@ -13,7 +13,7 @@ import (
 	"github.com/otelpool/otelpool"
 )
 
-// ids are the connections of the table of holders of a page, in its order.
+// ids are the connections in the table of holders, in its order.
 func ids(page string) string {
 	var out []string
 	for _, m := range regexp.MustCompile(`data-key="c(\d+)"`).FindAllStringSubmatch(page, -1) {
@@ -36,7 +36,7 @@ func TestPage_SortsHolders(t *testing.T) {
 	for query, want := range map[string]string{
 		"":                          "2 1 3",
 		"?sort=held&order=asc":      "3 1 2",
-		"?sort=unused":              "2 1 3", // those that are alike by their number
+		"?sort=unused":              "2 1 3", // equal ones by their number
 		"?sort=unused&order=asc":    "1 3 2",
 		"?sort=phase":               "1 3 2",
 		"?sort=phase&order=desc":    "2 3 1",
@@ -129,7 +129,7 @@ func TestPage_LongTablesEndWithALinkToAllRows(t *testing.T) {
 func TestBar_EachConnectionHasTheSameWidth(t *testing.T) {
 	for _, c := range []struct {
 		name string
-		of   otelpool.Snapshot
+		pool otelpool.Snapshot
 		want string
 	}{
 		{"room is left", healthy(), "held, in use 1 at 0+1, idle 3 at 1+3, not open 6 at 4+6 of 10"},
@@ -138,7 +138,7 @@ func TestBar_EachConnectionHasTheSameWidth(t *testing.T) {
 		{"a limit that was lowered", otelpool.Snapshot{MaxOpen: 1, Open: 3, Held: 3, Conns: make([]otelpool.Conn, 3)}, "held, in use 3 at 0+3 of 3"},
 		{"nothing", otelpool.Snapshot{}, " of 1"},
 	} {
-		b := (&poolView{poolDoc: newPoolDoc(&c.of)}).Bar()
+		b := (&poolView{poolDoc: newPoolDoc(&c.pool)}).Bar()
 		got := strings.Join(each(b.Segments, func(s segment) string {
 			return fmt.Sprintf("%s %s at %g+%g", s.Name, s.Count, s.X, s.Width)
 		}), ", ") + fmt.Sprintf(" of %g", b.Units)
@@ -155,7 +155,7 @@ func TestCharts_HaveAGapWithoutSamples(t *testing.T) {
 		held, idle, dialing, in int
 		acquired                int64
 	}{
-		{301, 4, 0, 0, 0, 0}, // it is not of the last five minutes
+		{301, 4, 0, 0, 0, 0}, // older than five minutes
 		{100, 2, 0, 0, 0, 10},
 		{99, 2, 2, 0, 3, 14},
 		{98, 1, 0, 0, 0, 24},
@@ -196,8 +196,8 @@ func TestRoundUp_ReturnsARoundNumber(t *testing.T) {
 	}
 }
 
-// TestCSS_HasEnoughContrastInBothSchemes holds the contrast of text with what is behind it to
-// 4.5, and that of bars to 3, except where a number stands beside.
+// TestCSS_HasEnoughContrastInBothSchemes expects a contrast of 4.5 for text and of 3 for
+// bars. Bars with a number beside them are not checked.
 func TestCSS_HasEnoughContrastInBothSchemes(t *testing.T) {
 	css := string(newAssets()["poolz.css"].content)
 	blocks := regexp.MustCompile(`(?s):root \{(.*?)\}`).FindAllStringSubmatch(css, 2)
@@ -207,8 +207,8 @@ func TestCSS_HasEnoughContrastInBothSchemes(t *testing.T) {
 			colors[m[1]] = luminance(t, m[2])
 		}
 		for _, c := range []struct {
-			fore, back string
-			least      float64
+			text, background string
+			least            float64
 		}{
 			{"ink", "sheet", 4.5},
 			{"ink", "ground", 4.5},
@@ -227,18 +227,18 @@ func TestCSS_HasEnoughContrastInBothSchemes(t *testing.T) {
 			{"waiting", "sheet", 3},
 			{"opening", "sheet", 3},
 		} {
-			a, b := colors[c.fore], colors[c.back]
+			a, b := colors[c.text], colors[c.background]
 			if a == b {
-				t.Fatalf("%s: %s and %s are one color, or none", scheme, c.fore, c.back)
+				t.Fatalf("%s: %s and %s are one color, or none", scheme, c.text, c.background)
 			}
 			if ratio := (max(a, b) + 0.05) / (min(a, b) + 0.05); ratio < c.least {
-				t.Errorf("%s: %s on %s has a contrast of %.2f, which is below %g", scheme, c.fore, c.back, ratio, c.least)
+				t.Errorf("%s: %s on %s has a contrast of %.2f, which is below %g", scheme, c.text, c.background, ratio, c.least)
 			}
 		}
 	}
 }
 
-// luminance is how bright a color is to the eye, from 0 to 1.
+// luminance is the relative luminance of a color, from 0 to 1.
 func luminance(t *testing.T, hex string) float64 {
 	t.Helper()
 	n, err := strconv.ParseUint(hex, 16, 32)

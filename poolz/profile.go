@@ -9,14 +9,14 @@ import (
 // profileName is the last part of the profile's path.
 const profileName = "holds.pb.gz"
 
-// What stands for a stack that there is none of.
+// The frames in place of a stack that was not recorded.
 const (
 	frameShort   = "[holds shorter than 1ms]"
-	frameUnknown = "[callers not noted]"
+	frameUnknown = "[callers not recorded]"
 )
 
-// writeProfile writes where connections were held as a profile: for each place how
-// many holds there were, and the time they took, by pool.
+// writeProfile writes the holds as a profile: their number and their time, by call site
+// and pool.
 func writeProfile(w io.Writer, d *document) error {
 	p := &profile.Profile{
 		SampleType: []*profile.ValueType{
@@ -26,8 +26,8 @@ func writeProfile(w io.Writer, d *document) error {
 		DefaultSampleType: "held",
 		TimeNanos:         d.Time.UnixNano(),
 		Comments: []string{
-			"The time that connections were held, by where they were asked for, since the pools were made. " +
-				"A stack ends a few callers above.",
+			"The time that connections were held, by the call site that acquired them, since the pools were opened. " +
+				"A stack has only a few callers.",
 		},
 	}
 	functions := map[frame]*profile.Function{}

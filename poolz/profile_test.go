@@ -44,7 +44,7 @@ func TestProfile_HasAllHolds(t *testing.T) {
 		"[7 2000000] map[pool:[orders]] [[holds shorter than 1ms] .:0]",
 		"[8000 37000000000] map[pool:[catalog]] [" + pkg + "checkout shop_test.go:30]",
 		"[3000 2000000000] map[pool:[catalog]] [[holds shorter than 1ms] .:0]",
-		"[20 1000000000] map[pool:[catalog]] [[callers not noted] .:0]",
+		"[20 1000000000] map[pool:[catalog]] [[callers not recorded] .:0]",
 	}
 	if !slices.Equal(got, want) {
 		t.Errorf("got\n%s\nwant\n%s", strings.Join(got, "\n"), strings.Join(want, "\n"))
@@ -67,7 +67,6 @@ func TestProfile_SelectsPoolsByName(t *testing.T) {
 	}
 }
 
-// TestProfile_OpensInGoToolPprof reads the profile as a person would.
 func TestProfile_OpensInGoToolPprof(t *testing.T) {
 	w := get(t, serving(nil, drained(), healthy()), "GET", "/holds.pb.gz")
 	want := []string{
@@ -77,7 +76,7 @@ func TestProfile_OpensInGoToolPprof(t *testing.T) {
 		"       37s  1.51% 99.51%        37s  1.51%  github.com/otelpool/otelpool/poolz.checkout",
 		"        9s  0.37% 99.88%         9s  0.37%  github.com/otelpool/otelpool/poolz.listOrders",
 		"        2s 0.082%   100%         2s 0.082%  [holds shorter than 1ms]",
-		"        1s 0.041%   100%         1s 0.041%  [callers not noted]",
+		"        1s 0.041%   100%         1s 0.041%  [callers not recorded]",
 		"         0     0%   100%      2395s 98.00%  github.com/otelpool/otelpool/poolz.notifications.stream",
 	}
 	if got := top(t, w.Body.Bytes()); !slices.Equal(got, want) {
@@ -85,8 +84,8 @@ func TestProfile_OpensInGoToolPprof(t *testing.T) {
 	}
 }
 
-// TestProfile_NamesTheFunctionsThatHeldConnections is a run with two
-// handlers, one of which is not done yet.
+// TestProfile_NamesTheFunctionsThatHeldConnections runs two handlers. One still holds
+// its connection.
 func TestProfile_NamesTheFunctionsThatHeldConnections(t *testing.T) {
 	w := httptest.NewRecorder()
 	synctest.Test(t, func(t *testing.T) {
@@ -123,8 +122,8 @@ func TestProfile_NamesTheFunctionsThatHeldConnections(t *testing.T) {
 	}
 }
 
-// top is what go tool pprof -top says of a profile, from the line with the sum on:
-// above it is the time, in the zone of the machine.
+// top is the output of go tool pprof -top, from the line with the sum: above it is the
+// time, in the zone of the machine.
 func top(t *testing.T, content []byte) []string {
 	t.Helper()
 	program, err := exec.LookPath("go")
@@ -136,11 +135,11 @@ func top(t *testing.T, content []byte) []string {
 		t.Fatal(err)
 	}
 	cmd := exec.Command(program, "tool", "pprof", "-top", "-nodefraction=0", file)
-	var said bytes.Buffer
-	cmd.Stderr = &said
+	var stderr bytes.Buffer
+	cmd.Stderr = &stderr
 	out, err := cmd.Output()
 	if err != nil {
-		t.Fatalf("%v\n%s", err, said.String())
+		t.Fatalf("%v\n%s", err, stderr.String())
 	}
 	lines := strings.Split(strings.TrimSpace(string(out)), "\n")
 	i := slices.IndexFunc(lines, func(s string) bool { return strings.HasPrefix(s, "Showing") })

@@ -10,8 +10,8 @@ import (
 	"github.com/otelpool/otelpool/internal/ledger"
 )
 
-// The program whose pools the tests show. Its lines are in the golden files, so what
-// is added goes to the end.
+// The program whose pools the tests show. Its line numbers are in the golden files, so
+// new code goes to the end.
 
 type notifications struct{}
 
@@ -42,7 +42,7 @@ func (repositoryOfEverythingThatWasEverBoughtInAnyOfOurShops[K, V]) findAllByCus
 	return callerStack(1)
 }
 
-// asked is the stack of its caller, of n frames.
+// callerStack is the stack of its caller, of n frames.
 //
 //go:noinline
 func callerStack(n int) ledger.Stack {
@@ -51,14 +51,14 @@ func callerStack(n int) ledger.Stack {
 	return s
 }
 
-// with gives a holder, a waiter or a site its stack, which only otelpool can note.
+// withStack sets the stack of a holder, a waiter or a site, which only otelpool records.
 func withStack[T any](v T, s ledger.Stack) T {
 	f := reflect.ValueOf(&v).Elem().FieldByName("stack")
 	*(*ledger.Stack)(f.Addr().UnsafePointer()) = s
 	return v
 }
 
-// keep is a handler that has a connection for as long as it is told.
+// keep is a handler that holds a connection for d.
 func (notifications) keep(ctx context.Context, db *otelpool.DB, d time.Duration) error {
 	c, err := db.Conn(ctx)
 	if err != nil {
@@ -69,7 +69,7 @@ func (notifications) keep(ctx context.Context, db *otelpool.DB, d time.Duration)
 	return nil
 }
 
-// sell is one that gives it back at once.
+// sell is a handler that holds a connection for d in a transaction.
 func sell(ctx context.Context, db *otelpool.DB, d time.Duration) error {
 	tx, err := db.BeginTx(ctx, nil)
 	if err != nil {

@@ -49,7 +49,7 @@ const longWait = time.Second
 // rank is the position of s in the list: the higher, the worse.
 func (s state) rank() int { return slices.Index(states, s) }
 
-// stateOf returns the state of a pool: the worst that a snapshot shows.
+// stateOf returns the state that a snapshot shows.
 func stateOf(s *otelpool.Snapshot) state {
 	switch {
 	case s.Open == 0 && s.Dialing > 0:
@@ -62,8 +62,8 @@ func stateOf(s *otelpool.Snapshot) state {
 	return saturated
 }
 
-// taken is how many connections of the limit nobody can have: those that were
-// opened for a waiter have no holder, but are not free.
+// inUse is how many connections of the limit are not available. A connection that was
+// opened for a waiter and has no holder yet counts.
 func inUse(s *otelpool.Snapshot) int {
 	n := s.Held + s.Dialing
 	for i := range s.Conns {
@@ -74,8 +74,8 @@ func inUse(s *otelpool.Snapshot) int {
 	return n
 }
 
-// inEpisode reports whether the pool was reported as exhausted, and not yet that
-// this is over. The latest report is the first.
+// exhaustionOpen reports whether an exhaustion was reported and its end was not. The
+// latest report is the first.
 func exhaustionOpen(reports []otelpool.Report) bool {
 	for i := range reports {
 		switch reports[i].Kind {
@@ -89,7 +89,7 @@ func exhaustionOpen(reports []otelpool.Report) bool {
 	return false
 }
 
-// sentence says what the state is made of, and who has the connections.
+// sentence gives the numbers behind the state, and the largest group of holders.
 func sentence(s *otelpool.Snapshot, p *poolDoc) string {
 	var b strings.Builder
 	switch {
@@ -118,30 +118,30 @@ func sentence(s *otelpool.Snapshot, p *poolDoc) string {
 	g := p.Groups[0]
 	switch {
 	case s.Held == 1:
-		b.WriteString(" The holder")
+		b.WriteString(" The holder acquired its connection")
 	case g.Count == s.Held:
-		fmt.Fprintf(&b, " All %d holders", g.Count)
+		fmt.Fprintf(&b, " All %d holders acquired their connections", g.Count)
 	default:
-		fmt.Fprintf(&b, " %d of the %d holders", g.Count, s.Held)
+		fmt.Fprintf(&b, " %d of the %d holders acquired their connections", g.Count, s.Held)
 	}
-	fmt.Fprintf(&b, " asked at %s", g.Frames[0].Brief())
+	fmt.Fprintf(&b, " at %s", g.Frames[0].Brief())
 	if len(g.Frames) > 1 {
 		fmt.Fprintf(&b, " from %s", g.Frames[1].Brief())
 	}
 	switch {
 	case g.Unused == 0:
 	case g.Count == 1:
-		b.WriteString(", and has done nothing for a second or more")
+		b.WriteString(", and has not used it for a second or more")
 	case g.Unused == g.Count:
-		b.WriteString(", and all of them have done nothing for a second or more")
+		b.WriteString(", and none of them has used it for a second or more")
 	default:
-		fmt.Fprintf(&b, ", and %d of them %s done nothing for a second or more", g.Unused, map[bool]string{true: "has", false: "have"}[g.Unused == 1])
+		fmt.Fprintf(&b, ", and %s not used it for a second or more", quantity(g.Unused, "of them has", "of them have"))
 	}
 	b.WriteString(".")
 	return b.String()
 }
 
-// are is a number and what follows it, in the singular or the plural.
+// quantity is a number and a noun in the singular or the plural.
 func quantity(n int, one, more string) string {
 	if n == 1 {
 		return "1 " + one

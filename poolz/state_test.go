@@ -23,14 +23,14 @@ func TestNewPoolDoc_StateAndSentence(t *testing.T) {
 	}
 	for _, c := range []struct {
 		name     string
-		of       snapshot
+		pool     snapshot
 		want     state
 		sentence string
 	}{
-		{"nobody has asked yet", snapshot{MaxOpen: 3}, ok, "No connection is open."},
+		{"no acquire yet", snapshot{MaxOpen: 3}, ok, "No connection is open."},
 		{"there is room", snapshot{MaxOpen: 3, Open: 2, Held: 2, Conns: held(2)}, ok, "2 of 3 connections are held."},
 		{"there is no limit", snapshot{Open: 1, Held: 1, Conns: held(1)}, ok, "1 connection is held; there is no limit."},
-		{"the first is dialed", snapshot{MaxOpen: 3, Dialing: 1}, dialing, "No connection is open, and 1 is being dialed."},
+		{"the first connection is dialed", snapshot{MaxOpen: 3, Dialing: 1}, dialing, "No connection is open, and 1 is being dialed."},
 		{
 			"all are dialed",
 			snapshot{MaxOpen: 3, Dialing: 3, Exact: true, Waiting: 9, OldestWait: time.Minute},
@@ -38,74 +38,75 @@ func TestNewPoolDoc_StateAndSentence(t *testing.T) {
 			"No connection is open, and 3 are being dialed. 9 callers wait, the first for 1m00s.",
 		},
 		{
-			"another one is dialed",
+			"another connection is dialed",
 			snapshot{MaxOpen: 3, Open: 1, Held: 1, Dialing: 1, Conns: held(1)},
 			ok,
 			"1 of 3 connections are held. 1 is being dialed.",
 		},
-		{"all are held", snapshot{MaxOpen: 3, Open: 3, Held: 3, Conns: held(3)}, saturated, "All 3 connections are held."},
-		{"the only one is held", snapshot{MaxOpen: 1, Open: 1, Held: 1, Conns: held(1)}, saturated, "The only connection is held."},
+		{"all connections are held", snapshot{MaxOpen: 3, Open: 3, Held: 3, Conns: held(3)}, saturated, "All 3 connections are held."},
+		{"the only connection is held", snapshot{MaxOpen: 1, Open: 1, Held: 1, Conns: held(1)}, saturated, "The only connection is held."},
 		{
-			"the last one is being dialed",
+			"the last connection is being dialed",
 			snapshot{MaxOpen: 3, Open: 2, Held: 2, Dialing: 1, Conns: held(2)},
 			saturated,
 			"2 of 3 connections are held. 1 is being dialed.",
 		},
-		{"the last one is on its way to who waited", snapshot{
+		{"the last connection was opened for a waiter", snapshot{
 			MaxOpen: 3, Open: 3, Held: 2, Idle: 1, Conns: append(held(2), otelpool.Conn{ID: 3, State: "fresh"}),
 		}, saturated, "2 of 3 connections are held."},
 		{
-			"somebody waits, not for long",
+			"a caller waits for less than a second",
 			snapshot{MaxOpen: 1, Open: 1, Held: 1, Conns: held(1), Exact: true, Waiting: 1, OldestWait: 999 * time.Millisecond},
 			saturated, "The only connection is held. 1 caller waits, the first for 999ms.",
 		},
 		{
-			"somebody waits for long",
+			"a caller waits for a second",
 			snapshot{MaxOpen: 1, Open: 1, Held: 1, Conns: held(1), Exact: true, Waiting: 1, OldestWait: time.Second},
 			exhausted, "The only connection is held. 1 caller waits, the first for 1.0s.",
 		},
 		{
-			"somebody waits for long for a dial",
+			"a caller waits for a second for a dial",
 			snapshot{MaxOpen: 3, Open: 1, Held: 1, Dialing: 1, Conns: held(1), Exact: true, Waiting: 1, OldestWait: time.Second},
 			ok, "1 of 3 connections are held. 1 is being dialed. 1 caller waits, the first for 1.0s.",
 		},
 		{
-			"it was reported",
+			"exhaustion was reported",
 			snapshot{MaxOpen: 1, Open: 1, Held: 1, Conns: held(1), Reports: reports(otelpool.LeakSuspected, otelpool.Exhausted)},
 			exhausted, "The only connection is held.",
 		},
 		{
-			"it was reported, and is over",
+			"exhaustion was reported, and its end",
 			snapshot{MaxOpen: 1, Open: 1, Held: 1, Conns: held(1), Reports: reports(otelpool.ExhaustionOver, otelpool.Exhausted)},
 			saturated, "The only connection is held.",
 		},
 		{
-			"it was reported, and there is room",
+			"exhaustion was reported, and there is room",
 			snapshot{MaxOpen: 2, Open: 1, Held: 1, Conns: held(1), Reports: reports(otelpool.Exhausted)},
 			ok, "1 of 2 connections are held.",
 		},
 		{
-			"one place has all holders", drained(), exhausted,
-			"All 10 connections are held. 40 callers wait, the first for 12.3s. All 10 holders asked at shop_test.go:25 from " +
-				"shop_test.go:20, and all of them have done nothing for a second or more.",
+			"one call site has all holders", drained(), exhausted,
+			"All 10 connections are held. 40 callers wait, the first for 12.3s. All 10 holders acquired their connections at " +
+				"shop_test.go:25 from shop_test.go:20, and none of them has used it for a second or more.",
 		},
 		{
-			"one place has most holders",
+			"one call site has most holders",
 			snapshot{MaxOpen: 3, Open: 3, Held: 3, Conns: []otelpool.Conn{
 				holding(1, time.Minute, time.Minute, "tx", "", listOrders()),
 				holding(2, time.Minute, time.Minute, "tx", "", checkout()),
 				holding(3, time.Second, 0, "tx", "", checkout()),
 			}},
 			saturated,
-			"All 3 connections are held. 2 of the 3 holders asked at shop_test.go:30, and 1 of them has done nothing for a second or more.",
+			"All 3 connections are held. 2 of the 3 holders acquired their connections at shop_test.go:30, and 1 of them has not " +
+				"used it for a second or more.",
 		},
 		{
 			"there is one holder", plainDB(), exhausted,
-			"The only connection is held. The holder asked at shop_test.go:35, and has done nothing for a second or more.",
+			"The only connection is held. The holder acquired its connection at shop_test.go:35, and has not used it for a second or more.",
 		},
 	} {
 		t.Run(c.name, func(t *testing.T) {
-			p := newPoolDoc(&c.of)
+			p := newPoolDoc(&c.pool)
 			if p.State != c.want || p.Sentence != c.sentence {
 				t.Errorf("%s: %s\nwant %s: %s", p.State, p.Sentence, c.want, c.sentence)
 			}

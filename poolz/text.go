@@ -12,14 +12,13 @@ import (
 	"unicode/utf8"
 )
 
-// width is how wide the text is, in columns, and how many rows its lists have.
+// The size of the text: columns of a line, and rows of a list.
 const (
 	width    = 100
 	textRows = 20
 )
 
-// writeText writes what is worth reading in a terminal. No line is longer than
-// width, whatever the names.
+// writeText writes a summary for a terminal. No line is longer than width.
 func writeText(w *bytes.Buffer, d *document) {
 	if len(d.Pools) == 0 {
 		w.WriteString("No pool is open.\n")
@@ -52,22 +51,23 @@ func textPool(w *bytes.Buffer, p *poolDoc) {
 	if p.Waits.Count+p.Holds.Count > 0 {
 		t := newTable("5 minutes", ">count", ">p50", ">p90", ">p95", ">p99", ">most")
 		for _, row := range []struct {
-			name string
-			of   distribution
+			name         string
+			distribution distribution
 		}{{"waits", p.Waits}, {"holds", p.Holds}} {
-			t.row(row.name, row.of.Count, row.of.P50, row.of.P90, row.of.P95, row.of.P99, row.of.Most)
+			d := row.distribution
+			t.row(row.name, d.Count, d.P50, d.P90, d.P95, d.P99, d.Most)
 		}
 		t.write(w)
 	}
 	if len(p.Groups) > 0 {
-		t := newTable(">holders", ">unused", ">longest", "asked at")
+		t := newTable(">holders", ">unused", ">longest", "call site")
 		for _, g := range p.Groups {
 			t.row(g.Count, g.Unused, g.Longest, textSite(g.Frames))
 		}
 		t.write(w)
 	}
 	if held := slices.DeleteFunc(slices.Clone(p.Conns), func(c connDoc) bool { return c.State != "held" }); len(held) > 0 {
-		t := newTable(">conn", ">held", ">unused", "phase", "statement", "trace", "asked at")
+		t := newTable(">conn", ">held", ">unused", "phase", "statement", "trace", "call site")
 		for _, c := range held {
 			h := cmp.Or(c.Holder, &holder{})
 			t.row(c.ID, c.For, h.UnusedFor, c.Phase, truncate(h.Statement, 20), textTrace(h.span), textSite(h.Frames))
@@ -75,7 +75,7 @@ func textPool(w *bytes.Buffer, p *poolDoc) {
 		t.write(w)
 	}
 	if len(p.Waiters) > 0 {
-		t := newTable(">waits", "trace", "asks at")
+		t := newTable(">waited", "trace", "call site")
 		for _, a := range p.Waiters {
 			waited := "unknown"
 			if a.Waited != nil {
@@ -93,7 +93,7 @@ func textPool(w *bytes.Buffer, p *poolDoc) {
 		fmt.Fprintln(w)
 		wrap(w, "", fmt.Sprintf("opened %d; closed: %s", p.Opened, strings.Join(parts, ", ")))
 	}
-	for _, x := range p.Deaths[:min(len(p.Deaths), textRows)] {
+	for _, x := range p.RecentlyClosed[:min(len(p.RecentlyClosed), textRows)] {
 		wrap(w, fmt.Sprintf("%8s ago  ", seconds(p.Time.Sub(x.Time).Round(time.Second))), x.Sentence)
 	}
 	if len(p.Reports) > 0 {
@@ -106,7 +106,7 @@ func textPool(w *bytes.Buffer, p *poolDoc) {
 
 func textSite(frames []frame) string {
 	if len(frames) == 0 {
-		return "not noted"
+		return "not recorded"
 	}
 	s := frames[0].Where()
 	if len(frames) > 1 {
@@ -122,8 +122,8 @@ func textTrace(s span) string {
 	return *s.TraceID
 }
 
-// table aligns its columns. A name with > in front is that of numbers, which are
-// aligned to the right. The last column is cut where the line ends.
+// table aligns its columns. A column whose name begins with > has numbers, and is
+// aligned to the right. A line is truncated at width.
 type table struct {
 	right []bool
 	rows  [][]string
@@ -173,15 +173,15 @@ func (t *table) write(w *bytes.Buffer) {
 	}
 }
 
-// line writes one line, cut at the width.
+// line writes one line, truncated at width.
 func line(w *bytes.Buffer, indent, s string) {
 	w.WriteString(indent)
 	w.WriteString(truncate(strings.TrimRight(s, " "), width-utf8.RuneCountInString(indent)))
 	w.WriteString("\n")
 }
 
-// cut shortens s to n columns. What is no letter, sign or space is told as one: a
-// terminal takes orders.
+// truncate shortens s to n columns. It replaces unprintable characters, because a
+// terminal interprets control characters.
 func truncate(s string, n int) string {
 	s = printable(s)
 	if utf8.RuneCountInString(s) <= n {
@@ -190,8 +190,8 @@ func truncate(s string, n int) string {
 	return string([]rune(s)[:n-1]) + "…"
 }
 
-// wrap writes s in lines that begin below each other, after a first one that begins
-// with head.
+// wrap writes s in several lines. The first begins with head, the others with an
+// indent of its width.
 func wrap(w *bytes.Buffer, head, s string) {
 	indent := strings.Repeat(" ", utf8.RuneCountInString(head))
 	room := width - utf8.RuneCountInString(head)

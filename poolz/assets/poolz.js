@@ -1,29 +1,29 @@
-// The page works without this file. It loads the page again every other second and
-// changes what has changed, sorts the holders without loading, and nothing else. It
-// keeps no state but the address of the page.
+// The page works without this file. It loads the page again every other second,
+// updates what is different, and sorts the holders without loading. Its only state is
+// the address of the page.
 "use strict";
 
 (() => {
-  const every = 2000; // ms from one answer to the next question
-  const patience = 10000; // ms until a question is given up
+  const interval = 2000; // ms from an answer to the next request
+  const timeout = 10000; // ms until a request is aborted
 
   let paused = false;
   let timer = 0;
-  let asking = null; // the AbortController of the question that is open
+  let request = null; // the AbortController of the request in progress
   let lastAnswer = null; // the clock of the page at the last answer
 
   const byId = (id) => document.getElementById(id);
 
-  // What a person has changed is not the server's to change back.
-  const ours = (element, name) =>
+  // What the reader has changed stays as it is.
+  const keptAsIs = (element, name) =>
     (element.nodeName === "DETAILS" && name === "open") || element.id === "pause";
 
   function patchAttributes(old, now) {
     for (const { name } of [...old.attributes]) {
-      if (!now.hasAttribute(name) && !ours(old, name)) old.removeAttribute(name);
+      if (!now.hasAttribute(name) && !keptAsIs(old, name)) old.removeAttribute(name);
     }
     for (const { name, value } of now.attributes) {
-      if (old.getAttribute(name) !== value && !ours(old, name)) old.setAttribute(name, value);
+      if (old.getAttribute(name) !== value && !keptAsIs(old, name)) old.setAttribute(name, value);
     }
   }
 
@@ -31,8 +31,8 @@
 
   const alike = (a, b) => a.nodeType === b.nodeType && a.nodeName === b.nodeName && keyOf(a) === keyOf(b);
 
-  // patch makes old what now is, and touches no node that is the same in both, so that
-  // focus, selection, scroll positions and open details stay.
+  // patch makes old equal to now. It leaves nodes alone that are the same in both, so
+  // that focus, selection, scroll positions and open details stay.
   function patch(old, now) {
     if (old.nodeType !== Node.ELEMENT_NODE) {
       if (old.nodeValue !== now.nodeValue) old.nodeValue = now.nodeValue;
@@ -79,17 +79,17 @@
     return true;
   }
 
-  function say(text) {
+  function setStatus(text) {
     const status = byId("status");
     if (status.textContent !== text) status.textContent = text;
   }
 
   async function refresh() {
     clearTimeout(timer);
-    if (asking) asking.abort();
+    if (request) request.abort();
     const mine = new AbortController();
-    asking = mine;
-    const giveUp = setTimeout(() => mine.abort(), patience);
+    request = mine;
+    const giveUp = setTimeout(() => mine.abort(), timeout);
     const address = location.href;
     try {
       const answer = await fetch(address, {
@@ -99,33 +99,33 @@
         signal: mine.signal,
       });
       const html = answer.ok ? await answer.text() : "";
-      if (asking !== mine || address !== location.href) return;
+      if (request !== mine || address !== location.href) return;
       if (!html || !show(html)) throw new Error("no page");
       lastAnswer = byId("clock").textContent;
       document.body.classList.remove("stale");
-      say(paused ? "paused" : "");
+      setStatus(paused ? "paused" : "");
     } catch {
-      if (asking !== mine) return; // another question has taken its place
+      if (request !== mine) return; // a newer request has replaced it
       document.body.classList.add("stale");
-      say("no answer since " + lastAnswer);
+      setStatus("no answer since " + lastAnswer);
     } finally {
       clearTimeout(giveUp);
-      if (asking === mine) {
-        asking = null;
-        plan();
+      if (request === mine) {
+        request = null;
+        schedule();
       }
     }
   }
 
-  function plan() {
+  function schedule() {
     clearTimeout(timer);
-    if (!paused && !document.hidden) timer = setTimeout(refresh, every);
+    if (!paused && !document.hidden) timer = setTimeout(refresh, interval);
   }
 
   function stop() {
     clearTimeout(timer);
-    if (asking) asking.abort();
-    asking = null;
+    if (request) request.abort();
+    request = null;
   }
 
   function value(row, column, kind) {
@@ -160,7 +160,7 @@
     const was = link.parentElement.getAttribute("aria-sort");
     const descending = was === "none" ? kind === "n" : was === "ascending";
     sortBy(sort, kind, descending);
-    // The link may be that of the order before: only an answer of the server turns it round.
+    // The link may still have the previous order: only an answer of the server updates it.
     const address = new URL(location.href);
     address.searchParams.set("sort", sort);
     address.searchParams.set("order", descending ? "desc" : "asc");
@@ -181,13 +181,13 @@
     document.body.classList.toggle("paused", paused);
     if (paused) {
       stop();
-      say("paused");
+      setStatus("paused");
     } else {
-      say("");
+      setStatus("");
       refresh();
     }
   });
 
   lastAnswer = byId("clock").textContent;
-  plan();
+  schedule();
 })();
