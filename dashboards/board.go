@@ -14,11 +14,11 @@ import (
 	"github.com/grafana/grafana-foundation-sdk/go/timeseries"
 )
 
-// runbook is where what to do is written.
+// runbook is the document that alerts and panels link to.
 const runbook = "https://github.com/otelpool/otelpool/blob/main/docs/operating.md"
 
-// board is one dashboard. In its expressions @by is the identity of a pool, and
-// @of what the variables choose.
+// board is one dashboard. In its expressions @by is the labels that identify a pool,
+// and @of the matchers of the variables.
 type board struct {
 	name, title, about string
 	variables          []variable
@@ -31,14 +31,14 @@ type row struct {
 	panels []panel
 }
 
-// variable is what a reader chooses.
+// variable is a choice of the reader.
 type variable struct {
 	name, label string
 	metric, by  string // the values are those of the label by of this metric
 	multi       bool
 }
 
-// link leads from a dashboard to another place.
+// link is a link of a dashboard.
 type link struct{ title, url string }
 
 // kind is how a panel looks.
@@ -49,13 +49,13 @@ const (
 	word                // one number that stands for a word
 	lines               // lines over time
 	stacked             // areas on top of each other
-	bars                // the same for what is counted
+	bars                // bars over time, for counts
 	heat                // a histogram over time
 	rank                // a table, a row for each pool
 	prose               // text
 )
 
-// panel is one panel. Its text in about is shown on request.
+// panel is one panel. about is its description.
 type panel struct {
 	title, about string
 	kind         kind
@@ -65,14 +65,14 @@ type panel struct {
 	queries      []query
 	steps        []step // colours from a value on
 	words        []mapping
-	missing      string // what stands for no data
+	missing      string // text without data
 	prose        string
 }
 
 // query is one expression of a panel.
 type query struct {
 	expr, legend string
-	traces       bool // with exemplars, which lead to traces
+	traces       bool // with exemplars, which link to traces
 }
 
 // step is the colour of values from a value on.
@@ -94,7 +94,7 @@ const (
 
 var source = common.DataSourceRef{Type: cog.ToPtr("prometheus"), Uid: cog.ToPtr("${datasource}")}
 
-// replacer writes out what is the same in all expressions of a board.
+// replacer replaces @by and @of in the expressions of a board.
 func (b board) replacer() *strings.Replacer {
 	of := `job=~"$job",instance=~"$instance"`
 	for _, v := range b.variables {
@@ -105,7 +105,7 @@ func (b board) replacer() *strings.Replacer {
 	return strings.NewReplacer("@by", "(job, instance, db_client_connection_pool_name)", "@of", of)
 }
 
-// build makes the dashboard in a naming.
+// build returns the dashboard in a naming.
 func (b board) build(n naming) (dashboard.Dashboard, error) {
 	title := b.title
 	if n == dots {
@@ -161,14 +161,14 @@ func (b board) build(n naming) (dashboard.Dashboard, error) {
 	return d.Build()
 }
 
-// ready is a panel that is built already.
+// ready makes a built panel a builder.
 type ready struct{ panel dashboard.Panel }
 
 // Build returns the panel.
 func (r ready) Build() (dashboard.Panel, error) { return r.panel, nil }
 
-// build makes the variable. The function label_values does not take a label with
-// dots; the names are then cut out of whole series.
+// build returns the variable. The function label_values does not accept a label with
+// dots: a regexp then extracts the values from series.
 func (v variable) build(n naming) *dashboard.QueryVariableBuilder {
 	q := dashboard.NewQueryVariableBuilder(v.name).
 		Label(v.label).
@@ -198,7 +198,7 @@ func (p panel) height() uint32 {
 	return highPanel
 }
 
-// build makes the panel, but for its place.
+// build returns the panel, without its position.
 func (p panel) build(n naming, write *strings.Replacer) (dashboard.Panel, error) {
 	if p.kind == prose {
 		return text.NewPanelBuilder().Title(p.title).Mode(text.TextModeMarkdown).Content(p.prose).Build()
@@ -263,7 +263,7 @@ func (p panel) build(n naming, write *strings.Replacer) (dashboard.Panel, error)
 	return b.Build()
 }
 
-// buildRank makes a table: a row for each pool, a column for each query, and a link
+// buildRank returns a table: a row for each pool, a column for each query, and a link
 // to the dashboard of the pool.
 func (p panel) buildRank(n naming, write *strings.Replacer, links []cog.Builder[dashboard.DashboardLink]) (dashboard.Panel, error) {
 	name := n.label("db.client.connection.pool.name")
@@ -274,7 +274,7 @@ func (p panel) buildRank(n naming, write *strings.Replacer, links []cog.Builder[
 			dashboard.NewDashboardLinkBuilder("This pool").
 				Url("/d/" + poolBoard.name + n.suffix() + "?var-datasource=${datasource}&var-job=${__data.fields.job}&var-pool=${__data.fields.pool}"),
 		}).
-		OverrideByRegexp("held of limit|idle in code|failed dials", []dashboard.DynamicConfigValue{{Id: "unit", Value: "percentunit"}}).
+		OverrideByRegexp("held of limit|not executing|failed dials", []dashboard.DynamicConfigValue{{Id: "unit", Value: "percentunit"}}).
 		OverrideByRegexp("oldest .*", []dashboard.DynamicConfigValue{{Id: "unit", Value: "s"}})
 	for i, q := range p.queries {
 		renamed["Value #"+letter(i)] = q.legend
@@ -292,7 +292,7 @@ func (p panel) buildRank(n naming, write *strings.Replacer, links []cog.Builder[
 // letter is the name of the query with this index in its panel.
 func letter(i int) string { return "ABCDEFGHIJKLMNOPQRSTUVWXYZ"[i : i+1] }
 
-// build makes the query with this index in its panel.
+// build returns the query with this index in its panel.
 func (q query) build(n naming, write *strings.Replacer, i int) *prometheus.DataqueryBuilder {
 	return prometheus.NewDataqueryBuilder().
 		Datasource(source).

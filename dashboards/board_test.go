@@ -13,11 +13,11 @@ import (
 )
 
 func TestTheCommittedFilesAreWhatIsMade(t *testing.T) {
-	files, err := made("..")
+	files, err := generate("..")
 	if err != nil {
 		t.Fatal(err)
 	}
-	again, err := made("..")
+	again, err := generate("..")
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -36,7 +36,7 @@ func TestTheCommittedFilesAreWhatIsMade(t *testing.T) {
 }
 
 func TestEveryDashboardIsOfGrafanasSchema(t *testing.T) {
-	files, err := made("..")
+	files, err := generate("..")
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -83,7 +83,7 @@ func TestEveryDashboardIsOfGrafanasSchema(t *testing.T) {
 }
 
 func TestEveryQueryOfADashboardHasItsOwnName(t *testing.T) {
-	files, err := made("..")
+	files, err := generate("..")
 	if err != nil {
 		t.Fatal(err)
 	}

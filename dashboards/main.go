@@ -1,6 +1,6 @@
-// Command dashboards writes what is made from one source for two ways of naming:
-// the Grafana dashboards of docs/dashboards, and the alert rules of docs/alerts in
-// names that keep their dots.
+// Command dashboards generates files from one source for two ways of naming: the
+// Grafana dashboards of docs/dashboards, and the alert rules of docs/alerts in names
+// that keep their dots.
 //
 //	go run ./dashboards    # from the root of the repository
 package main
@@ -30,27 +30,27 @@ func main() {
 // rulesFile is the source of the rules, relative to the root of the repository.
 const rulesFile = "docs/alerts/otelpool.rules.yaml"
 
-// write makes every file below root.
+// write writes every generated file below root.
 func write(root string) error {
-	files, err := made(root)
+	files, err := generate(root)
 	if err != nil {
 		return err
 	}
 	for name, content := range files {
-		if err := os.WriteFile(filepath.Join(root, name), content, 0o644); err != nil { // everybody may read them
+		if err := os.WriteFile(filepath.Join(root, name), content, 0o644); err != nil { // they are documents: readable by all
 			return err
 		}
 	}
 	return nil
 }
 
-// made returns the content of each file by its name below root.
-func made(root string) (map[string][]byte, error) {
+// generate returns the content of each file by its name below root.
+func generate(root string) (map[string][]byte, error) {
 	rules, err := os.ReadFile(filepath.Join(root, rulesFile))
 	if err != nil {
 		return nil, err
 	}
-	files := map[string][]byte{"docs/alerts/otelpool.utf8.rules.yaml": []byte(dottedRules(string(rules)))}
+	files := map[string][]byte{"docs/alerts/otelpool.utf8.rules.yaml": []byte(dotRules(string(rules)))}
 	for _, n := range []naming{underscores, dots} {
 		for _, b := range []board{poolBoard, fleetBoard} {
 			d, err := b.build(n)
@@ -67,7 +67,7 @@ func made(root string) (map[string][]byte, error) {
 	return files, nil
 }
 
-// encode is the JSON of a dashboard, as Grafana takes it from a file.
+// encode is the JSON of a dashboard, in the form that Grafana imports.
 func encode(d dashboard.Dashboard) ([]byte, error) {
 	content, err := json.MarshalIndent(d, "", "  ")
 	return append(content, '\n'), err

@@ -5,8 +5,8 @@ import (
 	"strings"
 )
 
-// naming is one of the ways in which Prometheus names what comes from
-// OpenTelemetry. All expressions are written in underscores.
+// naming is a way in which Prometheus names metrics and attributes of OpenTelemetry.
+// All expressions in this package are in underscores.
 type naming int
 
 const (
@@ -14,15 +14,15 @@ const (
 	dots                      // names keep their dots: NoUTF8EscapingWithSuffixes
 )
 
-// suffix is what tells the files of a naming apart.
+// suffix is the suffix of the file names of a naming.
 func (n naming) suffix() string { return [...]string{"", "-utf8"}[n] }
 
-// metric is one metric that is read, with the suffix that Prometheus adds for its
-// unit and kind.
+// metric is the name of a metric, with the suffix that Prometheus adds for its unit and
+// kind.
 type metric struct{ name, suffix string }
 
-// metrics are all that dashboards and rules read. A test compares them with the
-// table of instruments.
+// metrics are the metrics in dashboards and rules. A test compares them with the table
+// of instruments.
 var metrics = []metric{
 	{"db.client.operation.duration", "_seconds"},
 	{"db.client.response.returned_rows", ""},
@@ -46,7 +46,7 @@ var metrics = []metric{
 	{"otelpool.connection.peak", ""},
 }
 
-// attributes are all that dashboards and rules tell series apart by.
+// attributes are the attributes in dashboards and rules.
 var attributes = []string{
 	"db.client.connection.pool.name",
 	"db.client.connection.state",
@@ -60,10 +60,10 @@ var attributes = []string{
 	"otelpool.verdict",
 }
 
-// escape is what the default naming makes of a name.
+// escape is a name in the default naming.
 func escape(name string) string { return strings.ReplaceAll(name, ".", "_") }
 
-// expression is an expression in this naming.
+// expression converts an expression to this naming.
 func (n naming) expression(text string) string {
 	if n == underscores {
 		return text
@@ -85,7 +85,7 @@ func (n naming) expression(text string) string {
 	return text
 }
 
-// label is the name of an attribute's label, as it stands in a legend or a field.
+// label is the label of an attribute in this naming.
 func (n naming) label(attribute string) string {
 	if n == underscores {
 		return escape(attribute)
@@ -93,7 +93,7 @@ func (n naming) label(attribute string) string {
 	return attribute
 }
 
-// legend is the text of a legend, in which an attribute is {{its name}}.
+// legend converts a legend, in which an attribute is {{its name}}, to this naming.
 func (n naming) legend(text string) string {
 	for _, a := range attributes {
 		text = strings.ReplaceAll(text, "{{"+a+"}}", "{{"+n.label(a)+"}}")
@@ -101,15 +101,15 @@ func (n naming) legend(text string) string {
 	return text
 }
 
-// dottedRules are alert rules in the other naming: their expressions, and the
-// labels that their texts tell.
-func dottedRules(rules string) string {
+// dotRules converts alert rules to the naming with dots: their expressions, and the
+// labels in their texts.
+func dotRules(rules string) string {
 	for _, a := range attributes {
 		rules = strings.ReplaceAll(rules, "$labels."+escape(a), `index $labels "`+a+`"`)
 	}
 	var all []string
 	for line := range strings.Lines(rules) {
-		// Comments and texts tell no names of metrics; an expression has no quoted dots yet.
+		// Comments and texts have no names of metrics.
 		if !strings.Contains(line, "#") && !strings.Contains(line, "$labels") && !strings.Contains(line, "index $labels") {
 			line = dots.expression(line)
 		}
