@@ -12,7 +12,7 @@ import (
 	"github.com/grafana/grafana-foundation-sdk/go/dashboard"
 )
 
-func TestTheCommittedFilesAreWhatIsMade(t *testing.T) {
+func TestGenerate_MatchesTheCommittedFiles(t *testing.T) {
 	files, err := generate("..")
 	if err != nil {
 		t.Fatal(err)
@@ -35,7 +35,7 @@ func TestTheCommittedFilesAreWhatIsMade(t *testing.T) {
 	}
 }
 
-func TestEveryDashboardIsOfGrafanasSchema(t *testing.T) {
+func TestDashboards_FollowGrafanasSchema(t *testing.T) {
 	files, err := generate("..")
 	if err != nil {
 		t.Fatal(err)
@@ -82,7 +82,7 @@ func TestEveryDashboardIsOfGrafanasSchema(t *testing.T) {
 	}
 }
 
-func TestEveryQueryOfADashboardHasItsOwnName(t *testing.T) {
+func TestDashboards_QueriesHaveUniqueNames(t *testing.T) {
 	files, err := generate("..")
 	if err != nil {
 		t.Fatal(err)

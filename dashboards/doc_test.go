@@ -113,7 +113,7 @@ func anchors(content string) map[string]bool {
 	return all
 }
 
-func TestEveryLinkLeadsSomewhere(t *testing.T) {
+func TestDocuments_LinksExist(t *testing.T) {
 	docs := documents(t, ".md")
 	const ours = "https://github.com/otelpool/otelpool/blob/main/"
 	check := func(from, target string) {
@@ -156,7 +156,7 @@ func TestEveryLinkLeadsSomewhere(t *testing.T) {
 	}
 }
 
-func TestEveryPictureIsInTheDocumentsWithAText(t *testing.T) {
+func TestDocuments_ShowEveryPictureWithAltText(t *testing.T) {
 	files, err := filepath.Glob("../docs/pictures/*")
 	if err != nil || len(files) == 0 {
 		t.Fatal("no pictures", err)
@@ -211,7 +211,7 @@ func namesInCode(t *testing.T) map[string]bool {
 	return names
 }
 
-func TestEveryNameInTheDocumentsExists(t *testing.T) {
+func TestDocuments_NamesExist(t *testing.T) {
 	table := readTable(t)
 	source := namesInCode(t)
 	told := regexp.MustCompile(`^(otelpool\.[a-z_]+|db\.[a-z_]+)(\.[a-z_]+)*\.?$`)
@@ -251,7 +251,7 @@ func TestEveryNameInTheDocumentsExists(t *testing.T) {
 	}
 }
 
-func TestAnchorsAreThoseOfGitHub(t *testing.T) {
+func TestAnchors_MatchGitHub(t *testing.T) {
 	got := fmt.Sprint(anchors("# `db.client.connection.count`, and more\n\n## What it *says*\n```\n# no heading\n```\n## What it says\n"))
 	if want := "map[dbclientconnectioncount-and-more:true what-it-says:true what-it-says-1:true]"; got != want {
 		t.Errorf("got %s, want %s", got, want)

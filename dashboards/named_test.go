@@ -8,7 +8,7 @@ import (
 )
 
 // A claim of a document that names the test which holds it is worth that test.
-func TestEveryTestThatTheDocumentsNameExists(t *testing.T) {
+func TestDocuments_NamedTestsExist(t *testing.T) {
 	tests := map[string]bool{}
 	for _, content := range documents(t, "_test.go") {
 		for _, found := range regexp.MustCompile(`(?m)^func (Test\w+)\(`).FindAllStringSubmatch(content, -1) {

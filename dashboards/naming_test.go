@@ -21,7 +21,7 @@ const metricName = "__name__"
 // otherLabels are those that Prometheus adds.
 var otherLabels = []string{"job", "instance", "le", "alertname", "alertstate"}
 
-func TestEveryNameIsInTheTableOfInstruments(t *testing.T) {
+func TestNaming_EveryNameIsInTheTableOfInstruments(t *testing.T) {
 	table := readTable(t)
 	for _, m := range metrics {
 		i, ok := table.instrument(m.name)
@@ -83,7 +83,7 @@ func everyExpression(t *testing.T, n naming, f func(where, expr string)) {
 
 func promql() parser.Parser { return parser.NewParser(parser.Options{}) }
 
-func TestEveryExpressionParsesAndReadsWhatThereIs(t *testing.T) {
+func TestExpressions_ParseAndUseKnownNames(t *testing.T) {
 	table := readTable(t)
 	everyExpression(t, underscores, func(where, expr string) {
 		e, err := promql().ParseExpr(expr)
@@ -112,7 +112,7 @@ func TestEveryExpressionParsesAndReadsWhatThereIs(t *testing.T) {
 	})
 }
 
-func TestTheTwoNamingsSayTheSame(t *testing.T) {
+func TestNaming_BothNamingsHaveTheSameExpressions(t *testing.T) {
 	var plain []string
 	everyExpression(t, underscores, func(_, expr string) {
 		e, err := promql().ParseExpr(expr)

@@ -131,14 +131,14 @@ func promtool(t *testing.T, args ...string) (string, error) {
 	return string(out), err
 }
 
-func TestPromtoolAcceptsTheRules(t *testing.T) {
+func TestRules_PromtoolAcceptsThem(t *testing.T) {
 	t.Parallel()
 	if out, err := promtool(t, "check", "rules", "--lint=all", "--lint-fatal", "otelpool.rules.yaml"); err != nil {
 		t.Error(err, out)
 	}
 }
 
-func TestTheRulesDoWhatTheirSituationsSay(t *testing.T) {
+func TestRules_FireInTheirSituations(t *testing.T) {
 	for _, name := range situationFiles {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
@@ -149,7 +149,7 @@ func TestTheRulesDoWhatTheirSituationsSay(t *testing.T) {
 	}
 }
 
-func TestEveryAlertSaysWhatToDo(t *testing.T) {
+func TestRules_EveryAlertHasItsRunbook(t *testing.T) {
 	sections, err := os.ReadFile("../docs/operating.md")
 	if err != nil {
 		t.Fatal(err)
@@ -277,7 +277,7 @@ func mutants(t *testing.T, r rule) (all []mutant) {
 	return all
 }
 
-func TestNoConditionOfARuleCanBeTakenAway(t *testing.T) {
+func TestRules_EveryConditionIsTested(t *testing.T) {
 	var all []situationFile
 	for _, name := range situationFiles {
 		var file situationFile

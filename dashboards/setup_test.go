@@ -73,7 +73,7 @@ func (c container) configured() string {
 	return ""
 }
 
-func TestWhatTheContainersMountIsInTheRepositoryAndReadOnly(t *testing.T) {
+func TestCompose_MountsFilesOfTheRepositoryReadOnly(t *testing.T) {
 	for name, c := range readContainers(t) {
 		// SELinux would not let them read it.
 		if want := []string{"label=disable"}; !slices.Equal(c.Security, want) {
@@ -99,7 +99,7 @@ func TestWhatTheContainersMountIsInTheRepositoryAndReadOnly(t *testing.T) {
 	}
 }
 
-func TestTheContainersAreOfTheVersionsThatAreBuiltWithoutThem(t *testing.T) {
+func TestCompose_HasTheVersionsThatAreBuilt(t *testing.T) {
 	required := func(tool, module string) (minor, patch int) {
 		t.Helper()
 		content, err := os.ReadFile(filepath.Join("../tools", tool, "go.mod"))
@@ -131,7 +131,7 @@ func TestTheContainersAreOfTheVersionsThatAreBuiltWithoutThem(t *testing.T) {
 	}
 }
 
-func TestNobodyElsesMachineReachesTheContainers(t *testing.T) {
+func TestCompose_PublishesPortsOnLoopbackOnly(t *testing.T) {
 	got := map[string][]string{}
 	for name, c := range readContainers(t) {
 		got[name] = c.Ports
@@ -150,7 +150,7 @@ func TestNobodyElsesMachineReachesTheContainers(t *testing.T) {
 // fromEnvironment is a variable of the environment in a configuration, with what stands in for it.
 var fromEnvironment = regexp.MustCompile(`\$\{env:(\w+)(?::-([^}]*))?\}`)
 
-func TestEveryAddressHasTheSameDefaultEverywhere(t *testing.T) {
+func TestBackends_AddressesHaveTheSameDefaults(t *testing.T) {
 	script, err := os.ReadFile(filepath.Join(backends, "start"))
 	if err != nil {
 		t.Fatal(err)
@@ -203,7 +203,7 @@ type collectorFile struct {
 	} `yaml:"service"`
 }
 
-func TestEveryPartOfACollectorIsConfiguredAndUsed(t *testing.T) {
+func TestCollector_EveryPartIsConfiguredAndUsed(t *testing.T) {
 	for name, pipelines := range map[string][]string{"collector.yaml": {"metrics", "traces"}, "jaeger.yaml": {"traces"}} {
 		var f collectorFile
 		readYAML(t, filepath.Join(backends, name), &f)
@@ -238,7 +238,7 @@ type prometheusFile struct {
 	} `yaml:"otlp,omitempty"`
 }
 
-func TestPrometheusFindsTheRulesInTheRepositoryAndInItsContainer(t *testing.T) {
+func TestPrometheusConfig_FindsTheRules(t *testing.T) {
 	inside := readContainers(t)["prometheus"]
 	for _, name := range []string{"prometheus.yaml", "scrape.yaml"} {
 		var f prometheusFile
@@ -266,7 +266,7 @@ func TestPrometheusFindsTheRulesInTheRepositoryAndInItsContainer(t *testing.T) {
 	}
 }
 
-func TestPrometheusIsStartedWithTheSameSwitchesWithoutContainers(t *testing.T) {
+func TestPrometheusConfig_HasTheSameSwitchesWithoutContainers(t *testing.T) {
 	script, err := os.ReadFile(filepath.Join(backends, "start"))
 	if err != nil {
 		t.Fatal(err)
@@ -287,7 +287,7 @@ func TestPrometheusIsStartedWithTheSameSwitchesWithoutContainers(t *testing.T) {
 	}
 }
 
-func TestADotInAPanelLeadsToTheDataSourceOfTraces(t *testing.T) {
+func TestGrafanaConfig_ExemplarsOpenTraces(t *testing.T) {
 	type link struct {
 		Name  string `yaml:"name"`
 		UID   string `yaml:"datasourceUid"`
@@ -342,7 +342,7 @@ func TestADotInAPanelLeadsToTheDataSourceOfTraces(t *testing.T) {
 	}
 }
 
-func TestGrafanaShowsTheDashboardsOfTheDefaultNames(t *testing.T) {
+func TestGrafanaConfig_ShowsTheDashboardsOfTheDefaultNaming(t *testing.T) {
 	var f struct {
 		Version   int `yaml:"apiVersion"`
 		Providers []struct {

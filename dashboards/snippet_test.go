@@ -64,8 +64,7 @@ var given = map[string]string{
 	"pool":      "*otelpool.DB",
 }
 
-// TestTheCodeInTheDocumentsCompiles builds every piece of Go in them.
-func TestTheCodeInTheDocumentsCompiles(t *testing.T) {
+func TestDocuments_CodeCompiles(t *testing.T) {
 	dir := t.TempDir()
 	home, err := os.Getwd()
 	if err != nil {
