@@ -23,11 +23,11 @@ func TestGenerate_MatchesTheCommittedFiles(t *testing.T) {
 	}
 	for name, want := range files {
 		if !bytes.Equal(want, again[name]) {
-			t.Errorf("%s is made differently each time", name)
+			t.Errorf("%s is different each time", name)
 		}
 		got, err := os.ReadFile(filepath.Join("..", name))
 		if err != nil || !bytes.Equal(got, want) {
-			t.Errorf("%s is not what the source says (%v); run: go run ./dashboards", name, err)
+			t.Errorf("%s does not match the source (%v); run: go run ./dashboards", name, err)
 		}
 	}
 	if len(files) != 5 {
@@ -72,7 +72,7 @@ func TestDashboards_FollowGrafanasSchema(t *testing.T) {
 				for x := at.X; x < at.X+at.W; x++ {
 					for y := at.Y; y < at.Y+at.H; y++ {
 						if other := taken[[2]uint32{x, y}]; other != "" || x >= 24 {
-							t.Fatalf("%s is over %s, or out of the grid", *p.Panel.Title, other)
+							t.Fatalf("%s covers %s, or is outside the grid", *p.Panel.Title, other)
 						}
 						taken[[2]uint32{x, y}] = *p.Panel.Title
 					}
@@ -108,12 +108,12 @@ func TestDashboards_QueriesHaveUniqueNames(t *testing.T) {
 					t.Errorf("%s: %s: query %d is called %q, want %q", name, p.Title, i, q.RefID, want)
 				}
 				if strings.Contains(q.Expr, "@") {
-					t.Errorf("%s: %s: not written out: %s", name, p.Title, q.Expr)
+					t.Errorf("%s: %s: not replaced: %s", name, p.Title, q.Expr)
 				}
 			}
 		}
 		if queries == 0 {
-			t.Error(fmt.Sprint(name, " asks nothing"))
+			t.Error(fmt.Sprint(name, " has no queries"))
 		}
 	}
 }

@@ -18,16 +18,16 @@ import (
 // instrument is a row of docs/metrics.md.
 type instrument struct{ name, kind, unit string }
 
-// catalogue is what docs/metrics.md says that there is.
+// catalogue is the content of docs/metrics.md.
 type catalogue struct {
 	instruments []instrument
 	attributes  []string          // of metrics
-	values      map[string]string // what is said of the values of an attribute
+	values      map[string]string // the description of the values of an attribute
 }
 
 var code = regexp.MustCompile("`([^`]+)`")
 
-// readTable reads docs/metrics.md, which is made from the table of instruments.
+// readTable reads docs/metrics.md, which is generated from the table of instruments.
 func readTable(t *testing.T) catalogue {
 	t.Helper()
 	content, err := os.ReadFile("../docs/metrics.md")
@@ -56,7 +56,7 @@ func readTable(t *testing.T) catalogue {
 	slices.Sort(found.attributes)
 	found.attributes = slices.Compact(found.attributes)
 	if len(found.instruments) < 19 || len(found.values) < 8 {
-		t.Fatalf("docs/metrics.md has %d instruments and %d attributes: it is not read as it is written", len(found.instruments), len(found.values))
+		t.Fatalf("docs/metrics.md has %d instruments and %d attributes: readTable does not match its form", len(found.instruments), len(found.values))
 	}
 	return found
 }
@@ -142,7 +142,7 @@ func TestDocuments_LinksExist(t *testing.T) {
 			}
 		}
 	}
-	// Rules and dashboards lead to the documents too.
+	// Rules and dashboards link to the documents too.
 	for _, ending := range []string{".yaml", ".json"} {
 		for name, content := range documents(t, ending) {
 			for _, link := range regexp.MustCompile(regexp.QuoteMeta(ours)+`([\w./#-]+)`).FindAllStringSubmatch(content, -1) {
@@ -165,7 +165,7 @@ func TestDocuments_ShowEveryPictureWithAltText(t *testing.T) {
 	for name, content := range documents(t, ".md") {
 		for _, picture := range regexp.MustCompile(`!\[([^]]*)\]\(([^) ]+)\)`).FindAllStringSubmatch(fence.ReplaceAllString(content, ""), -1) {
 			if strings.TrimSpace(picture[1]) == "" {
-				t.Errorf("%s: %s has no text for those who do not see it", name, picture[2])
+				t.Errorf("%s: %s has no alt text", name, picture[2])
 			}
 			shown[filepath.Join("..", filepath.Dir(name), picture[2])] = true
 		}
@@ -177,13 +177,13 @@ func TestDocuments_ShowEveryPictureWithAltText(t *testing.T) {
 	}
 }
 
-// conventional are attributes of the OpenTelemetry conventions that are told on spans
-// and in logs, and of no metric.
+// conventional are attributes of the OpenTelemetry conventions on spans and in logs that
+// no metric has.
 var conventional = []string{
 	"db.query.text", "db.query.parameter", "db.response.status_code", "db.response.returned_rows", "db.namespace",
 }
 
-// namesInCode are the names that the library's own source has.
+// namesInCode are the string literals in the library's source.
 func namesInCode(t *testing.T) map[string]bool {
 	t.Helper()
 	files, err := filepath.Glob("../*.go")
@@ -214,20 +214,20 @@ func namesInCode(t *testing.T) map[string]bool {
 func TestDocuments_NamesExist(t *testing.T) {
 	table := readTable(t)
 	source := namesInCode(t)
-	told := regexp.MustCompile(`^(otelpool\.[a-z_]+|db\.[a-z_]+)(\.[a-z_]+)*\.?$`)
+	emitted := regexp.MustCompile(`^(otelpool\.[a-z_]+|db\.[a-z_]+)(\.[a-z_]+)*\.?$`)
 	scraped := regexp.MustCompile(`^(otelpool|db_client)_[a-z_]*[a-z]$`)
 	checked := 0
 	for name, content := range documents(t, ".md") {
-		// What peers tell is held by a test in benchmarks.
+		// A test in benchmarks covers the names of other libraries.
 		if strings.Contains(name, "benchmarks") || strings.HasPrefix(name, "CHANGELOG") || name == "docs/peers.md" {
 			continue
 		}
 		for _, word := range code.FindAllStringSubmatch(fence.ReplaceAllString(content, ""), -1) {
 			word := word[1]
 			switch {
-			case told.MatchString(word):
+			case emitted.MatchString(word):
 				_, isMetric := table.instrument(word)
-				// The source puts the phase at the end of otelpool.held.
+				// The source appends the phase to otelpool.held.
 				dot := strings.LastIndexByte(word, '.')
 				ofPhase := source[word[:dot]] && strings.Contains(table.values["otelpool.phase"], "`"+word[dot+1:]+"`")
 				known := isMetric || source[word] || ofPhase || slices.Contains(table.attributes, word) ||
@@ -252,8 +252,8 @@ func TestDocuments_NamesExist(t *testing.T) {
 }
 
 func TestAnchors_MatchGitHub(t *testing.T) {
-	got := fmt.Sprint(anchors("# `db.client.connection.count`, and more\n\n## What it *says*\n```\n# no heading\n```\n## What it says\n"))
-	if want := "map[dbclientconnectioncount-and-more:true what-it-says:true what-it-says-1:true]"; got != want {
+	got := fmt.Sprint(anchors("# `db.client.connection.count`, and more\n\n## What it *means*\n```\n# no heading\n```\n## What it means\n"))
+	if want := "map[dbclientconnectioncount-and-more:true what-it-means:true what-it-means-1:true]"; got != want {
 		t.Errorf("got %s, want %s", got, want)
 	}
 }

@@ -7,7 +7,7 @@ import (
 	"testing"
 )
 
-// A claim of a document that names the test which holds it is worth that test.
+// Documents name the tests that prove their claims.
 func TestDocuments_NamedTestsExist(t *testing.T) {
 	tests := map[string]bool{}
 	for _, content := range documents(t, "_test.go") {

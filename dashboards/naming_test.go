@@ -11,14 +11,14 @@ import (
 	"github.com/prometheus/prometheus/promql/parser"
 )
 
-// otherMetrics are read, and are not ours: the limit of the server, and what
-// Prometheus says of its alerts.
+// otherMetrics are metrics of others: the limit of the server, and the alerts of
+// Prometheus.
 var otherMetrics = []string{"mysql_global_variables_max_connections", "pg_settings_max_connections", "ALERTS"}
 
-// metricName is the label that holds the name of a metric.
+// metricName is the label with the name of a metric.
 const metricName = "__name__"
 
-// otherLabels are those that Prometheus adds.
+// otherLabels are the labels that Prometheus adds.
 var otherLabels = []string{"job", "instance", "le", "alertname", "alertstate"}
 
 func TestNaming_EveryNameIsInTheTableOfInstruments(t *testing.T) {
@@ -59,7 +59,7 @@ func TestNaming_EveryNameIsInTheTableOfInstruments(t *testing.T) {
 }
 
 // everyExpression calls f with each expression of dashboards and rules, with the
-// variables replaced by what a reader could have chosen.
+// variables replaced by possible values.
 func everyExpression(t *testing.T, n naming, f func(where, expr string)) {
 	t.Helper()
 	values := strings.NewReplacer("$__rate_interval", "1m", "$job", "shop", "$instance", ".+", "$pool", "orders")
@@ -157,7 +157,7 @@ func TestNaming_BothNamingsHaveTheSameExpressions(t *testing.T) {
 			t.Fatal(err)
 		}
 		if back.String() != plain[i] {
-			t.Errorf("%s: with dots it says\n%s\nwant\n%s", where, back, plain[i])
+			t.Errorf("%s: with dots it is\n%s\nwant\n%s", where, back, plain[i])
 		}
 		i++
 	})
@@ -166,7 +166,7 @@ func TestNaming_BothNamingsHaveTheSameExpressions(t *testing.T) {
 	}
 }
 
-// isMetric reports whether a name is that of one of the metrics, in underscores.
+// isMetric reports whether name is one of the metrics, in underscores.
 func isMetric(name string) bool {
 	base := regexp.MustCompile(`(_seconds|_rows)(_bucket|_sum|_count)$`).ReplaceAllString(name, "$1")
 	return slices.ContainsFunc(metrics, func(m metric) bool { return escape(m.name)+m.suffix == base })

@@ -162,7 +162,7 @@ func TestRules_EveryAlertHasItsRunbook(t *testing.T) {
 			t.Errorf("%s: severity %q", r.Alert, r.Labels["severity"])
 		}
 		if !strings.Contains(r.Annotations["description"], "First: ") {
-			t.Errorf("%s: its description does not say what to do first", r.Alert)
+			t.Errorf("%s: its description has no \"First: \"", r.Alert)
 		}
 		if r.Annotations["summary"] == "" {
 			t.Errorf("%s: no summary", r.Alert)
@@ -181,14 +181,14 @@ func TestRules_EveryAlertHasItsRunbook(t *testing.T) {
 		for _, text := range r.Annotations {
 			for _, found := range regexp.MustCompile(`\$labels\.(\w+)`).FindAllStringSubmatch(text, -1) {
 				if !slices.Contains(kept, found[1]) {
-					t.Errorf("%s tells the label %s, and has only %v", r.Alert, found[1], kept)
+					t.Errorf("%s uses the label %s, and has only %v", r.Alert, found[1], kept)
 				}
 			}
 		}
 	}
 }
 
-// labelsKept are the labels of what an expression gives: those of its leftmost
+// labelsKept are the labels of the result of an expression: those of its leftmost
 // aggregation.
 func labelsKept(e parser.Expr) []string {
 	switch e := e.(type) {
@@ -205,14 +205,14 @@ func labelsKept(e parser.Expr) []string {
 	return nil
 }
 
-// mutant is a rule with one of its conditions taken away.
+// mutant is a rule without one of its conditions.
 type mutant struct {
 	what string
 	rule rule
 }
 
-// mutants takes each condition of a rule away in turn: a comparison, either side of
-// an and, an or or an unless, a matcher of a label, the patience.
+// mutants removes each condition of a rule in turn: a comparison, either side of and,
+// or and unless, a label matcher, the for.
 func mutants(t *testing.T, r rule) (all []mutant) {
 	t.Helper()
 	change := func(what string, to parser.Expr) {
@@ -224,14 +224,14 @@ func mutants(t *testing.T, r rule) (all []mutant) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	// Every place is a pointer to where a part of the expression stands.
-	var visit func(place *parser.Expr)
-	visit = func(place *parser.Expr) {
-		whole := *place
+	// visit gets a pointer to each part of the expression.
+	var visit func(at *parser.Expr)
+	visit = func(at *parser.Expr) {
+		whole := *at
 		put := func(what string, part parser.Expr) {
-			*place = part
+			*at = part
 			change(what, e)
-			*place = whole
+			*at = whole
 		}
 		switch x := whole.(type) {
 		case *parser.BinaryExpr:
@@ -270,9 +270,9 @@ func mutants(t *testing.T, r rule) (all []mutant) {
 	}
 	visit(&e)
 	if r.For != "" {
-		patient := r
-		patient.For = ""
-		all = append(all, mutant{"for: " + r.For, patient})
+		immediate := r
+		immediate.For = ""
+		all = append(all, mutant{"for: " + r.For, immediate})
 	}
 	return all
 }
@@ -288,7 +288,7 @@ func TestRules_EveryConditionIsTested(t *testing.T) {
 		t.Run(r.name(), func(t *testing.T) {
 			t.Parallel()
 			left := mutants(t, r)
-			// A part of the situations tells most of them apart, in a part of the time.
+			// A few situations detect most mutants, in less time than all situations.
 			for _, metric := range append(rarest(t, r, all), "") {
 				if len(left) > 0 {
 					left = survivors(t, r, left, all, metric)
@@ -301,9 +301,9 @@ func TestRules_EveryConditionIsTested(t *testing.T) {
 	}
 }
 
-// survivors puts mutants in the place of their rule, in the situations that have a
-// metric, and returns those that do there what the rule does. In all situations, if no
-// metric is given. They are all tried at once, under names of their own.
+// survivors replaces a rule by its mutants in the situations that have a metric, or in
+// all situations if metric is empty. It returns the mutants that behave as the rule
+// does. All mutants are tried at once, under different names.
 func survivors(t *testing.T, r rule, tried []mutant, all []situationFile, metric string) (left []mutant) {
 	t.Helper()
 	dir := t.TempDir()
@@ -329,7 +329,7 @@ func survivors(t *testing.T, r rule, tried []mutant, all []situationFile, metric
 	}
 	out, err := promtool(t, args...)
 	if err != nil && !strings.Contains(out, "got:") {
-		t.Fatalf("promtool did not come to test: %v\n%s", err, out)
+		t.Fatalf("promtool failed before the tests: %v\n%s", err, out)
 	}
 	for i, m := range tried {
 		if !strings.Contains(out, called(r.name(), i)) {
@@ -339,7 +339,7 @@ func survivors(t *testing.T, r rule, tried []mutant, all []situationFile, metric
 	return left
 }
 
-// called is the name of a mutant; of none, if the rule has no such name.
+// called is the name of a mutant, empty if the rule has no such name.
 func called(rule string, i int) string {
 	if rule == "" {
 		return ""
@@ -347,7 +347,7 @@ func called(rule string, i int) string {
 	return fmt.Sprintf("%s_without_%d_", rule, i)
 }
 
-// rarest are the metrics of a rule, those that the fewest situations have first.
+// rarest are the metrics of a rule, the one in the fewest situations first.
 func rarest(t *testing.T, r rule, all []situationFile) []string {
 	t.Helper()
 	e, err := promql().ParseExpr(r.Expr)
@@ -367,7 +367,7 @@ func rarest(t *testing.T, r rule, all []situationFile) []string {
 	})
 }
 
-// having are the situations that have a metric; all, if none is given.
+// having returns the situations that have a metric, or all if metric is empty.
 func having(metric string, all []situation) (some []situation) {
 	for _, s := range all {
 		if metric == "" || slices.ContainsFunc(s.Series, func(in series) bool { return strings.HasPrefix(in.Series, metric+"{") }) {
@@ -377,7 +377,7 @@ func having(metric string, all []situation) (some []situation) {
 	return some
 }
 
-// about are the situations with what is expected of one rule, of n mutants of it.
+// about returns the situations with the expectations of one rule, for n mutants of it.
 func about(r rule, n int, all []situation) (some []situation) {
 	for _, s := range all {
 		var expected []expectation

@@ -14,7 +14,7 @@ import (
 	"testing"
 )
 
-// backends is where the setups are for those who want to see the example in Grafana.
+// backends is the folder of the setups that show the example in Grafana.
 const backends = "../example/backends"
 
 // container is a service of compose.yaml.
@@ -75,7 +75,7 @@ func (c container) configured() string {
 
 func TestCompose_MountsFilesOfTheRepositoryReadOnly(t *testing.T) {
 	for name, c := range readContainers(t) {
-		// SELinux would not let them read it.
+		// Without it, SELinux refuses to let them read it.
 		if want := []string{"label=disable"}; !slices.Equal(c.Security, want) {
 			t.Errorf("%s has the options %v, want %v", name, c.Security, want)
 		}
@@ -115,7 +115,7 @@ func TestCompose_HasTheVersionsThatAreBuilt(t *testing.T) {
 		}
 		return minor, patch
 	}
-	want := map[string]string{"grafana": "grafana/grafana:12.3.1"} // which cannot be built
+	want := map[string]string{"grafana": "grafana/grafana:12.3.1"} // it is not built from source
 	minor, patch := required("prometheus", "github.com/prometheus/prometheus")
 	want["prometheus"] = fmt.Sprintf("prom/prometheus:v3.%d.%d", minor-300, patch) // 3.15 is the module's 0.315
 	minor, patch = required("jaeger", "github.com/jaegertracing/jaeger")
@@ -147,7 +147,7 @@ func TestCompose_PublishesPortsOnLoopbackOnly(t *testing.T) {
 	}
 }
 
-// fromEnvironment is a variable of the environment in a configuration, with what stands in for it.
+// fromEnvironment is a variable of the environment in a configuration, with its default.
 var fromEnvironment = regexp.MustCompile(`\$\{env:(\w+)(?::-([^}]*))?\}`)
 
 func TestBackends_AddressesHaveTheSameDefaults(t *testing.T) {
@@ -172,13 +172,13 @@ func TestBackends_AddressesHaveTheSameDefaults(t *testing.T) {
 		for _, m := range fromEnvironment.FindAllStringSubmatch(string(content), -1) {
 			names[m[1]] = true
 			if before, ok := inFiles[m[1]]; ok && before != m[2] {
-				t.Errorf("%s.yaml: %s stands for %s, and for %s elsewhere", name, m[1], m[2], before)
+				t.Errorf("%s.yaml: %s has the default %s, and %s elsewhere", name, m[1], m[2], before)
 			}
 			inFiles[m[1]] = m[2]
 		}
-		// In a container the loopback interface would be the container's own.
+		// In a container the loopback interface is the container's own.
 		if set := slices.Sorted(maps.Keys(containers[name].Environment)); !slices.Equal(set, slices.Sorted(maps.Keys(names))) {
-			t.Errorf("compose.yaml sets %v for %s, whose file asks for %v", set, name, slices.Sorted(maps.Keys(names)))
+			t.Errorf("compose.yaml sets %v for %s, whose file uses %v", set, name, slices.Sorted(maps.Keys(names)))
 		}
 	}
 	if !maps.Equal(inFiles, started) || len(inFiles) != 5 {
@@ -246,7 +246,7 @@ func TestPrometheusConfig_FindsTheRules(t *testing.T) {
 		if want := []string{"../../" + rulesFile}; !slices.Equal(f.RuleFiles, want) {
 			t.Errorf("%s names the rules %v, want %v", name, f.RuleFiles, want)
 		}
-		// promtool looks for the rules too. Debian's does not know of OTLP.
+		// promtool reads the rules too. Debian's version does not support OTLP.
 		f.OTLP = nil
 		for i, rules := range f.RuleFiles {
 			if got, ok := inside.host(path.Join(path.Dir(inside.configured()), rules)); !ok || got != filepath.Join("..", rulesFile) {
@@ -319,11 +319,11 @@ func TestGrafanaConfig_ExemplarsOpenTraces(t *testing.T) {
 		if s.Default {
 			byDefault += s.Type
 		}
-		// Grafana reaches them by the names of their containers.
+		// Grafana connects to them by the names of their containers.
 		host := strings.TrimPrefix(s.URL, "http://")
 		name, port, _ := strings.Cut(host, ":")
 		if !slices.Contains(containers[name].Ports, "127.0.0.1:"+port+":"+port) || !slices.Contains(containers["grafana"].DependsOn, name) {
-			t.Errorf("%s is at %s, where nobody is", s.Name, s.URL)
+			t.Errorf("%s is at %s, where no service listens", s.Name, s.URL)
 		}
 	}
 	if want := map[string]string{"otelpool-prometheus": "prometheus", "otelpool-jaeger": "jaeger"}; !maps.Equal(types, want) {
@@ -334,7 +334,7 @@ func TestGrafanaConfig_ExemplarsOpenTraces(t *testing.T) {
 			continue
 		}
 		if len(s.JSON.Links) != 1 || s.JSON.Links[0].Name != "trace_id" || types[s.JSON.Links[0].UID] != "jaeger" {
-			t.Errorf("exemplars lead to %v", s.JSON.Links)
+			t.Errorf("exemplars link to %v", s.JSON.Links)
 		}
 	}
 	if byDefault != "prometheus" {
@@ -378,7 +378,7 @@ func TestGrafanaConfig_ShowsTheDashboardsOfTheDefaultNaming(t *testing.T) {
 			t.Fatal(err)
 		}
 		if first := d.Templating.List[0]; first.Type != "datasource" || first.Query != "prometheus" {
-			t.Errorf("%s asks for %v %v first", file, first.Type, first.Query)
+			t.Errorf("the first variable of %s is %v %v", file, first.Type, first.Query)
 		}
 	}
 	slices.Sort(shown)

@@ -17,7 +17,7 @@ import (
 	"testing"
 )
 
-// packages are those that the code in documents uses, by the name that it uses.
+// packages are the packages that code in documents uses, by name.
 var packages = map[string]string{
 	"context":   "context",
 	"driver":    "database/sql/driver",
@@ -38,7 +38,7 @@ var packages = map[string]string{
 	"poolz":     "github.com/otelpool/otelpool/poolz",
 	"stdlib":    "github.com/jackc/pgx/v5/stdlib",
 
-	// Libraries, with what they have made for the tests of module libraries.
+	// Libraries, and their generated code for the tests of module libraries.
 	"bun":       "github.com/uptrace/bun",
 	"dialect":   "entgo.io/ent/dialect",
 	"ent":       "github.com/otelpool/otelpool/libraries/shop/ent",
@@ -52,8 +52,8 @@ var packages = map[string]string{
 	"squirrel":  "github.com/Masterminds/squirrel",
 }
 
-// given is what a piece of code in a document may use without saying where it comes
-// from.
+// given are the variables that a piece of code in a document may use without declaring
+// them.
 var given = map[string]string{
 	"connector": "driver.Connector",
 	"ctx":       "context.Context",
@@ -133,8 +133,8 @@ func snippets(t *testing.T) (all []snippet) {
 	return all
 }
 
-// file is a source file with the snippet as the body of a function, whose arguments are
-// what it uses without saying where it comes from.
+// file is a source file with the snippet as the body of a function. Its arguments are
+// the variables that the snippet does not declare.
 func (s snippet) file(i int) (string, error) {
 	body := fmt.Sprintf("//line %s\n%s", s.where, s.text)
 	parsed, err := parser.ParseFile(token.NewFileSet(), "", "package p\nfunc f() {\n"+body+"\n}", 0)
