@@ -14,8 +14,8 @@ type state struct {
 }
 
 // states are the states of a pool, from the best to the worst. The dashboards and the
-// page share this list: a test compares it with poolz/state.go, whose comments say
-// which of the two does not show a state, and why. A panel shows the position of a
+// page share this list: a test compares it with poolz/state.go, whose comments give
+// the reason why one of the two does not show a state. A panel shows the position of a
 // state as a number.
 var states = []state{
 	{"ok", "None of the other states applies.", "green"},
@@ -52,7 +52,7 @@ func stateMappings() (all []mapping) {
 	return all
 }
 
-// stateMeanings says what each state that the dashboards show means, the worst first.
+// stateMeanings are the meanings of the states that the dashboards show, the worst first.
 func stateMeanings() string {
 	var all []string
 	for _, s := range slices.Backward(states) {
