@@ -64,7 +64,7 @@ func (r *remote) CloseIdle(ctx context.Context, pool *otelpool.DB) (int, error) 
 	}
 	// KILL only asks. The socket is closed when the server's thread has seen it.
 	for _, id := range ids {
-		if err := r.gone(ctx, id); err != nil {
+		if err := r.awaitKilled(ctx, id); err != nil {
 			return 0, err
 		}
 	}
@@ -96,7 +96,7 @@ func connectionIDs(ctx context.Context, pool *otelpool.DB) (ids []int64, err err
 }
 
 // gone waits until the server no longer lists a connection.
-func (r *remote) gone(ctx context.Context, id int64) error {
+func (r *remote) awaitKilled(ctx context.Context, id int64) error {
 	for {
 		var n int
 		err := r.admin.QueryRowContext(ctx, "SELECT COUNT(*) FROM information_schema.processlist WHERE id = ?", id).Scan(&n)

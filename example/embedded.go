@@ -43,7 +43,7 @@ type embedded struct {
 }
 
 func newEmbedded() (*embedded, error) {
-	quietServerLogs()
+	discardServerLogs()
 	// The variables are the process's.
 	if err := gmssql.SystemVariables.SetGlobal(gmssql.NewEmptyContext(), "wait_timeout", int64(embeddedIdle/time.Second)); err != nil {
 		return nil, err
@@ -57,7 +57,7 @@ func newEmbedded() (*embedded, error) {
 	engine := gms.NewDefault(provider)
 	s, err := server.NewServerWithHandler(server.Config{Listener: l}, engine, gmssql.NewContext,
 		memory.NewSessionBuilder(provider), nil,
-		func(h vitess.Handler) (vitess.Handler, error) { return &oneAtATime{Handler: h}, nil })
+		func(h vitess.Handler) (vitess.Handler, error) { return &serialHandler{Handler: h}, nil })
 	if err != nil {
 		inner.Close()
 		return nil, err
@@ -70,10 +70,10 @@ func newEmbedded() (*embedded, error) {
 	return e, nil
 }
 
-// quietServerLogs keeps the server's two loggers out of the terminal: a client
+// discardServerLogs keeps the server's two loggers out of the terminal: a client
 // that leaves is an error to them, and what concerns a client it is told anyway.
 // They are the process's, hence once.
-var quietServerLogs = sync.OnceFunc(func() {
+var discardServerLogs = sync.OnceFunc(func() {
 	logrus.SetOutput(io.Discard)
 	vitesslog.Info, vitesslog.Infof = func(...any) {}, func(string, ...any) {}
 	vitesslog.Warning, vitesslog.Warningf = func(...any) {}, func(string, ...any) {}
@@ -84,14 +84,14 @@ func (e *embedded) DSN() string   { return fmt.Sprintf("root@tcp(%s)/app", e.lis
 func (e *embedded) About() string { return "an embedded MySQL server in this process" }
 
 func (e *embedded) CloseIdle(context.Context, *otelpool.DB) (int, error) {
-	return e.listener.hangUp(embeddedIdle), nil
+	return e.listener.closeIdle(embeddedIdle), nil
 }
 
 // Close ends the sockets as well: the server's own Close only stops listening.
 func (e *embedded) Close() error {
 	err := e.server.Close()
 	<-e.accepts
-	e.listener.hangUp(0)
+	e.listener.closeIdle(0)
 	e.listener.wait.Wait()
 	// The engine ends by cancelling its own context and says so.
 	if failed := e.engine.Close(); !errors.Is(failed, context.Canceled) {
@@ -143,9 +143,9 @@ func (l *listener) Accept() (net.Conn, error) {
 	}
 }
 
-// hangUp closes the sockets that have been silent for at least the given time
+// closeIdle closes the sockets that have been silent for at least the given time
 // and returns how many.
-func (l *listener) hangUp(silent time.Duration) int {
+func (l *listener) closeIdle(silent time.Duration) int {
 	l.mu.Lock()
 	var end []*socket
 	for s := range l.open {
@@ -198,7 +198,7 @@ func (s *socket) Close() error {
 	return err
 }
 
-// oneAtATime runs one statement at a time. The memory engine needs it: a commit
+// serialHandler runs one statement at a time. The memory engine needs it: a commit
 // puts back every table that its session has read, so two statements that
 // overlap undo each other's writes. Only the statement that sleeps runs beside
 // the others; it reads no table.
@@ -206,12 +206,12 @@ func (s *socket) Close() error {
 // A result is written to the socket under the lock. A client that stops reading
 // in the middle of a result larger than the socket's buffers would stop the
 // server, so the service asks for small ones.
-type oneAtATime struct {
+type serialHandler struct {
 	vitess.Handler
 	mu sync.Mutex
 }
 
-func (h *oneAtATime) lock(query string) (unlock func()) {
+func (h *serialHandler) lock(query string) (unlock func()) {
 	if strings.Contains(strings.ToUpper(query), "SLEEP(") {
 		return func() {}
 	}
@@ -219,22 +219,22 @@ func (h *oneAtATime) lock(query string) (unlock func()) {
 	return h.mu.Unlock
 }
 
-func (h *oneAtATime) ComQuery(ctx context.Context, c *vitess.Conn, query string, callback vitess.ResultSpoolFn) error {
+func (h *serialHandler) ComQuery(ctx context.Context, c *vitess.Conn, query string, callback vitess.ResultSpoolFn) error {
 	defer h.lock(query)()
 	return h.Handler.ComQuery(ctx, c, query, callback)
 }
 
-func (h *oneAtATime) ComMultiQuery(ctx context.Context, c *vitess.Conn, query string, callback vitess.ResultSpoolFn) (string, error) {
+func (h *serialHandler) ComMultiQuery(ctx context.Context, c *vitess.Conn, query string, callback vitess.ResultSpoolFn) (string, error) {
 	defer h.lock(query)()
 	return h.Handler.ComMultiQuery(ctx, c, query, callback)
 }
 
-func (h *oneAtATime) ComPrepare(ctx context.Context, c *vitess.Conn, query string, prepare *vitess.PrepareData) ([]*querypb.Field, error) {
+func (h *serialHandler) ComPrepare(ctx context.Context, c *vitess.Conn, query string, prepare *vitess.PrepareData) ([]*querypb.Field, error) {
 	defer h.lock(query)()
 	return h.Handler.ComPrepare(ctx, c, query, prepare)
 }
 
-func (h *oneAtATime) ComStmtExecute(ctx context.Context, c *vitess.Conn, prepare *vitess.PrepareData, callback func(*sqltypes.Result) error) error {
+func (h *serialHandler) ComStmtExecute(ctx context.Context, c *vitess.Conn, prepare *vitess.PrepareData, callback func(*sqltypes.Result) error) error {
 	defer h.lock(prepare.PrepareStmt)()
 	return h.Handler.ComStmtExecute(ctx, c, prepare, callback)
 }

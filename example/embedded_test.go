@@ -37,7 +37,7 @@ func serve(t *testing.T) (*embedded, *otelpool.DB) {
 	return e, pool
 }
 
-func TestTheEmbeddedServerLosesNoRowsUnderConcurrentReads(t *testing.T) {
+func TestEmbedded_LosesNoRowsUnderConcurrentReads(t *testing.T) {
 	const writers, readers, each = 4, 4, 40
 	_, pool := serve(t)
 	pool.SetMaxIdleConns(writers + readers)
@@ -77,7 +77,7 @@ func TestTheEmbeddedServerLosesNoRowsUnderConcurrentReads(t *testing.T) {
 	}
 }
 
-func TestOneConnectionTooManyGetsMySQLsError(t *testing.T) {
+func TestEmbedded_RefusesConnectionsAboveItsLimit(t *testing.T) {
 	_, pool := serve(t)
 	pool.SetMaxIdleConns(embeddedConns)
 	conns := make([]*sql.Conn, embeddedConns)
@@ -89,13 +89,13 @@ func TestOneConnectionTooManyGetsMySQLsError(t *testing.T) {
 		defer conns[i].Close()
 	}
 	_, err := pool.Conn(t.Context())
-	var refused *mysql.MySQLError
-	if !errors.As(err, &refused) || refused.Number != 1040 {
+	var mysqlErr *mysql.MySQLError
+	if !errors.As(err, &mysqlErr) || mysqlErr.Number != 1040 {
 		t.Errorf("got %v", err)
 	}
 }
 
-func TestTheServerSaysWhatItEnforces(t *testing.T) {
+func TestEmbedded_ReportsTheIdleTimeoutItEnforces(t *testing.T) {
 	_, pool := serve(t)
 	var seconds int
 	if err := pool.QueryRowContext(t.Context(), "SELECT @@SESSION.wait_timeout").Scan(&seconds); err != nil {
@@ -106,7 +106,7 @@ func TestTheServerSaysWhatItEnforces(t *testing.T) {
 	}
 }
 
-func TestTheServerHangsUpOnSilentConnectionsOnly(t *testing.T) {
+func TestListenerCloseIdle_ClosesIdleConnectionsOnly(t *testing.T) {
 	e, pool := serve(t)
 	for range 2 {
 		c, err := pool.Conn(t.Context())
@@ -115,13 +115,13 @@ func TestTheServerHangsUpOnSilentConnectionsOnly(t *testing.T) {
 		}
 		defer c.Close()
 	}
-	if n := e.listener.hangUp(time.Hour); n != 0 {
+	if n := e.listener.closeIdle(time.Hour); n != 0 {
 		t.Errorf("hung up on %d connections that had been used in the last hour", n)
 	}
-	if n := e.listener.hangUp(0); n != 2 {
+	if n := e.listener.closeIdle(0); n != 2 {
 		t.Errorf("hung up on %d of 2 connections", n)
 	}
-	if n := e.listener.hangUp(0); n != 0 {
+	if n := e.listener.closeIdle(0); n != 0 {
 		t.Errorf("hung up on %d connections that were closed already", n)
 	}
 }

@@ -20,19 +20,19 @@ type state struct {
 // figures is what the SDK says about one pool over one scene: the sum of what
 // its collections brought.
 type figures struct {
-	state                 // at the last collection
-	mostUsed        int64 // of the collections
-	peak            int64 // between the collections, as far as no other reader collected
-	mostOldestHold  time.Duration
-	mostWaiting     int64         // of the collections
-	mostOldestWait  time.Duration // of the collections
-	usedOverTime    []int64
-	holds           histogram
-	waits           histogram // that ended with a connection
-	failedWaits     histogram // that ended without
-	dials           histogram
-	statements      histogram
-	failedStatement histogram
+	state                  // at the last collection
+	mostUsed         int64 // of the collections
+	peak             int64 // between the collections, as far as no other reader collected
+	mostOldestHold   time.Duration
+	mostWaiting      int64         // of the collections
+	mostOldestWait   time.Duration // of the collections
+	usedOverTime     []int64
+	holds            histogram
+	waits            histogram // that ended with a connection
+	failedWaits      histogram // that ended without
+	dials            histogram
+	statements       histogram
+	failedStatements histogram
 
 	waited            float64 // seconds, of all callers
 	timeouts, cancels int64
@@ -109,15 +109,15 @@ func (f *figures) addMetric(m metricdata.Metrics) {
 	case metricCreateTime:
 		eachHistogram(m, f.dials.add)
 	case metricWaitTime:
-		eachHistogram(m, byOutcome(&f.waits, &f.failedWaits))
+		eachHistogram(m, splitByError(&f.waits, &f.failedWaits))
 	case metricOperation:
-		eachHistogram(m, byOutcome(&f.statements, &f.failedStatement))
+		eachHistogram(m, splitByError(&f.statements, &f.failedStatements))
 	}
 }
 
-// byOutcome adds the points of what succeeded to one histogram and of what failed
+// splitByError adds the points of what succeeded to one histogram and of what failed
 // to another.
-func byOutcome(succeeded, failed *histogram) func(metricdata.HistogramDataPoint[float64]) {
+func splitByError(succeeded, failed *histogram) func(metricdata.HistogramDataPoint[float64]) {
 	return func(p metricdata.HistogramDataPoint[float64]) {
 		if value(p.Attributes, attrErrorType) == "" {
 			succeeded.add(p)

@@ -10,32 +10,32 @@ import (
 	"go.opentelemetry.io/otel/sdk/metric/metricdata"
 )
 
-// labelled are the attributes of a pool's data point.
-func labelled(pool string, more ...attribute.KeyValue) attribute.Set {
+// poolAttrs are the attributes of a pool's data point.
+func poolAttrs(pool string, more ...attribute.KeyValue) attribute.Set {
 	return attribute.NewSet(append(more, attribute.String(attrPool, pool))...)
 }
 
 func count(name string, values map[string]int64, key attribute.Key) metricdata.Metrics {
 	var points []metricdata.DataPoint[int64]
 	for value, n := range values {
-		points = append(points, metricdata.DataPoint[int64]{Attributes: labelled(poolName, key.String(value)), Value: n})
+		points = append(points, metricdata.DataPoint[int64]{Attributes: poolAttrs(poolName, key.String(value)), Value: n})
 	}
 	// What another pool counts must not be found in any table.
-	points = append(points, metricdata.DataPoint[int64]{Attributes: labelled("another", key.String(reasonBad)), Value: 1000})
+	points = append(points, metricdata.DataPoint[int64]{Attributes: poolAttrs("another", key.String(reasonBad)), Value: 1000})
 	return metricdata.Metrics{Name: name, Data: metricdata.Sum[int64]{DataPoints: points}}
 }
 
 func gauge[N int64 | float64](name string, value N) metricdata.Metrics {
 	return metricdata.Metrics{Name: name, Data: metricdata.Gauge[N]{DataPoints: []metricdata.DataPoint[N]{
-		{Attributes: labelled(poolName), Value: value},
-		{Attributes: labelled("another"), Value: 1000},
+		{Attributes: poolAttrs(poolName), Value: value},
+		{Attributes: poolAttrs("another"), Value: 1000},
 	}}}
 }
 
 // distribution is a histogram with the bounds 0.001, 0.01, 0.1 and 1.
 func distribution(name string, lowest, highest float64, counts ...uint64) metricdata.Metrics {
 	point := metricdata.HistogramDataPoint[float64]{
-		Attributes:   labelled(poolName),
+		Attributes:   poolAttrs(poolName),
 		Bounds:       []float64{0.001, 0.01, 0.1, 1},
 		BucketCounts: counts,
 		Min:          metricdata.NewExtrema(lowest),
@@ -51,7 +51,7 @@ func distribution(name string, lowest, highest float64, counts ...uint64) metric
 func failing(m metricdata.Metrics, typ string) metricdata.Metrics {
 	points := m.Data.(metricdata.Histogram[float64]).DataPoints
 	for i := range points {
-		points[i].Attributes = labelled(poolName, attribute.String(attrErrorType, typ))
+		points[i].Attributes = poolAttrs(poolName, attribute.String(attrErrorType, typ))
 	}
 	return m
 }
@@ -60,7 +60,7 @@ func collection(metrics ...metricdata.Metrics) *metricdata.ResourceMetrics {
 	return &metricdata.ResourceMetrics{ScopeMetrics: []metricdata.ScopeMetrics{{Metrics: metrics}}}
 }
 
-func TestTheTableAddsUpWhatTheCollectionsBring(t *testing.T) {
+func TestPrintTable_AddsUpAllCollections(t *testing.T) {
 	f := newFigures()
 	f.add(collection(
 		count(metricCount, map[string]int64{stateUsed: 10, stateIdle: 0, stateDialing: 1}, attrState),
@@ -82,8 +82,8 @@ func TestTheTableAddsUpWhatTheCollectionsBring(t *testing.T) {
 		count(metricClosed, map[string]int64{reasonBad: 1, "idle_time": 3}, attrReason),
 		count(metricRetries, map[string]int64{"bad_connection": 3}, attrErrorType),
 		metricdata.Metrics{Name: metricHeld, Data: metricdata.Sum[float64]{DataPoints: []metricdata.DataPoint[float64]{
-			{Attributes: labelled(poolName, attribute.String(attrPhase, "tx")), Value: 12.5},
-			{Attributes: labelled(poolName, attribute.String(attrPhase, "executing")), Value: 0.25},
+			{Attributes: poolAttrs(poolName, attribute.String(attrPhase, "tx")), Value: 12.5},
+			{Attributes: poolAttrs(poolName, attribute.String(attrPhase, "executing")), Value: 0.25},
 		}}},
 		gauge[int64](metricPending, 2), gauge(metricOldestWait, 0.2), gauge(metricWaited, 0.5),
 		gauge[int64](metricTimeouts, 1), gauge[int64](metricCancels, 1),
@@ -126,7 +126,7 @@ func TestTheTableAddsUpWhatTheCollectionsBring(t *testing.T) {
 	}
 }
 
-func TestAStoryIsIndentedToWhereItBegins(t *testing.T) {
+func TestPrintStory_IndentsContinuationLines(t *testing.T) {
 	var out bytes.Buffer
 	printStory(&out, 1500*time.Millisecond, "the pool is dry")
 	printStory(&out, 12*time.Second, "this is why:\n"+strings.Repeat("nine char ", 10))
@@ -140,7 +140,7 @@ func TestAStoryIsIndentedToWhereItBegins(t *testing.T) {
 	}
 }
 
-func TestAQuantileLiesInsideItsBucketAndTheExtremes(t *testing.T) {
+func TestHistogram_EstimatesQuantilesWithinBucketMinAndMax(t *testing.T) {
 	var h histogram
 	eachHistogram(distribution("", 0.004, 0.5, 0, 50, 0, 50, 0), h.add)
 	for q, want := range map[float64]time.Duration{
@@ -169,7 +169,7 @@ func TestAQuantileLiesInsideItsBucketAndTheExtremes(t *testing.T) {
 	}
 }
 
-func TestASparklineFitsAndKeepsTheHighestOfAMark(t *testing.T) {
+func TestSparkline_FitsTheWidthAndKeepsTheMaximumPerMark(t *testing.T) {
 	for _, test := range []struct {
 		samples []int64
 		columns int

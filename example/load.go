@@ -23,8 +23,8 @@ const (
 	// With it Jaeger, which keeps the last traces in memory, still has those of an
 	// incident ten minutes after it.
 	servingThinkTime = 400 * time.Millisecond
-	// leastThinkTime is the least of the command line.
-	leastThinkTime = time.Millisecond
+	// minThinkTime is the least of the command line.
+	minThinkTime = time.Millisecond
 	// digestEvery is how many rounds a client makes for each digest it asks for.
 	digestEvery = 8
 	// firstStreamUser is the user of the first stream. Users from here up have a
@@ -251,7 +251,7 @@ func (s *streams) join(hold string) {
 }
 
 // opened waits until n more clients have received something.
-func (s *streams) opened(ctx context.Context, n int) error {
+func (s *streams) awaitOpen(ctx context.Context, n int) error {
 	for range n {
 		select {
 		case <-s.open:

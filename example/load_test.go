@@ -21,7 +21,7 @@ func (n *requests) RoundTrip(r *http.Request) (*http.Response, error) {
 	return &http.Response{StatusCode: http.StatusOK, Body: io.NopCloser(strings.NewReader(`[{"id": 1}]`)), Request: r}, nil
 }
 
-func TestJaegerStillHasAnIncidentOfThreeMinutesWhenItHasBeenOverForTen(t *testing.T) {
+func TestJaegerConfig_KeepsAThreeMinuteIncidentForTenMinutes(t *testing.T) {
 	content, err := os.ReadFile("backends/jaeger.yaml")
 	if err != nil {
 		t.Fatal(err)
@@ -43,7 +43,7 @@ func TestJaegerStillHasAnIncidentOfThreeMinutesWhenItHasBeenOverForTen(t *testin
 		stop()
 	})
 	// While the pool is dry each of them takes as long as a request may.
-	incident := clients * int(3*time.Minute/usualPace.request)
+	incident := clients * int(3*time.Minute/defaultPace.request)
 	if all := int(serving.Load()) + incident; all > most || serving.Load() == 0 {
 		t.Errorf("%d traces, %d of them of the incident, but Jaeger keeps %d", all, incident, most)
 	}

@@ -81,13 +81,13 @@ Flags:
 `
 
 func parse(args []string, stderr io.Writer) (settings, error) {
-	set := settings{pace: usualPace}
+	set := settings{pace: defaultPace}
 	flags := flag.NewFlagSet("example", flag.ContinueOnError)
 	flags.SetOutput(io.Discard)
 	name := flags.String("scene", "all", "which `scene` to play: "+strings.Join(sceneNames(), ", ")+" or all")
 	dsn := flags.String("dsn", "", "play on the MySQL or MariaDB server with this data `source` name, such as\nuser:password@tcp(host:3306)/database\n(default: $"+dsnVariable+", else a server in this process)")
 	flags.StringVar(&set.addr, "addr", "127.0.0.1:0", "`address` of the service and its /metrics; port 0 takes a free one")
-	flags.DurationVar(&set.pace.hold, "hold", usualPace.hold, "how `long` the pool stays dry in the scene dry: most alerts take minutes")
+	flags.DurationVar(&set.pace.hold, "hold", defaultPace.hold, "how `long` the pool stays dry in the scene dry: most alerts take minutes")
 	flags.BoolVar(&set.serve, "serve", false, "go on after the scenes, under a lighter load, until interrupted")
 	flags.DurationVar(&set.pause, "pause", servingThinkTime, "how `long` a client pauses between two requests after the scenes, on average")
 	if err := flags.Parse(args); err != nil {
@@ -109,11 +109,11 @@ func parse(args []string, stderr io.Writer) (settings, error) {
 	if set.scenes == nil {
 		return set, fmt.Errorf("-scene %s: want %s or all", *name, strings.Join(sceneNames(), ", "))
 	}
-	if set.pace.hold < leastHold {
-		return set, fmt.Errorf("-hold %v: want %v or more", set.pace.hold, leastHold)
+	if set.pace.hold < minHold {
+		return set, fmt.Errorf("-hold %v: want %v or more", set.pace.hold, minHold)
 	}
-	if set.pause < leastThinkTime {
-		return set, fmt.Errorf("-pause %v: want %v or more", set.pause, leastThinkTime)
+	if set.pause < minThinkTime {
+		return set, fmt.Errorf("-pause %v: want %v or more", set.pause, minThinkTime)
 	}
 	_, port, err := net.SplitHostPort(set.addr)
 	if err == nil {
@@ -154,14 +154,14 @@ func play(ctx context.Context, set settings, stdout, stderr io.Writer) error {
 		return err
 	}
 	defer p.tearDown(stderr)
-	p.introduce(stdout)
+	p.printHeader(stdout)
 	for i, s := range set.scenes {
 		printTitle(stdout, i+1, len(set.scenes), s)
 		start := time.Now()
-		p.stage.tell = func(format string, args ...any) {
+		p.stage.printf = func(format string, args ...any) {
 			printStory(stdout, time.Since(start), fmt.Sprintf(format, args...))
 		}
-		f, t, err := perform(ctx, s, p.stage)
+		f, t, err := runScene(ctx, s, p.stage)
 		if f != nil {
 			printTable(stdout, f, t)
 		}

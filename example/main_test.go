@@ -13,14 +13,14 @@ import (
 
 func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
 
-// interrupter ends a context as soon as a text was written to it.
-type interrupter struct {
+// interruptingWriter ends a context as soon as a text was written to it.
+type interruptingWriter struct {
 	bytes.Buffer
 	at        string
 	interrupt context.CancelFunc
 }
 
-func (w *interrupter) Write(b []byte) (int, error) {
+func (w *interruptingWriter) Write(b []byte) (int, error) {
 	n, err := w.Buffer.Write(b)
 	if strings.Contains(w.String(), w.at) {
 		w.interrupt()
@@ -28,7 +28,7 @@ func (w *interrupter) Write(b []byte) (int, error) {
 	return n, err
 }
 
-func TestAnInterruptEndsAtAnyMomentAndLeavesNothingBehind(t *testing.T) {
+func TestRun_StopsCleanlyOnInterrupt(t *testing.T) {
 	for _, test := range []struct {
 		name  string
 		args  []string
@@ -48,7 +48,7 @@ func TestAnInterruptEndsAtAnyMomentAndLeavesNothingBehind(t *testing.T) {
 			before := goleak.IgnoreCurrent()
 			ctx, interrupt := context.WithCancel(t.Context())
 			defer interrupt()
-			stdout := &interrupter{at: test.at, interrupt: interrupt}
+			stdout := &interruptingWriter{at: test.at, interrupt: interrupt}
 			var stderr bytes.Buffer
 			if code := run(ctx, test.args, stdout, &stderr); code != test.code {
 				t.Errorf("exit code %d, want %d", code, test.code)
@@ -64,7 +64,7 @@ func TestAnInterruptEndsAtAnyMomentAndLeavesNothingBehind(t *testing.T) {
 	}
 }
 
-func TestAWrongCommandLineIsExplained(t *testing.T) {
+func TestRun_ExplainsAWrongCommandLine(t *testing.T) {
 	for _, test := range []struct {
 		args string
 		dsn  string // in the environment
@@ -99,13 +99,13 @@ func TestAWrongCommandLineIsExplained(t *testing.T) {
 	}
 }
 
-func TestTheHoldOfTheCommandLineChangesNoOtherPace(t *testing.T) {
+func TestParse_HoldChangesNoOtherDuration(t *testing.T) {
 	for args, want := range map[string]time.Duration{"": 4 * time.Second, "-scene dry -hold 3m": 3 * time.Minute, "-hold 1s": time.Second} {
 		set, err := parse(strings.Fields(args), io.Discard)
 		if err != nil {
 			t.Fatal(err)
 		}
-		pace := usualPace
+		pace := defaultPace
 		pace.hold = want
 		if set.pace != pace {
 			t.Errorf("%s: %+v, want %+v", args, set.pace, pace)
@@ -113,7 +113,7 @@ func TestTheHoldOfTheCommandLineChangesNoOtherPace(t *testing.T) {
 	}
 }
 
-func TestServingIsCalmerThanTheScenesUnlessTheCommandLineSaysOtherwise(t *testing.T) {
+func TestParse_PauseDefaultsToALighterLoad(t *testing.T) {
 	for args, want := range map[string]time.Duration{"-serve": 20 * thinkTime, "-serve -pause 20ms": thinkTime} {
 		set, err := parse(strings.Fields(args), io.Discard)
 		if err != nil {
@@ -125,7 +125,7 @@ func TestServingIsCalmerThanTheScenesUnlessTheCommandLineSaysOtherwise(t *testin
 	}
 }
 
-func TestHelpNamesEveryFlagAndIsNoFailure(t *testing.T) {
+func TestRun_HelpNamesEveryFlagAndExitsWithZero(t *testing.T) {
 	var stdout, stderr bytes.Buffer
 	if code := run(t.Context(), []string{"-h"}, &stdout, &stderr); code != 0 {
 		t.Errorf("exit code %d", code)
@@ -137,7 +137,7 @@ func TestHelpNamesEveryFlagAndIsNoFailure(t *testing.T) {
 	}
 }
 
-func TestAServerThatDoesNotAnswerIsNamed(t *testing.T) {
+func TestRun_NamesAServerThatDoesNotAnswer(t *testing.T) {
 	var stdout, stderr bytes.Buffer
 	code := run(t.Context(), []string{"-dsn", "root@tcp(127.0.0.1:1)/app"}, &stdout, &stderr)
 	if code != exitFailed {

@@ -22,44 +22,44 @@ import (
 const (
 	// poolLimit is how many connections the service's pool may open.
 	poolLimit = 10
-	// endTimeout bounds each step of the way out.
-	endTimeout = 3 * time.Second
+	// cleanupTimeout bounds each step of the way out.
+	cleanupTimeout = 3 * time.Second
 )
 
 // program is everything that runs: telemetry, server, pool, service.
 type program struct {
-	base    string // URL of the service
-	told    *telemetry
-	service *service
-	stage   *stage
-	ends    []end // in the order of the starts
+	base      string // URL of the service
+	telemetry *telemetry
+	service   *service
+	stage     *stage
+	cleanups  []cleanup // in the order of the starts
 }
 
 // end takes one part down.
-type end struct {
+type cleanup struct {
 	what string
 	f    func(context.Context) error
 }
 
 // setUp starts everything, each part after those that it needs. More readers may
 // be given to the meter provider.
-func setUp(ctx context.Context, set settings, complaints io.Writer, more ...sdkmetric.Reader) (_ *program, err error) {
+func setUp(ctx context.Context, set settings, stderr io.Writer, more ...sdkmetric.Reader) (_ *program, err error) {
 	p := &program{}
 	defer func() {
 		if err != nil {
-			p.tearDown(complaints)
+			p.tearDown(stderr)
 		}
 	}()
 	// The driver's own log has a line for each connection that the server closed.
 	if err := mysql.SetLogger(&mysql.NopLogger{}); err != nil {
 		return nil, err
 	}
-	told, err := newTelemetry(ctx, complaints, more...)
+	tel, err := newTelemetry(ctx, stderr, more...)
 	if err != nil {
 		return nil, err
 	}
-	p.told = told
-	p.finally("telemetry", told.shutdown)
+	p.telemetry = tel
+	p.onTearDown("telemetry", tel.shutdown)
 
 	var db database
 	if set.config == nil {
@@ -70,7 +70,7 @@ func setUp(ctx context.Context, set settings, complaints io.Writer, more ...sdkm
 	if err != nil {
 		return nil, err
 	}
-	p.finally("database", func(context.Context) error { return db.Close() })
+	p.onTearDown("database", func(context.Context) error { return db.Close() })
 
 	reports := make(chan otelpool.Report, 16)
 	opened, err := otelmysql.Open(db.DSN(),
@@ -83,12 +83,12 @@ func setUp(ctx context.Context, set settings, complaints io.Writer, more ...sdkm
 			default: // nobody is interested
 			}
 		}),
-		otelpool.WithMeterProvider(told.metrics),
-		otelpool.WithTracerProvider(told.spans))
+		otelpool.WithMeterProvider(tel.metrics),
+		otelpool.WithTracerProvider(tel.spans))
 	if err != nil {
 		return nil, err
 	}
-	p.finally("pool", func(context.Context) error { return opened.Close() })
+	p.onTearDown("pool", func(context.Context) error { return opened.Close() })
 	pool, err := otelpool.NewDB(opened)
 	if err != nil {
 		return nil, err
@@ -100,40 +100,40 @@ func setUp(ctx context.Context, set settings, complaints io.Writer, more ...sdkm
 	if err != nil {
 		return nil, err
 	}
-	p.finally("table", store.drop)
+	p.onTearDown("table", store.drop)
 	if err := store.seed(ctx, firstStreamUser, firstStreamUser+poolLimit-1, backlogLimit); err != nil {
 		return nil, err
 	}
 
-	refused := make(chan *otelpool.AcquireError, 1)
+	acquireErrors := make(chan *otelpool.AcquireError, 1)
 	p.service = &service{
 		store:   store,
 		feed:    newFeed(),
-		tracer:  told.spans.Tracer("notifications"),
+		tracer:  tel.spans.Tracer("notifications"),
 		timeout: set.pace.request,
 		reading: readingPace(set.pace.hold),
-		refused: func(e *otelpool.AcquireError) {
+		onAcquireError: func(e *otelpool.AcquireError) {
 			select {
-			case refused <- e:
+			case acquireErrors <- e:
 			default: // one is enough
 			}
 		},
 	}
-	if err := p.listen(ctx, set.addr, p.service.handler(told.prometheus)); err != nil {
+	if err := p.listen(ctx, set.addr, p.service.handler(tel.prometheus)); err != nil {
 		return nil, err
 	}
 	load := newLoad(p.base)
-	p.finally("load", func(context.Context) error { load.http.CloseIdleConnections(); return nil })
+	p.onTearDown("load", func(context.Context) error { load.http.CloseIdleConnections(); return nil })
 	p.stage = &stage{
-		pace:     set.pace,
-		limit:    poolLimit,
-		pool:     pool,
-		database: db,
-		load:     load,
-		refused:  refused,
-		reports:  reports,
-		watch:    newWatcher(told.reader),
-		tell:     func(string, ...any) {},
+		pace:          set.pace,
+		limit:         poolLimit,
+		pool:          pool,
+		database:      db,
+		load:          load,
+		acquireErrors: acquireErrors,
+		reports:       reports,
+		watch:         newWatcher(tel.reader),
+		printf:        func(string, ...any) {},
 	}
 	return p, nil
 }
@@ -146,7 +146,7 @@ func (p *program) listen(ctx context.Context, addr string, handler http.Handler)
 	}
 	p.base = "http://" + l.Addr().String()
 	// An interrupt stops the clients. The service has its own end, after them.
-	requests, breakOff := context.WithCancel(context.WithoutCancel(ctx))
+	requests, cancelRequests := context.WithCancel(context.WithoutCancel(ctx))
 	server := &http.Server{
 		Handler:           handler,
 		BaseContext:       func(net.Listener) context.Context { return requests },
@@ -154,8 +154,8 @@ func (p *program) listen(ctx context.Context, addr string, handler http.Handler)
 	}
 	served := make(chan error, 1)
 	go func() { served <- server.Serve(l) }()
-	p.finally("service", func(ctx context.Context) error {
-		breakOff()
+	p.onTearDown("service", func(ctx context.Context) error {
+		cancelRequests()
 		err := server.Shutdown(ctx)
 		if failed := <-served; !errors.Is(failed, http.ErrServerClosed) {
 			err = errors.Join(err, failed)
@@ -165,28 +165,28 @@ func (p *program) listen(ctx context.Context, addr string, handler http.Handler)
 	return nil
 }
 
-func (p *program) finally(what string, f func(context.Context) error) {
-	p.ends = append(p.ends, end{what, f})
+func (p *program) onTearDown(what string, f func(context.Context) error) {
+	p.cleanups = append(p.cleanups, cleanup{what, f})
 }
 
 // tearDown takes down what was started, the last first. It has time of its own,
 // whatever has been interrupted before.
-func (p *program) tearDown(complaints io.Writer) {
-	for _, e := range slices.Backward(p.ends) {
-		ctx, cancel := context.WithTimeout(context.Background(), endTimeout)
+func (p *program) tearDown(stderr io.Writer) {
+	for _, e := range slices.Backward(p.cleanups) {
+		ctx, cancel := context.WithTimeout(context.Background(), cleanupTimeout)
 		if err := e.f(ctx); err != nil {
-			fmt.Fprintf(complaints, "example: end of the %s: %v\n", e.what, err)
+			fmt.Fprintf(stderr, "example: end of the %s: %v\n", e.what, err)
 		}
 		cancel()
 	}
-	p.ends = nil
+	p.cleanups = nil
 }
 
-// introduce prints what runs and where.
-func (p *program) introduce(out io.Writer) {
+// printHeader prints what runs and where.
+func (p *program) printHeader(out io.Writer) {
 	exports := "nothing; set OTEL_EXPORTER_OTLP_ENDPOINT to export traces and metrics"
-	if p.told.exports != nil {
-		exports = strings.Join(p.told.exports, " and ")
+	if p.telemetry.exports != nil {
+		exports = strings.Join(p.telemetry.exports, " and ")
 	}
 	fmt.Fprintf(out, "A notification service whose connection pool is watched by otelpool.\n\n")
 	for _, line := range [][2]string{

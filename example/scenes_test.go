@@ -31,45 +31,45 @@ import (
 // testPace is short where a scene waits, and long where it gives up.
 var testPace = pace{
 	healthy: 300 * time.Millisecond,
-	lead:    200 * time.Millisecond,
+	before:  200 * time.Millisecond,
 	hold:    500 * time.Millisecond, // a bound of the histogram, so that it tells what is longer
-	quiet:   2 * embeddedIdle,
+	idle:    2 * embeddedIdle,
 	after:   100 * time.Millisecond,
-	patient: time.Minute,
+	timeout: time.Minute,
 	request: time.Minute,
 }
 
 // begin sets the program up, on the server that the environment names if it names
 // one, and takes it down with the test.
-func begin(t *testing.T, p pace, more ...sdkmetric.Reader) *program {
+func startProgram(t *testing.T, times pace, more ...sdkmetric.Reader) *program {
 	t.Helper()
 	set, err := parse(nil, io.Discard)
 	if err != nil {
 		t.Fatal(err)
 	}
-	set.pace = p
-	var complaints bytes.Buffer
-	made, err := setUp(t.Context(), set, &complaints, more...)
+	set.pace = times
+	var stderr bytes.Buffer
+	p, err := setUp(t.Context(), set, &stderr, more...)
 	if err != nil {
 		t.Fatal(err)
 	}
 	t.Cleanup(func() {
-		made.tearDown(&complaints)
-		if complaints.Len() > 0 {
-			t.Errorf("complaints: %s", &complaints)
+		p.tearDown(&stderr)
+		if stderr.Len() > 0 {
+			t.Errorf("stderr: %s", &stderr)
 		}
 	})
-	made.stage.tell = t.Logf
-	return made
+	p.stage.printf = t.Logf
+	return p
 }
 
 // refusals returns the errors of all requests that get no connection after the
 // call. It is called before anybody uses the service.
-func refusals(s *service) (all func() []*otelpool.AcquireError) {
+func acquireErrors(s *service) (all func() []*otelpool.AcquireError) {
 	var mu sync.Mutex // guards errs
 	var errs []*otelpool.AcquireError
-	next := s.refused
-	s.refused = func(e *otelpool.AcquireError) {
+	next := s.onAcquireError
+	s.onAcquireError = func(e *otelpool.AcquireError) {
 		mu.Lock()
 		errs = append(errs, e)
 		mu.Unlock()
@@ -83,13 +83,13 @@ func refusals(s *service) (all func() []*otelpool.AcquireError) {
 }
 
 // performed plays the scene of the given name to its end.
-func performed(t *testing.T, name string, on *stage) (*figures, tally) {
+func playScene(t *testing.T, name string, st *stage) (*figures, tally) {
 	t.Helper()
 	for _, s := range scenes {
 		if s.name != name {
 			continue
 		}
-		f, counted, err := perform(t.Context(), s, on)
+		f, counted, err := runScene(t.Context(), s, st)
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -102,8 +102,8 @@ func performed(t *testing.T, name string, on *stage) (*figures, tally) {
 	return nil, tally{}
 }
 
-func TestInTheHealthySceneEveryRequestHoldsOneConnectionOnce(t *testing.T) {
-	f, counted := performed(t, "healthy", begin(t, testPace).stage)
+func TestHealthyScene_EachRequestHoldsOneConnectionOnce(t *testing.T) {
+	f, counted := playScene(t, "healthy", startProgram(t, testPace).stage)
 	if counted.failed() != 0 || counted.ok() == 0 {
 		t.Errorf("requests: %d ok, %d failed", counted.ok(), counted.failed())
 	}
@@ -127,15 +127,15 @@ func TestInTheHealthySceneEveryRequestHoldsOneConnectionOnce(t *testing.T) {
 	}
 }
 
-// wantDryReport fails unless the report that was told before the streams' clients left
+// checkDryReport fails unless the report that was told before the streams' clients left
 // says of every connection that a line of the streams' handler asked for it.
-func wantDryReport(t *testing.T, story []string) {
+func checkDryReport(t *testing.T, story []string) {
 	t.Helper()
-	for _, told := range story {
-		if told == "the streams' clients leave" {
+	for _, text := range story {
+		if text == "the streams' clients leave" {
 			break
 		}
-		lines := strings.Split(told, "\n")
+		lines := strings.Split(text, "\n")
 		if !strings.HasPrefix(lines[0], "the pool reports: pool notifications is exhausted: 10/10 held, ") {
 			continue
 		}
@@ -148,15 +148,15 @@ func wantDryReport(t *testing.T, story []string) {
 			held += n
 		}
 		if held != poolLimit {
-			t.Errorf("the report tells of %d holders: %s", held, told)
+			t.Errorf("the report tells of %d holders: %s", held, text)
 		}
 		return
 	}
 	t.Errorf("no report before the streams' clients leave:\n%s", strings.Join(story, "\n"))
 }
 
-// wantDryPage fails unless the page shows the same as the report, at that time.
-func wantDryPage(t *testing.T, page string) {
+// checkDryPage fails unless the page shows the same as the report, at that time.
+func checkDryPage(t *testing.T, page string) {
 	t.Helper()
 	var shown struct {
 		Pools []struct {
@@ -182,9 +182,9 @@ func wantDryPage(t *testing.T, page string) {
 	}
 }
 
-// wantDryProfile fails unless the handler of the streams is first in the profile of
+// checkDryProfile fails unless the handler of the streams is first in the profile of
 // the holds, with more than half of the time.
-func wantDryProfile(t *testing.T, url string) {
+func checkDryProfile(t *testing.T, url string) {
 	t.Helper()
 	out, err := exec.Command("go", "tool", "pprof", "-top", "-cum", url).Output()
 	if err != nil {
@@ -203,9 +203,9 @@ func wantDryProfile(t *testing.T, url string) {
 	t.Errorf("no streams in\n%s", out)
 }
 
-// wantDryEvents fails unless the span of each stream has the event of the report, from
+// checkDryEvents fails unless the span of each stream has the event of the report, from
 // before its end.
-func wantDryEvents(t *testing.T, spans []sdktrace.ReadOnlySpan) {
+func checkDryEvents(t *testing.T, spans []sdktrace.ReadOnlySpan) {
 	t.Helper()
 	found := 0
 	for _, span := range spans {
@@ -224,40 +224,40 @@ func wantDryEvents(t *testing.T, spans []sdktrace.ReadOnlySpan) {
 	}
 }
 
-func TestInTheDrySceneStreamsHoldEveryConnection(t *testing.T) {
-	p := testPace
-	p.request = 100 * time.Millisecond
-	made := begin(t, p)
-	refused := refusals(made.service)
+func TestDryScene_StreamsHoldEveryConnection(t *testing.T) {
+	times := testPace
+	times.request = 100 * time.Millisecond
+	p := startProgram(t, times)
+	failures := acquireErrors(p.service)
 	var story []string
 	var page string
-	made.stage.tell = func(format string, args ...any) {
+	p.stage.printf = func(format string, args ...any) {
 		story = append(story, fmt.Sprintf(format, args...))
 		if page == "" && strings.HasPrefix(story[len(story)-1], "the pool reports: ") {
-			_, page = exchange(t, "GET", made.base+"/debug/poolz/?format=json", "")
+			_, page = exchange(t, "GET", p.base+"/debug/poolz/?format=json", "")
 		}
 	}
 	spans := tracetest.NewSpanRecorder()
-	made.told.spans.RegisterSpanProcessor(spans)
-	f, counted := performed(t, "dry", made.stage)
-	wantDryReport(t, story)
-	wantDryPage(t, page)
-	wantDryProfile(t, made.base+"/debug/poolz/holds.pb.gz")
-	wantDryEvents(t, spans.Ended())
+	p.telemetry.spans.RegisterSpanProcessor(spans)
+	f, counted := playScene(t, "dry", p.stage)
+	checkDryReport(t, story)
+	checkDryPage(t, page)
+	checkDryProfile(t, p.base+"/debug/poolz/holds.pb.gz")
+	checkDryEvents(t, spans.Ended())
 	if f.limit != poolLimit || f.mostUsed != f.limit || f.peak != f.limit {
 		t.Errorf("limit %d, most held %d, peak %d", f.limit, f.mostUsed, f.peak)
 	}
-	if got := f.holds.atLeast(p.hold); got < poolLimit {
-		t.Errorf("%d holds of %v, want at least %d", got, p.hold, poolLimit)
+	if got := f.holds.atLeast(times.hold); got < poolLimit {
+		t.Errorf("%d holds of %v, want at least %d", got, times.hold, poolLimit)
 	}
-	if got := seconds(f.holds.max); got < p.hold {
+	if got := seconds(f.holds.max); got < times.hold {
 		t.Errorf("longest hold %v", got)
 	}
-	if f.mostOldestHold < p.hold {
+	if f.mostOldestHold < times.hold {
 		t.Errorf("longest hold in progress %v", f.mostOldestHold)
 	}
 	// Of ten streams four hold rows, three a transaction, three a connection.
-	if rows, tx := seconds(f.heldFor["rows"]), seconds(f.heldFor["tx"]); rows < 4*p.hold || tx < 3*p.hold || f.heldFor["pinned"] == 0 {
+	if rows, tx := seconds(f.heldFor["rows"]), seconds(f.heldFor["tx"]); rows < 4*times.hold || tx < 3*times.hold || f.heldFor["pinned"] == 0 {
 		t.Errorf("held for %v", f.heldFor)
 	}
 	if counted.failed() == 0 || counted.failed() != counted.byStatus[503] {
@@ -268,10 +268,10 @@ func TestInTheDrySceneStreamsHoldEveryConnection(t *testing.T) {
 	}
 
 	// A request may also run out of time with a connection in hand.
-	none := len(refused())
-	if f.timeouts != int64(none) || f.failedWaits.count != uint64(none) || f.cancels != 0 || counted.failed() < none {
+	failed := len(failures())
+	if f.timeouts != int64(failed) || f.failedWaits.count != uint64(failed) || f.cancels != 0 || counted.failed() < failed {
 		t.Errorf("%d requests got no connection; %d waits in vain, %d timed out, %d canceled, %d requests failed",
-			none, f.failedWaits.count, f.timeouts, f.cancels, counted.failed())
+			failed, f.failedWaits.count, f.timeouts, f.cancels, counted.failed())
 	}
 	// A call that is repeated because its connection turned out to be bad acquires
 	// again, and has waited once.
@@ -282,53 +282,53 @@ func TestInTheDrySceneStreamsHoldEveryConnection(t *testing.T) {
 		t.Errorf("%d callers waited", f.mostWaiting)
 	}
 	// The limit of a request runs for a moment before it asks for a connection.
-	if got := seconds(f.failedWaits.max); got < p.request*9/10 {
+	if got := seconds(f.failedWaits.max); got < times.request*9/10 {
 		t.Errorf("no request waited in vain for more than %v", got)
 	}
-	if f.mostOldestWait <= 0 || seconds(f.waited) < time.Duration(none)*p.request*9/10 {
+	if f.mostOldestWait <= 0 || seconds(f.waited) < time.Duration(failed)*times.request*9/10 {
 		t.Errorf("waited for up to %v, in all %v", f.mostOldestWait, seconds(f.waited))
 	}
 
-	var told []*otelpool.AcquireError
-	for _, e := range refused() {
+	var printed []*otelpool.AcquireError
+	for _, e := range failures() {
 		if slices.ContainsFunc(story, func(line string) bool { return strings.HasSuffix(line, ":\n"+e.Error()) }) {
-			told = append(told, e)
+			printed = append(printed, e)
 		}
 	}
-	if len(told) != 1 || len(told[0].Holders) != 5 {
-		t.Fatalf("told of %v in\n%s", told, strings.Join(story, "\n"))
+	if len(printed) != 1 || len(printed[0].Holders) != 5 {
+		t.Fatalf("told of %v in\n%s", printed, strings.Join(story, "\n"))
 	}
-	for i, h := range told[0].Holders {
+	for i, h := range printed[0].Holders {
 		at := slices.IndexFunc(h.Frames(), func(f runtime.Frame) bool { return strings.HasSuffix(f.Function, ".(*service).stream") })
 		if at < 0 {
 			t.Errorf("holder %d is no stream: %v", i, h)
 			continue
 		}
-		if line := fmt.Sprintf("stream.go:%d", h.Frames()[at].Line); i < 3 && !strings.Contains(told[0].Error(), line) {
-			t.Errorf("no %s in %v", line, told[0])
+		if line := fmt.Sprintf("stream.go:%d", h.Frames()[at].Line); i < 3 && !strings.Contains(printed[0].Error(), line) {
+			t.Errorf("no %s in %v", line, printed[0])
 		}
 	}
 }
 
-// counting counts what the server closed.
-type counting struct {
+// countingDatabase counts what the server closed.
+type countingDatabase struct {
 	database
 	closed int64
 }
 
-func (c *counting) CloseIdle(ctx context.Context, pool *otelpool.DB) (int, error) {
+func (c *countingDatabase) CloseIdle(ctx context.Context, pool *otelpool.DB) (int, error) {
 	n, err := c.database.CloseIdle(ctx, pool)
 	c.closed += int64(n)
 	return n, err
 }
 
-func TestInTheClosedSceneOnlyThePoolNotices(t *testing.T) {
-	on := begin(t, testPace).stage
-	server := &counting{database: on.database}
-	on.database = server
+func TestClosedScene_RetriesWithoutFailingARequest(t *testing.T) {
+	st := startProgram(t, testPace).stage
+	server := &countingDatabase{database: st.database}
+	st.database = server
 	var story []string
-	on.tell = func(format string, args ...any) { story = append(story, fmt.Sprintf(format, args...)) }
-	f, counted := performed(t, "closed", on)
+	st.printf = func(format string, args ...any) { story = append(story, fmt.Sprintf(format, args...)) }
+	f, counted := playScene(t, "closed", st)
 	if server.closed == 0 {
 		t.Fatal("the server closed nothing")
 	}
@@ -342,7 +342,7 @@ func TestInTheClosedSceneOnlyThePoolNotices(t *testing.T) {
 		t.Errorf("requests: %d ok, %d failed", counted.ok(), counted.failed())
 	}
 
-	now, err := otelpool.Inspect(on.pool.DB)
+	now, err := otelpool.Inspect(st.pool.DB)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -360,25 +360,25 @@ func TestInTheClosedSceneOnlyThePoolNotices(t *testing.T) {
 			t.Errorf("advice %q, want %q", d.Advice, want)
 		}
 	}
-	var told []string
+	var lines []string
 	for i, d := range now.Deaths {
 		if i < 3 {
-			told = append(told, d.String())
+			lines = append(lines, d.String())
 		}
 	}
-	if want := strings.Join(told, "\n"); !slices.ContainsFunc(story, func(line string) bool { return strings.HasSuffix(line, ":\n"+want) }) {
+	if want := strings.Join(lines, "\n"); !slices.ContainsFunc(story, func(line string) bool { return strings.HasSuffix(line, ":\n"+want) }) {
 		t.Errorf("nothing told of\n%s\nin\n%s", want, strings.Join(story, "\n"))
 	}
 }
 
-func TestTheTableIsWhatAnyReaderOfTheSDKSays(t *testing.T) {
-	reader := sdkmetric.NewManualReader(sdkmetric.WithTemporalitySelector(sinceLastRead))
-	on := begin(t, testPace, reader).stage
+func TestPrintTable_AgreesWithAnotherSDKReader(t *testing.T) {
+	reader := sdkmetric.NewManualReader(sdkmetric.WithTemporalitySelector(deltaTemporality))
+	st := startProgram(t, testPace, reader).stage
 	var collected metricdata.ResourceMetrics
 	if err := reader.Collect(t.Context(), &collected); err != nil {
 		t.Fatal(err)
 	}
-	f, counted := performed(t, "closed", on)
+	f, counted := playScene(t, "closed", st)
 	if err := reader.Collect(t.Context(), &collected); err != nil {
 		t.Fatal(err)
 	}

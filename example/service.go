@@ -29,7 +29,7 @@ type service struct {
 	reading time.Duration // how long a client takes to read one notification of an open result set
 	// refused is told of each request that got no connection, on the request's
 	// goroutine.
-	refused func(*otelpool.AcquireError)
+	onAcquireError func(*otelpool.AcquireError)
 }
 
 // handler serves the service, the metrics at /metrics, and the page of the pools at
@@ -70,11 +70,11 @@ func (s *service) traced(pattern string, f func(http.ResponseWriter, *http.Reque
 		defer span.End()
 		sent := &statusWriter{ResponseWriter: w, status: http.StatusOK}
 		if err := f(sent, r.WithContext(ctx)); err != nil {
-			var none *otelpool.AcquireError
-			if errors.As(err, &none) {
-				s.refused(none)
+			var acquireErr *otelpool.AcquireError
+			if errors.As(err, &acquireErr) {
+				s.onAcquireError(acquireErr)
 				// Who holds the connections is no business of the client's.
-				err = none.Unwrap()
+				err = acquireErr.Unwrap()
 			}
 			http.Error(sent, err.Error(), statusOf(err))
 		}

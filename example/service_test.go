@@ -34,11 +34,11 @@ func exchange(t *testing.T, method, url, body string) (status int, answer string
 	return got.StatusCode, strings.TrimSpace(string(data))
 }
 
-func TestABacklogIsReadForLongerThanThePoolStaysDry(t *testing.T) {
+func TestReadingPace_OutlastsTheHold(t *testing.T) {
 	for dry, want := range map[time.Duration]time.Duration{
-		usualPace.hold:  250 * time.Millisecond,
-		time.Minute:     1200 * time.Millisecond,
-		3 * time.Minute: 3600 * time.Millisecond,
+		defaultPace.hold: 250 * time.Millisecond,
+		time.Minute:      1200 * time.Millisecond,
+		3 * time.Minute:  3600 * time.Millisecond,
 	} {
 		if got := readingPace(dry); got != want || got*backlogLimit <= dry {
 			t.Errorf("%v dry: a notification takes %v, want %v", dry, got, want)
@@ -46,8 +46,8 @@ func TestABacklogIsReadForLongerThanThePoolStaysDry(t *testing.T) {
 	}
 }
 
-func TestANotificationIsPostedListedAndRead(t *testing.T) {
-	base := begin(t, testPace).base
+func TestService_PostsListsAndReadsANotification(t *testing.T) {
+	base := startProgram(t, testPace).base
 	status, body := exchange(t, "POST", base+"/notifications", `{"user": 1, "text": "hello"}`)
 	var posted notification
 	if err := json.Unmarshal([]byte(body), &posted); err != nil || status != http.StatusCreated || posted.ID == 0 {
@@ -75,8 +75,8 @@ func TestANotificationIsPostedListedAndRead(t *testing.T) {
 	}
 }
 
-func TestAStreamSendsTheBacklogAndThenTheNewsWithoutAConnection(t *testing.T) {
-	p := begin(t, testPace)
+func TestStreamFeed_HoldsNoConnectionWhileItWaits(t *testing.T) {
+	p := startProgram(t, testPace)
 	ctx, leave := context.WithCancel(t.Context())
 	defer leave()
 	r, err := http.NewRequestWithContext(ctx, "GET", p.base+"/users/1/stream", http.NoBody)
@@ -112,12 +112,12 @@ func TestAStreamSendsTheBacklogAndThenTheNewsWithoutAConnection(t *testing.T) {
 	}
 }
 
-func TestWhoGotNoConnectionLearnsNothingOfThePoolAndTheServiceDoes(t *testing.T) {
+func TestService_KeepsAcquireErrorDetailsFromTheClient(t *testing.T) {
 	const requests = 4
 	pace := testPace
 	pace.request = 50 * time.Millisecond
-	p := begin(t, pace)
-	refused := refusals(p.service)
+	p := startProgram(t, pace)
+	failures := acquireErrors(p.service)
 	for range poolLimit {
 		c, err := p.stage.pool.Conn(t.Context())
 		if err != nil {
@@ -128,7 +128,7 @@ func TestWhoGotNoConnectionLearnsNothingOfThePoolAndTheServiceDoes(t *testing.T)
 	watch := p.stage.watch
 	until := func(what string, satisfied func(*figures) bool) {
 		t.Helper()
-		if err := p.stage.within(t.Context(), what, func(ctx context.Context) error { return watch.until(ctx, satisfied) }); err != nil {
+		if err := p.stage.waitFor(t.Context(), what, func(ctx context.Context) error { return watch.until(ctx, satisfied) }); err != nil {
 			t.Fatal(err)
 		}
 	}
@@ -154,10 +154,10 @@ func TestWhoGotNoConnectionLearnsNothingOfThePoolAndTheServiceDoes(t *testing.T)
 		t.Errorf("%d timed out, %d canceled, %d waits in vain, %d others, at most %d at once",
 			f.timeouts, f.cancels, f.failedWaits.count, f.waits.count, f.mostWaiting)
 	}
-	if n := len(refused()); n != requests {
+	if n := len(failures()); n != requests {
 		t.Errorf("the service knows of %d requests", n)
 	}
-	for _, e := range refused() {
+	for _, e := range failures() {
 		if e.Cause != otelpool.AcquireDeadline || e.Held != poolLimit || e.MaxOpen != poolLimit || e.Waiting != 0 {
 			t.Errorf("got %v", e)
 		}

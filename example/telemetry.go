@@ -30,18 +30,18 @@ type telemetry struct {
 	reader     *sdkmetric.ManualReader // for the tables in the terminal
 	prometheus http.Handler
 	exports    []string // the signals that leave the process
-	complaints *onceEach
+	errors     *onceHandler
 }
 
 // newTelemetry exports what the OTEL_* variables of the environment ask for. More
 // readers may be given.
-func newTelemetry(ctx context.Context, complaints io.Writer, more ...sdkmetric.Reader) (*telemetry, error) {
+func newTelemetry(ctx context.Context, stderr io.Writer, more ...sdkmetric.Reader) (*telemetry, error) {
 	t := &telemetry{
-		reader:     sdkmetric.NewManualReader(sdkmetric.WithTemporalitySelector(sinceLastRead)),
-		complaints: &onceEach{out: complaints, seen: map[string]bool{}},
+		reader: sdkmetric.NewManualReader(sdkmetric.WithTemporalitySelector(deltaTemporality)),
+		errors: &onceHandler{out: stderr, seen: map[string]bool{}},
 	}
-	otel.SetErrorHandler(t.complaints)
-	about, err := aboutService(ctx)
+	otel.SetErrorHandler(t.errors)
+	res, err := serviceResource(ctx)
 	if err != nil {
 		return nil, err
 	}
@@ -53,12 +53,12 @@ func newTelemetry(ctx context.Context, complaints io.Writer, more ...sdkmetric.R
 	}
 	// Exemplars, which lead from a bucket to a trace, are in the OpenMetrics format only.
 	t.prometheus = promhttp.HandlerFor(registry, promhttp.HandlerOpts{EnableOpenMetrics: true})
-	metricOptions := []sdkmetric.Option{sdkmetric.WithResource(about), sdkmetric.WithReader(t.reader), sdkmetric.WithReader(scraped)}
+	metricOptions := []sdkmetric.Option{sdkmetric.WithResource(res), sdkmetric.WithReader(t.reader), sdkmetric.WithReader(scraped)}
 	for _, r := range more {
 		metricOptions = append(metricOptions, sdkmetric.WithReader(r))
 	}
-	if asked("METRICS", os.Environ()) {
-		if err := exportOften(); err != nil {
+	if exportConfigured("METRICS", os.Environ()) {
+		if err := setDefaultInterval(); err != nil {
 			return nil, err
 		}
 		r, err := autoexport.NewMetricReader(ctx)
@@ -70,8 +70,8 @@ func newTelemetry(ctx context.Context, complaints io.Writer, more ...sdkmetric.R
 			t.exports = append(t.exports, "metrics")
 		}
 	}
-	traceOptions := []sdktrace.TracerProviderOption{sdktrace.WithResource(about)}
-	if asked("TRACES", os.Environ()) {
+	traceOptions := []sdktrace.TracerProviderOption{sdktrace.WithResource(res)}
+	if exportConfigured("TRACES", os.Environ()) {
 		e, err := autoexport.NewSpanExporter(ctx)
 		if err != nil {
 			return nil, fmt.Errorf("the export of traces that the environment asks for: %w", err)
@@ -86,9 +86,9 @@ func newTelemetry(ctx context.Context, complaints io.Writer, more ...sdkmetric.R
 	return t, nil
 }
 
-// aboutService says which service this is, and which instance of it: a random one, by
+// serviceResource says which service this is, and which instance of it: a random one, by
 // which backends tell the pools of two processes apart. The environment's answers win.
-func aboutService(ctx context.Context) (*resource.Resource, error) {
+func serviceResource(ctx context.Context) (*resource.Resource, error) {
 	ours, err := resource.New(ctx,
 		resource.WithService(), // the instance, and a name of no use
 		resource.WithAttributes(semconv.ServiceName("notifications")))
@@ -101,23 +101,23 @@ func aboutService(ctx context.Context) (*resource.Resource, error) {
 const (
 	// intervalVariable says how often metrics are exported, in milliseconds.
 	intervalVariable = "OTEL_METRIC_EXPORT_INTERVAL"
-	// usualInterval is enough for a scene to be seen. The SDK's own is a minute, which
+	// defaultInterval is enough for a scene to be seen. The SDK's own is a minute, which
 	// is longer than all of them.
-	usualInterval = "5000"
+	defaultInterval = "5000"
 )
 
-// exportOften sets the usual interval in the environment, unless there is one. The
+// setDefaultInterval sets the usual interval in the environment, unless there is one. The
 // readers that autoexport makes take it from nowhere else.
-func exportOften() error {
+func setDefaultInterval() error {
 	if os.Getenv(intervalVariable) != "" {
 		return nil
 	}
-	return os.Setenv(intervalVariable, usualInterval)
+	return os.Setenv(intervalVariable, defaultInterval)
 }
 
-// sinceLastRead makes counters and histograms tell what was added since the last
+// deltaTemporality makes counters and histograms tell what was added since the last
 // collection, so that a scene's figures are its own.
-func sinceLastRead(kind sdkmetric.InstrumentKind) metricdata.Temporality {
+func deltaTemporality(kind sdkmetric.InstrumentKind) metricdata.Temporality {
 	switch kind {
 	case sdkmetric.InstrumentKindUpDownCounter, sdkmetric.InstrumentKindObservableUpDownCounter:
 		return metricdata.CumulativeTemporality
@@ -128,7 +128,7 @@ func sinceLastRead(kind sdkmetric.InstrumentKind) metricdata.Temporality {
 // asked reports whether the environment asks for the export of a signal, METRICS
 // or TRACES. The SDK's own default, a collector on this machine, is not wanted
 // here: who has none should see no complaint about it.
-func asked(signal string, environ []string) bool {
+func exportConfigured(signal string, environ []string) bool {
 	yes := false
 	for _, variable := range environ {
 		name, value, _ := strings.Cut(variable, "=")
@@ -141,16 +141,16 @@ func asked(signal string, environ []string) bool {
 		if name == "OTEL_"+signal+"_EXPORTER" {
 			yes = true
 		}
-		if about, ok := strings.CutPrefix(name, "OTEL_EXPORTER_OTLP_"); ok && !aboutAnother(signal, about) {
+		if rest, ok := strings.CutPrefix(name, "OTEL_EXPORTER_OTLP_"); ok && !forOtherSignal(signal, rest) {
 			yes = true
 		}
 	}
 	return yes
 }
 
-// aboutAnother reports whether the rest of a variable's name begins with another
+// forOtherSignal reports whether the rest of a variable's name begins with another
 // signal.
-func aboutAnother(signal, rest string) bool {
+func forOtherSignal(signal, rest string) bool {
 	return slices.ContainsFunc([]string{"METRICS", "TRACES", "LOGS", "PROFILES"}, func(other string) bool {
 		return other != signal && strings.HasPrefix(rest, other+"_")
 	})
@@ -161,21 +161,21 @@ func aboutAnother(signal, rest string) bool {
 func (t *telemetry) shutdown(ctx context.Context) error {
 	for _, err := range []error{t.spans.Shutdown(ctx), t.metrics.Shutdown(ctx)} {
 		if err != nil {
-			t.complaints.Handle(err)
+			t.errors.Handle(err)
 		}
 	}
 	return nil
 }
 
-// onceEach writes each complaint of the SDK once. A collector that does not
+// onceHandler writes each complaint of the SDK once. A collector that does not
 // answer would otherwise fill the terminal.
-type onceEach struct {
+type onceHandler struct {
 	out  io.Writer
 	mu   sync.Mutex // guards seen and out
 	seen map[string]bool
 }
 
-func (h *onceEach) Handle(err error) {
+func (h *onceHandler) Handle(err error) {
 	h.mu.Lock()
 	defer h.mu.Unlock()
 	if h.seen[err.Error()] {

@@ -22,7 +22,7 @@ import (
 	semconv "go.opentelemetry.io/otel/semconv/v1.43.0"
 )
 
-func TestNothingIsExportedUnlessAVariableAsksForIt(t *testing.T) {
+func TestExportConfigured_IsFalseWithoutExporterVariables(t *testing.T) {
 	for _, test := range []struct {
 		environ         string
 		metrics, traces bool
@@ -40,13 +40,13 @@ func TestNothingIsExportedUnlessAVariableAsksForIt(t *testing.T) {
 		{"OTEL_EXPORTER_OTLP_ENDPOINT=http://localhost:4318 OTEL_SDK_DISABLED=true", false, false},
 	} {
 		environ := strings.Fields(test.environ)
-		if metrics, traces := asked("METRICS", environ), asked("TRACES", environ); metrics != test.metrics || traces != test.traces {
+		if metrics, traces := exportConfigured("METRICS", environ), exportConfigured("TRACES", environ); metrics != test.metrics || traces != test.traces {
 			t.Errorf("%s: metrics %v, traces %v", test.environ, metrics, traces)
 		}
 	}
 }
 
-func TestTheStandardVariablesExportMetricsAndTraces(t *testing.T) {
+func TestNewTelemetry_ExportsToTheConfiguredEndpoint(t *testing.T) {
 	var mu sync.Mutex
 	got := map[string]int{}
 	collector := httptest.NewServer(http.HandlerFunc(func(_ http.ResponseWriter, r *http.Request) {
@@ -59,8 +59,8 @@ func TestTheStandardVariablesExportMetricsAndTraces(t *testing.T) {
 	t.Setenv("OTEL_EXPORTER_OTLP_PROTOCOL", "http/protobuf")
 	t.Setenv(intervalVariable, "") // and back again after the test
 
-	p := begin(t, testPace)
-	if exports := strings.Join(p.told.exports, ","); exports != "metrics,traces" {
+	p := startProgram(t, testPace)
+	if exports := strings.Join(p.telemetry.exports, ","); exports != "metrics,traces" {
 		t.Errorf("exports %s", exports)
 	}
 	if status, _ := exchange(t, "GET", p.base+"/users/1/notifications", ""); status != http.StatusOK {
@@ -97,7 +97,7 @@ func (e *exports) ForceFlush(context.Context) error { return nil }
 
 func (e *exports) Shutdown(context.Context) error { return nil }
 
-func TestMetricsAreExportedEveryFiveSecondsUnlessTheEnvironmentSaysOtherwise(t *testing.T) {
+func TestNewTelemetry_ExportsMetricsEveryFiveSecondsByDefault(t *testing.T) {
 	for interval, want := range map[string][]time.Duration{
 		"":     {5 * time.Second, 10 * time.Second, 12 * time.Second},
 		"8000": {8 * time.Second, 12 * time.Second},
@@ -110,12 +110,12 @@ func TestMetricsAreExportedEveryFiveSecondsUnlessTheEnvironmentSaysOtherwise(t *
 				autoexport.RegisterMetricReader(name, func(context.Context) (sdkmetric.Reader, error) { return sdkmetric.NewPeriodicReader(e), nil })
 				t.Setenv("OTEL_METRICS_EXPORTER", name)
 				t.Setenv(intervalVariable, interval)
-				told, err := newTelemetry(t.Context(), t.Output())
+				tel, err := newTelemetry(t.Context(), t.Output())
 				if err != nil {
 					t.Fatal(err)
 				}
 				time.Sleep(12 * time.Second)
-				if err := told.shutdown(t.Context()); err != nil { // exports once more
+				if err := tel.shutdown(t.Context()); err != nil { // exports once more
 					t.Error(err)
 				}
 				if !slices.Equal(e.at, want) {
@@ -126,12 +126,12 @@ func TestMetricsAreExportedEveryFiveSecondsUnlessTheEnvironmentSaysOtherwise(t *
 	}
 }
 
-func TestEachProcessIsAnInstanceOfTheServiceAndTheEnvironmentWins(t *testing.T) {
+func TestServiceResource_HasARandomInstanceUnlessTheEnvironmentSetsOne(t *testing.T) {
 	t.Setenv("OTEL_SERVICE_NAME", "")
 	t.Setenv("OTEL_RESOURCE_ATTRIBUTES", "")
-	about := func() (name, instance string) {
+	identity := func() (name, instance string) {
 		t.Helper()
-		r, err := aboutService(t.Context())
+		r, err := serviceResource(t.Context())
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -147,22 +147,22 @@ func TestEachProcessIsAnInstanceOfTheServiceAndTheEnvironmentWins(t *testing.T) 
 		}
 		return name, instance
 	}
-	name, first := about()
-	_, second := about()
+	name, first := identity()
+	_, second := identity()
 	if name != "notifications" || first == "" || first == second {
 		t.Errorf("service %s, instances %s and %s", name, first, second)
 	}
 	t.Setenv("OTEL_SERVICE_NAME", "orders")
 	t.Setenv("OTEL_RESOURCE_ATTRIBUTES", "service.instance.id=seven")
-	if name, instance := about(); name != "orders" || instance != "seven" {
+	if name, instance := identity(); name != "orders" || instance != "seven" {
 		t.Errorf("service %s, instance %s", name, instance)
 	}
 }
 
-func TestABucketLeadsToTheTraceOfARequestThatIsInIt(t *testing.T) {
-	p := begin(t, testPace)
+func TestMetricsEndpoint_HasExemplarsWithTheRequestsTrace(t *testing.T) {
+	p := startProgram(t, testPace)
 	spans := tracetest.NewSpanRecorder()
-	p.told.spans.RegisterSpanProcessor(spans)
+	p.telemetry.spans.RegisterSpanProcessor(spans)
 	// Which of several values the SDK keeps for a bucket is left to chance. A digest is the
 	// only one of its statement.
 	if status, _ := exchange(t, "GET", p.base+"/users/1/digest", ""); status != http.StatusNoContent {
@@ -205,8 +205,8 @@ func TestABucketLeadsToTheTraceOfARequestThatIsInIt(t *testing.T) {
 	}
 }
 
-func TestPrometheusFindsThePool(t *testing.T) {
-	p := begin(t, testPace)
+func TestMetricsEndpoint_HasThePoolsMetrics(t *testing.T) {
+	p := startProgram(t, testPace)
 	status, body := exchange(t, "GET", p.base+"/metrics", "")
 	if status != http.StatusOK {
 		t.Errorf("status %d", status)

@@ -25,13 +25,13 @@ func newWatcher(reader *sdkmetric.ManualReader) *watcher {
 }
 
 // look collects and returns how the pool is now.
-func (w *watcher) look() (state, error) {
+func (w *watcher) collect() (state, error) {
 	w.mu.Lock()
 	defer w.mu.Unlock()
-	return w.lookLocked()
+	return w.collectLocked()
 }
 
-func (w *watcher) lookLocked() (state, error) {
+func (w *watcher) collectLocked() (state, error) {
 	var collected metricdata.ResourceMetrics
 	// A context that ends would lose what this collection takes from the SDK.
 	if err := w.reader.Collect(context.Background(), &collected); err != nil {
@@ -45,7 +45,7 @@ func (w *watcher) lookLocked() (state, error) {
 func (w *watcher) begin() error {
 	w.mu.Lock()
 	defer w.mu.Unlock()
-	_, err := w.lookLocked()
+	_, err := w.collectLocked()
 	w.figures = newFigures()
 	return err
 }
@@ -54,7 +54,7 @@ func (w *watcher) begin() error {
 func (w *watcher) end() (*figures, error) {
 	w.mu.Lock()
 	defer w.mu.Unlock()
-	_, err := w.lookLocked()
+	_, err := w.collectLocked()
 	return w.figures, err
 }
 
@@ -68,7 +68,7 @@ func (w *watcher) sample() (stop func()) {
 		defer tick.Stop()
 		for {
 			w.mu.Lock()
-			if s, err := w.lookLocked(); err == nil {
+			if s, err := w.collectLocked(); err == nil {
 				w.figures.usedOverTime = append(w.figures.usedOverTime, s.used)
 			}
 			w.mu.Unlock()
@@ -89,7 +89,7 @@ func (w *watcher) sample() (stop func()) {
 func (w *watcher) check(satisfied func(*figures) bool) (bool, error) {
 	w.mu.Lock()
 	defer w.mu.Unlock()
-	_, err := w.lookLocked()
+	_, err := w.collectLocked()
 	return err == nil && satisfied(w.figures), err
 }
 
