@@ -17,22 +17,22 @@ import (
 type database interface {
 	// DSN is the data source name that the service opens.
 	DSN() string
-	// About names the server for people.
+	// About describes the server.
 	About() string
-	// CloseIdle makes the server close the pool's idle connections, as a server
-	// does when they have been silent for too long, and returns how many it
-	// closed. The pool is not told. Nobody may use the pool meanwhile.
+	// CloseIdle makes the server close the pool's idle connections, as after an idle
+	// timeout, and returns how many it closed. The pool does not notice. It must not
+	// be used meanwhile.
 	CloseIdle(ctx context.Context, pool *otelpool.DB) (int, error)
 	Close() error
 }
 
-// remote is a MySQL or MariaDB server that is already there.
+// remote is a MySQL or MariaDB server that already runs.
 type remote struct {
 	config *mysql.Config
-	admin  *sql.DB // for KILL: a connection of its own, outside the pool that is watched
+	admin  *sql.DB // for KILL: its own connection, outside the instrumented pool
 }
 
-// newRemote checks that the server answers.
+// newRemote fails if the server does not answer.
 func newRemote(ctx context.Context, config *mysql.Config) (*remote, error) {
 	connector, err := mysql.NewConnector(config)
 	if err != nil {
@@ -50,8 +50,8 @@ func (r *remote) DSN() string   { return r.config.FormatDSN() }
 func (r *remote) About() string { return fmt.Sprintf("%s at %s", r.config.DBName, r.config.Addr) }
 func (r *remote) Close() error  { return r.admin.Close() }
 
-// CloseIdle asks every connection of the pool for its id, gives them all back,
-// and kills them one by one. It kills no connection but the pool's.
+// CloseIdle queries the id of every connection of the pool, releases them all, and
+// kills them one by one. It kills only the pool's connections.
 func (r *remote) CloseIdle(ctx context.Context, pool *otelpool.DB) (int, error) {
 	ids, err := connectionIDs(ctx, pool)
 	if err != nil {
@@ -62,7 +62,7 @@ func (r *remote) CloseIdle(ctx context.Context, pool *otelpool.DB) (int, error) 
 			return 0, fmt.Errorf("KILL %d: %w", id, err)
 		}
 	}
-	// KILL only asks. The socket is closed when the server's thread has seen it.
+	// KILL returns before the server's thread has closed the socket.
 	for _, id := range ids {
 		if err := r.awaitKilled(ctx, id); err != nil {
 			return 0, err
@@ -71,8 +71,8 @@ func (r *remote) CloseIdle(ctx context.Context, pool *otelpool.DB) (int, error) 
 	return len(ids), nil
 }
 
-// connectionIDs holds as many connections as the pool may open, all at once, so
-// that no id comes twice.
+// connectionIDs returns the ids of as many connections as the pool may open. It holds all
+// of them at once, so that the ids are distinct.
 func connectionIDs(ctx context.Context, pool *otelpool.DB) (ids []int64, err error) {
 	var conns []*sql.Conn
 	defer func() {
@@ -95,7 +95,7 @@ func connectionIDs(ctx context.Context, pool *otelpool.DB) (ids []int64, err err
 	return ids, nil
 }
 
-// gone waits until the server no longer lists a connection.
+// awaitKilled waits until the server no longer lists a connection.
 func (r *remote) awaitKilled(ctx context.Context, id int64) error {
 	for {
 		var n int

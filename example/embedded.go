@@ -25,26 +25,25 @@ import (
 )
 
 const (
-	// embeddedConns is how many connections the embedded server accepts. One
-	// more is refused with MySQL's error 1040.
+	// embeddedConns is how many connections the embedded server accepts. It refuses
+	// more with MySQL's error 1040.
 	embeddedConns = 40
-	// embeddedIdle is how long a connection must have been silent for CloseIdle
-	// to close it. It is what the server answers who asks for its wait_timeout,
-	// in whole seconds therefore.
+	// embeddedIdle is how long a connection must be idle before CloseIdle closes it.
+	// The server reports it as its wait_timeout, so it is in whole seconds.
 	embeddedIdle = time.Second
 )
 
-// embedded is a MySQL server in this process, in memory, on a socket of its own.
+// embedded is an in-memory MySQL server in this process, on its own socket.
 type embedded struct {
 	listener *listener
 	engine   *gms.Engine
 	server   *server.Server
-	accepts  chan struct{} // closed when the server accepts no more
+	accepts  chan struct{} // closed when the server has stopped accepting
 }
 
 func newEmbedded() (*embedded, error) {
 	discardServerLogs()
-	// The variables are the process's.
+	// System variables are global to the process.
 	if err := gmssql.SystemVariables.SetGlobal(gmssql.NewEmptyContext(), "wait_timeout", int64(embeddedIdle/time.Second)); err != nil {
 		return nil, err
 	}
@@ -70,9 +69,8 @@ func newEmbedded() (*embedded, error) {
 	return e, nil
 }
 
-// discardServerLogs keeps the server's two loggers out of the terminal: a client
-// that leaves is an error to them, and what concerns a client it is told anyway.
-// They are the process's, hence once.
+// discardServerLogs silences the server's two loggers: to them, a client that
+// disconnects is an error. They are global to the process, hence once.
 var discardServerLogs = sync.OnceFunc(func() {
 	logrus.SetOutput(io.Discard)
 	vitesslog.Info, vitesslog.Infof = func(...any) {}, func(string, ...any) {}
@@ -87,32 +85,32 @@ func (e *embedded) CloseIdle(context.Context, *otelpool.DB) (int, error) {
 	return e.listener.closeIdle(embeddedIdle), nil
 }
 
-// Close ends the sockets as well: the server's own Close only stops listening.
+// Close also closes the sockets: the server's own Close only stops listening.
 func (e *embedded) Close() error {
 	err := e.server.Close()
 	<-e.accepts
 	e.listener.closeIdle(0)
 	e.listener.wait.Wait()
-	// The engine ends by cancelling its own context and says so.
+	// The engine stops by cancelling its own context, and returns that error.
 	if failed := e.engine.Close(); !errors.Is(failed, context.Canceled) {
 		err = errors.Join(err, failed)
 	}
 	return err
 }
 
-// listener knows the sockets that are open, refuses those over the limit, and
-// can hang up on the silent ones.
+// listener tracks the open sockets, refuses connections over the limit, and can close
+// idle ones.
 type listener struct {
 	net.Listener
 	born time.Time
-	wait sync.WaitGroup // one for each open socket
+	wait sync.WaitGroup // counts the open sockets
 
 	mu   sync.Mutex // guards open
 	open map[*socket]struct{}
 }
 
-// tooManyConnections is the packet that a MySQL server greets with when it is
-// full: length, sequence number, error marker, error 1040, SQL state, text.
+// tooManyConnections is the packet that a full MySQL server sends first: length, sequence
+// number, error marker, error 1040, SQL state, text.
 var tooManyConnections = func() []byte {
 	text := "#08004Too many connections"
 	return append([]byte{byte(3 + len(text)), 0, 0, 0, 0xff, 0x10, 0x04}, text...)
@@ -137,35 +135,35 @@ func (l *listener) Accept() (net.Conn, error) {
 		if !full {
 			return s, nil
 		}
-		// The client may have gone; there is nothing more to do for it either way.
+		// The client may have disconnected; the error changes nothing.
 		_, _ = c.Write(tooManyConnections)
 		c.Close()
 	}
 }
 
-// closeIdle closes the sockets that have been silent for at least the given time
-// and returns how many.
-func (l *listener) closeIdle(silent time.Duration) int {
+// closeIdle closes the sockets that have been idle for at least idleFor and returns how
+// many it closed.
+func (l *listener) closeIdle(idleFor time.Duration) int {
 	l.mu.Lock()
 	var end []*socket
 	for s := range l.open {
-		if time.Since(l.born)-time.Duration(s.last.Load()) >= silent {
+		if time.Since(l.born)-time.Duration(s.last.Load()) >= idleFor {
 			end = append(end, s)
 		}
 	}
 	l.mu.Unlock()
 	for _, s := range end {
-		// Close alone would leave the client in the dark until the server's read
-		// has noticed; the end of the stream is sent at once.
+		// After Close alone the client would notice nothing until the server's read has
+		// returned. CloseWrite sends the end of the stream at once.
 		if tcp, ok := s.Conn.(*net.TCPConn); ok {
 			_ = tcp.CloseWrite()
 		}
-		_ = s.Close() // the other side is gone, or will be
+		_ = s.Close() // an error changes nothing: the connection is closed either way
 	}
 	return len(end)
 }
 
-// socket is a client's connection that remembers when it was last used.
+// socket is a client's connection with the time of its last use.
 type socket struct {
 	net.Conn
 	listener *listener
@@ -199,13 +197,12 @@ func (s *socket) Close() error {
 }
 
 // serialHandler runs one statement at a time. The memory engine needs it: a commit
-// puts back every table that its session has read, so two statements that
-// overlap undo each other's writes. Only the statement that sleeps runs beside
-// the others; it reads no table.
+// writes back every table that its session has read, so overlapping statements undo
+// each other's writes. SLEEP reads no table and runs concurrently.
 //
-// A result is written to the socket under the lock. A client that stops reading
-// in the middle of a result larger than the socket's buffers would stop the
-// server, so the service asks for small ones.
+// Results are written to the socket under the lock. A client that stops reading a result
+// larger than the socket's buffers would block the server, so the service's results are
+// small.
 type serialHandler struct {
 	vitess.Handler
 	mu sync.Mutex

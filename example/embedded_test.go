@@ -14,7 +14,7 @@ import (
 	"github.com/otelpool/otelpool"
 )
 
-// serve starts an embedded server and a pool whose telemetry nobody reads.
+// serve starts an embedded server and a pool without exported telemetry.
 func serve(t *testing.T) (*embedded, *otelpool.DB) {
 	t.Helper()
 	e, err := newEmbedded()
@@ -102,7 +102,7 @@ func TestEmbedded_ReportsTheIdleTimeoutItEnforces(t *testing.T) {
 		t.Fatal(err)
 	}
 	if got := time.Duration(seconds) * time.Second; got != embeddedIdle {
-		t.Errorf("it says %v, and closes after %v", got, embeddedIdle)
+		t.Errorf("wait_timeout is %v, want %v", got, embeddedIdle)
 	}
 }
 
@@ -116,12 +116,12 @@ func TestListenerCloseIdle_ClosesIdleConnectionsOnly(t *testing.T) {
 		defer c.Close()
 	}
 	if n := e.listener.closeIdle(time.Hour); n != 0 {
-		t.Errorf("hung up on %d connections that had been used in the last hour", n)
+		t.Errorf("closed %d connections that had been used in the last hour", n)
 	}
 	if n := e.listener.closeIdle(0); n != 2 {
-		t.Errorf("hung up on %d of 2 connections", n)
+		t.Errorf("closed %d of 2 connections", n)
 	}
 	if n := e.listener.closeIdle(0); n != 0 {
-		t.Errorf("hung up on %d connections that were closed already", n)
+		t.Errorf("closed %d connections that were closed already", n)
 	}
 }

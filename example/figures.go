@@ -17,24 +17,23 @@ type state struct {
 	oldestHold, oldestWait     time.Duration
 }
 
-// figures is what the SDK says about one pool over one scene: the sum of what
-// its collections brought.
+// figures are the SDK's data on one pool during one scene, added up over all collections.
 type figures struct {
 	state                  // at the last collection
-	mostUsed         int64 // of the collections
-	peak             int64 // between the collections, as far as no other reader collected
+	mostUsed         int64 // at any collection
+	peak             int64 // between collections; other readers reset it
 	mostOldestHold   time.Duration
-	mostWaiting      int64         // of the collections
-	mostOldestWait   time.Duration // of the collections
+	mostWaiting      int64         // at any collection
+	mostOldestWait   time.Duration // at any collection
 	usedOverTime     []int64
 	holds            histogram
-	waits            histogram // that ended with a connection
-	failedWaits      histogram // that ended without
+	waits            histogram // successful
+	failedWaits      histogram // timed out or canceled
 	dials            histogram
 	statements       histogram
 	failedStatements histogram
 
-	waited            float64 // seconds, of all callers
+	waited            float64 // seconds, all callers together
 	timeouts, cancels int64
 
 	heldFor  map[string]float64 // seconds by phase
@@ -52,8 +51,7 @@ func newFigures() *figures {
 	}
 }
 
-// add adds a collection of a reader whose counters and histograms start anew at
-// each. Other pools' data is left out.
+// add adds one collection of a reader with delta temporality. It ignores other pools.
 func (f *figures) add(collected *metricdata.ResourceMetrics) {
 	f.state = state{}
 	for _, scope := range collected.ScopeMetrics {
@@ -115,8 +113,8 @@ func (f *figures) addMetric(m metricdata.Metrics) {
 	}
 }
 
-// splitByError adds the points of what succeeded to one histogram and of what failed
-// to another.
+// splitByError adds points without error.type to one histogram and those with it to
+// another.
 func splitByError(succeeded, failed *histogram) func(metricdata.HistogramDataPoint[float64]) {
 	return func(p metricdata.HistogramDataPoint[float64]) {
 		if value(p.Attributes, attrErrorType) == "" {
@@ -127,7 +125,7 @@ func splitByError(succeeded, failed *histogram) func(metricdata.HistogramDataPoi
 	}
 }
 
-// each calls f with the points of this program's pool.
+// each calls f for each point of this program's pool.
 func each[N int64 | float64](m metricdata.Metrics, f func(metricdata.DataPoint[N])) {
 	var points []metricdata.DataPoint[N]
 	switch data := m.Data.(type) {
@@ -174,7 +172,7 @@ type histogram struct {
 	min, max float64
 }
 
-// add merges a point. The points of one instrument have the same bounds.
+// add merges a point. All points of an instrument have the same bounds.
 func (h *histogram) add(p metricdata.HistogramDataPoint[float64]) {
 	if p.Count == 0 {
 		return
@@ -196,8 +194,8 @@ func (h *histogram) add(p metricdata.HistogramDataPoint[float64]) {
 	}
 }
 
-// quantile estimates the value that the fraction q of the distribution stays
-// below, by supposing that values spread evenly within their bucket.
+// quantile estimates the q-quantile. It assumes that values are spread evenly within
+// their bucket.
 func (h *histogram) quantile(q float64) time.Duration {
 	rank := q * float64(h.count)
 	var below float64
@@ -219,8 +217,7 @@ func (h *histogram) quantile(q float64) time.Duration {
 	return seconds(h.max)
 }
 
-// atLeast returns how many values are known to be at least d: those in the
-// buckets above it.
+// atLeast counts the values in the buckets above d.
 func (h *histogram) atLeast(d time.Duration) (n uint64) {
 	first := sort.SearchFloat64s(h.bounds, d.Seconds()) + 1
 	for i := first; i < len(h.counts); i++ {

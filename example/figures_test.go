@@ -20,7 +20,7 @@ func count(name string, values map[string]int64, key attribute.Key) metricdata.M
 	for value, n := range values {
 		points = append(points, metricdata.DataPoint[int64]{Attributes: poolAttrs(poolName, key.String(value)), Value: n})
 	}
-	// What another pool counts must not be found in any table.
+	// The table must leave out other pools.
 	points = append(points, metricdata.DataPoint[int64]{Attributes: poolAttrs("another", key.String(reasonBad)), Value: 1000})
 	return metricdata.Metrics{Name: name, Data: metricdata.Sum[int64]{DataPoints: points}}
 }
@@ -47,7 +47,7 @@ func distribution(name string, lowest, highest float64, counts ...uint64) metric
 	return metricdata.Metrics{Name: name, Data: metricdata.Histogram[float64]{DataPoints: []metricdata.HistogramDataPoint[float64]{point}}}
 }
 
-// failing gives the points of a histogram an error type.
+// failing adds an error type to the points of a histogram.
 func failing(m metricdata.Metrics, typ string) metricdata.Metrics {
 	points := m.Data.(metricdata.Histogram[float64]).DataPoints
 	for i := range points {
@@ -97,24 +97,24 @@ func TestPrintTable_AddsUpAllCollections(t *testing.T) {
 	var out bytes.Buffer
 	printTable(&out, f, tally{byStatus: map[int]int{200: 30, 503: 2}, lost: 1, slowest: 1500 * time.Millisecond})
 	want := `
-  what the SDK says about pool "notifications" (percentiles are estimated from buckets)
+  pool "notifications", as recorded by the SDK (percentiles are estimated from buckets)
   connections    limit 10         most held 10     held now 1       idle now 8       dialing now 0
-  held over time |█▄▁ | 100ms a mark
-  hold time      p50 0.92 ms      p95 3.0 s        p99 4.6 s        max 5.0 s        of 100
+  held over time |█▄▁ | 100ms per mark
+  hold time      p50 0.92 ms      p95 3.0 s        p99 4.6 s        max 5.0 s        count 100
                  over 1 s 10      longest so far 4.0 s
-  wait time      p50 0.66 ms      p95 325 ms       p99 385 ms       max 400 ms       of 100
-  wait in vain   p50 250 ms       p95 475 ms       p99 495 ms       max 500 ms       of 5
-  waiting        at most 7        for up to 500 ms in all 4.5 s     timed out 4      canceled 1
-  statement time p50 0.50 ms      p95 0.77 ms      p99 0.79 ms      max 0.80 ms      of 100
+  wait time      p50 0.66 ms      p95 325 ms       p99 385 ms       max 400 ms       count 100
+  failed waits   p50 250 ms       p95 475 ms       p99 495 ms       max 500 ms       count 5
+  waiting        most at once 7   longest 500 ms   total 4.5 s      timed out 4      canceled 1
+  statement time p50 0.50 ms      p95 0.77 ms      p99 0.79 ms      max 0.80 ms      count 100
   dial time      none
-  held in        executing 250 ms rows 0           tx 12.5 s        pinned 0
+  held by phase  executing 250 ms rows 0           tx 12.5 s        pinned 0
   acquired       new 10           reused 25        opener 0
   closed         bad 3            idle_time 3
-  masked retries bad_connection 3
+  retries        bad_connection 3
 
-  what the clients say
+  HTTP requests, as counted by the clients
   requests       ok 30            failed 3         slowest 1.5 s
-  answers        no answer 1      status 200 30    status 503 2
+  responses      no response 1    status 200 30    status 503 2
 `
 	if got := out.String(); got != want {
 		t.Errorf("got\n%s\nwant\n%s", got, want)
@@ -128,9 +128,9 @@ func TestPrintTable_AddsUpAllCollections(t *testing.T) {
 
 func TestPrintStory_IndentsContinuationLines(t *testing.T) {
 	var out bytes.Buffer
-	printStory(&out, 1500*time.Millisecond, "the pool is dry")
+	printStory(&out, 1500*time.Millisecond, "the pool is full")
 	printStory(&out, 12*time.Second, "this is why:\n"+strings.Repeat("nine char ", 10))
-	want := `   1.5 s  the pool is dry
+	want := `   1.5 s  the pool is full
   12.0 s  this is why:
           nine char nine char nine char nine char nine char nine char nine char nine char nine
           char nine char
@@ -176,8 +176,8 @@ func TestSparkline_FitsTheWidthAndKeepsTheMaximumPerMark(t *testing.T) {
 		want    string
 	}{
 		{nil, 10, "none"},
-		{[]int64{0, 1, 2, 4, 8, 9}, 10, "| ▁▂▄██| 100ms a mark"},
-		{[]int64{0, 1, 2, 4, 8, 0, 0}, 4, "|▁▄█ | 200ms a mark"},
+		{[]int64{0, 1, 2, 4, 8, 9}, 10, "| ▁▂▄██| 100ms per mark"},
+		{[]int64{0, 1, 2, 4, 8, 0, 0}, 4, "|▁▄█ | 200ms per mark"},
 	} {
 		if got := sparkline(test.samples, 8, test.columns); got != test.want {
 			t.Errorf("%v: %s, want %s", test.samples, got, test.want)

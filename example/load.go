@@ -15,25 +15,24 @@ import (
 )
 
 const (
-	// clients is how many clients the load has, each a user of its own from 1 up.
+	// clients is the number of clients. Each has its own user, from 1 up.
 	clients = 8
-	// thinkTime is the mean pause of a client between two requests in a scene.
+	// thinkTime is the mean pause between two requests of a client in a scene.
 	thinkTime = 20 * time.Millisecond
-	// servingThinkTime is that after the scenes, unless the command line says otherwise.
-	// With it Jaeger, which keeps the last traces in memory, still has those of an
-	// incident ten minutes after it.
+	// servingThinkTime is the same after the scenes; -pause overrides it. It is long enough
+	// for Jaeger, which keeps the last traces in memory, to have those of an incident
+	// ten minutes later.
 	servingThinkTime = 400 * time.Millisecond
-	// minThinkTime is the least of the command line.
+	// minThinkTime is the smallest value of -pause.
 	minThinkTime = time.Millisecond
-	// digestEvery is how many rounds a client makes for each digest it asks for.
+	// digestEvery is how many rounds a client makes for each digest.
 	digestEvery = 8
 	// firstStreamUser is the user of the first stream. Users from here up have a
-	// backlog that nobody reads away.
+	// backlog that no client marks as read.
 	firstStreamUser = 101
 )
 
-// load is the service's clients. What it counts is what they got over HTTP, not
-// what happened to connections.
+// load is the service's clients. It counts their HTTP responses, not connections.
 type load struct {
 	base string
 	http *http.Client
@@ -50,10 +49,10 @@ func newLoad(base string) *load {
 	}
 }
 
-// tally counts answers.
+// tally counts responses.
 type tally struct {
 	byStatus map[int]int
-	lost     int // no answer at all
+	lost     int // no response
 	slowest  time.Duration
 }
 
@@ -79,7 +78,7 @@ func (t tally) failed() int {
 	return n
 }
 
-// take returns the tally since the last take.
+// take returns the tally and resets it.
 func (l *load) take() tally {
 	l.mu.Lock()
 	defer l.mu.Unlock()
@@ -88,9 +87,8 @@ func (l *load) take() tally {
 	return t
 }
 
-// start lets the clients work, with a mean pause of think, until stop is called. stop
-// waits for the requests in flight, so none is broken off; they end with their own
-// time-outs.
+// start runs the clients, with a mean pause of think, until stop is called. stop waits for
+// the requests in flight rather than canceling them.
 func (l *load) start(ctx context.Context, think time.Duration) (stop func()) {
 	var wait sync.WaitGroup
 	done := make(chan struct{})
@@ -103,10 +101,10 @@ func (l *load) start(ctx context.Context, think time.Duration) (stop func()) {
 	})
 }
 
-// errNoList counts as no answer at all.
-var errNoList = errors.New("the answer is no list of notifications")
+// errNoList counts as no response.
+var errNoList = errors.New("the response is not a list of notifications")
 
-// client posts, lists and reads, so that its backlog stays small.
+// client posts, lists and marks as read, so that its backlog stays small.
 func (l *load) client(ctx context.Context, done <-chan struct{}, user int64, think time.Duration) {
 	rest := func() bool {
 		t := time.NewTimer(think/2 + rand.N(think))
@@ -146,7 +144,7 @@ func (l *load) digest(ctx context.Context, user int64) {
 	l.do(ctx, "GET", fmt.Sprintf("/users/%d/digest", user), nil)
 }
 
-// digests asks for n digests at once and waits for all of them.
+// digests requests n digests concurrently and waits for all of them.
 func (l *load) digests(ctx context.Context, n int) {
 	var wait sync.WaitGroup
 	for i := range n {
@@ -155,8 +153,8 @@ func (l *load) digests(ctx context.Context, n int) {
 	wait.Wait()
 }
 
-// do makes a request, counts its outcome and returns the body of a good answer.
-// What the end of ctx breaks off is not counted.
+// do makes a request, counts its result, and returns the body of a successful response.
+// A request canceled by ctx is not counted.
 func (l *load) do(ctx context.Context, method, path string, body any) []byte {
 	var send io.Reader
 	if body != nil {
@@ -206,10 +204,10 @@ func (l *load) count(status int, err error, took time.Duration) {
 // streams is a group of clients that each follow one stream.
 type streams struct {
 	load  *load
-	ctx   context.Context //nolint:containedctx // the clients' life: it ends when they leave
+	ctx   context.Context //nolint:containedctx // the clients' lifetime: leave cancels it
 	end   context.CancelFunc
 	wait  sync.WaitGroup
-	open  chan struct{} // receives one for each first event
+	open  chan struct{} // receives one value for each first event
 	users int64
 }
 
@@ -218,7 +216,7 @@ func (l *load) streams(ctx context.Context) *streams {
 	return &streams{load: l, ctx: ctx, end: end, open: make(chan struct{}, 1000)}
 }
 
-// join adds a client whose handler holds in the given way.
+// join adds a client whose handler holds a connection as given by hold.
 func (s *streams) join(hold string) {
 	user := firstStreamUser + s.users
 	s.users++
@@ -250,7 +248,7 @@ func (s *streams) join(hold string) {
 	})
 }
 
-// opened waits until n more clients have received something.
+// awaitOpen waits until n more clients have received an event.
 func (s *streams) awaitOpen(ctx context.Context, n int) error {
 	for range n {
 		select {
@@ -262,7 +260,7 @@ func (s *streams) awaitOpen(ctx context.Context, n int) error {
 	return nil
 }
 
-// leave makes all clients hang up and returns when they have.
+// leave disconnects all clients and waits for them.
 func (s *streams) leave() {
 	s.end()
 	s.wait.Wait()

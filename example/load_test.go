@@ -13,7 +13,7 @@ import (
 	"time"
 )
 
-// requests counts requests, and answers at once that there is one notification.
+// requests counts requests, and responds to each with one notification.
 type requests struct{ atomic.Int64 }
 
 func (n *requests) RoundTrip(r *http.Request) (*http.Response, error) {
@@ -28,13 +28,13 @@ func TestJaegerConfig_KeepsAThreeMinuteIncidentForTenMinutes(t *testing.T) {
 	}
 	kept := regexp.MustCompile(`max_traces: (\d+)`).FindSubmatch(content)
 	if kept == nil {
-		t.Fatal("jaeger.yaml does not say how many traces it keeps")
+		t.Fatal("jaeger.yaml has no max_traces")
 	}
 	most, err := strconv.Atoi(string(kept[1]))
 	if err != nil {
 		t.Fatal(err)
 	}
-	var serving requests // each is a trace
+	var serving requests // one trace each
 	synctest.Test(t, func(t *testing.T) {
 		l := newLoad("http://service")
 		l.http.Transport = &serving
@@ -42,9 +42,9 @@ func TestJaegerConfig_KeepsAThreeMinuteIncidentForTenMinutes(t *testing.T) {
 		time.Sleep(10 * time.Minute)
 		stop()
 	})
-	// While the pool is dry each of them takes as long as a request may.
+	// While the pool is exhausted, each request of a client takes the whole request timeout.
 	incident := clients * int(3*time.Minute/defaultPace.request)
 	if all := int(serving.Load()) + incident; all > most || serving.Load() == 0 {
-		t.Errorf("%d traces, %d of them of the incident, but Jaeger keeps %d", all, incident, most)
+		t.Errorf("%d traces, %d of them from the incident, but Jaeger keeps %d", all, incident, most)
 	}
 }

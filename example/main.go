@@ -1,6 +1,6 @@
-// Command example shows what otelpool tells about a connection pool in three
-// scenes: a healthy pool, one that runs dry because streams hold its connections,
-// and one whose connections the server closes.
+// Command example shows what otelpool records of a connection pool in three
+// scenes: a healthy pool, a pool exhausted by streams that hold its connections,
+// and a pool whose idle connections the server closes.
 package main
 
 import (
@@ -36,17 +36,17 @@ func main() {
 	os.Exit(run(ctx, os.Args[1:], os.Stdout, os.Stderr))
 }
 
-// settings is what the command line says.
+// settings are the parsed flags.
 type settings struct {
 	scenes []scene
-	config *mysql.Config // of a real server; nil for the embedded one
+	config *mysql.Config // the real server; nil for the embedded one
 	addr   string
 	serve  bool
-	pause  time.Duration // mean pause of a client between two requests after the scenes
+	pause  time.Duration // mean pause between two requests of a client, after the scenes
 	pace   pace
 }
 
-// run is main with its surroundings as arguments. It returns the exit code.
+// run is main without globals. It returns the exit code.
 func run(ctx context.Context, args []string, stdout, stderr io.Writer) int {
 	set, err := parse(args, stderr)
 	if errors.Is(err, flag.ErrHelp) {
@@ -70,9 +70,9 @@ func run(ctx context.Context, args []string, stdout, stderr io.Writer) int {
 
 const usage = `Usage: example [flags]
 
-Plays three scenes of a connection pool on a small notification service, and prints what
-OpenTelemetry says about the pool in each. Exports to where the OTEL_* variables point, if any
-is set: OTEL_EXPORTER_OTLP_ENDPOINT=http://localhost:4318 is enough.
+Plays three scenes of a connection pool in a small notification service and prints the pool's
+OpenTelemetry metrics after each. Exports metrics and traces if the OTEL_* variables configure
+it: OTEL_EXPORTER_OTLP_ENDPOINT=http://localhost:4318 is enough.
 
 Exit code: 0 after the scenes, or when -serve is interrupted; 1 if something failed; 2 for a
 wrong flag; 130 if a scene was interrupted.
@@ -85,11 +85,11 @@ func parse(args []string, stderr io.Writer) (settings, error) {
 	flags := flag.NewFlagSet("example", flag.ContinueOnError)
 	flags.SetOutput(io.Discard)
 	name := flags.String("scene", "all", "which `scene` to play: "+strings.Join(sceneNames(), ", ")+" or all")
-	dsn := flags.String("dsn", "", "play on the MySQL or MariaDB server with this data `source` name, such as\nuser:password@tcp(host:3306)/database\n(default: $"+dsnVariable+", else a server in this process)")
+	dsn := flags.String("dsn", "", "use the MySQL or MariaDB server with this data `source` name, such as\nuser:password@tcp(host:3306)/database\n(default: $"+dsnVariable+", or else an embedded server)")
 	flags.StringVar(&set.addr, "addr", "127.0.0.1:0", "`address` of the service and its /metrics; port 0 takes a free one")
-	flags.DurationVar(&set.pace.hold, "hold", defaultPace.hold, "how `long` the pool stays dry in the scene dry: most alerts take minutes")
-	flags.BoolVar(&set.serve, "serve", false, "go on after the scenes, under a lighter load, until interrupted")
-	flags.DurationVar(&set.pause, "pause", servingThinkTime, "how `long` a client pauses between two requests after the scenes, on average")
+	flags.DurationVar(&set.pace.hold, "hold", defaultPace.hold, "how `long` the pool stays exhausted in the scene dry; most alerts need minutes")
+	flags.BoolVar(&set.serve, "serve", false, "keep running after the scenes, under a lighter load, until interrupted")
+	flags.DurationVar(&set.pause, "pause", servingThinkTime, "mean `time` between two requests of a client, after the scenes")
 	if err := flags.Parse(args); err != nil {
 		if errors.Is(err, flag.ErrHelp) {
 			flags.SetOutput(stderr)
@@ -146,8 +146,8 @@ func sceneNames() (names []string) {
 	return names
 }
 
-// play plays the scenes, and serves after them if it is told to. Interrupted in a
-// scene it still prints that scene's table, and returns context.Canceled.
+// play plays the scenes, then serves if set.serve. If it is interrupted in a scene, it
+// prints that scene's table and returns context.Canceled.
 func play(ctx context.Context, set settings, stdout, stderr io.Writer) error {
 	p, err := setUp(ctx, set, stderr)
 	if err != nil {
@@ -179,7 +179,8 @@ func play(ctx context.Context, set settings, stdout, stderr io.Writer) error {
 }
 
 const servingText = `
-The service goes on, under a lighter load, until it is interrupted. Metrics: %s/metrics
-Who holds the connections: %s/debug/poolz/
-To take a connection and keep it:  curl -N '%s/users/%d/stream?hold=tx'
+The service keeps running, under a lighter load, until it is interrupted.
+Metrics: %s/metrics
+Holders of connections: %s/debug/poolz/
+To hold a connection yourself:  curl -N '%s/users/%d/stream?hold=tx'
 `

@@ -13,7 +13,7 @@ import (
 
 func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
 
-// interruptingWriter ends a context as soon as a text was written to it.
+// interruptingWriter cancels a context once a text has been written to it.
 type interruptingWriter struct {
 	bytes.Buffer
 	at        string
@@ -30,19 +30,19 @@ func (w *interruptingWriter) Write(b []byte) (int, error) {
 
 func TestRun_StopsCleanlyOnInterrupt(t *testing.T) {
 	for _, test := range []struct {
-		name  string
-		args  []string
-		at    string
-		code  int
-		says  string
-		table bool
+		name   string
+		args   []string
+		at     string
+		code   int
+		stderr string
+		table  bool
 	}{
 		{"before a scene", nil, "exports", exitInterrupted, "example: interrupted\n", true},
 		{"healthy", []string{"-scene", "healthy"}, "three streams are open", exitInterrupted, "example: interrupted\n", true},
 		{"streams joining", []string{"-scene", "dry"}, "streams join", exitInterrupted, "example: interrupted\n", true},
-		{"dry", []string{"-scene", "dry"}, "the pool is dry", exitInterrupted, "example: interrupted\n", true},
+		{"exhausted", []string{"-scene", "dry"}, "the pool is exhausted", exitInterrupted, "example: interrupted\n", true},
 		{"closed", []string{"-scene", "closed"}, "the clients pause", exitInterrupted, "example: interrupted\n", true},
-		{"serving", []string{"-scene", "healthy", "-serve"}, "The service goes on", 0, "", true},
+		{"serving", []string{"-scene", "healthy", "-serve"}, "The service keeps running", 0, "", true},
 	} {
 		t.Run(test.name, func(t *testing.T) {
 			before := goleak.IgnoreCurrent()
@@ -53,10 +53,10 @@ func TestRun_StopsCleanlyOnInterrupt(t *testing.T) {
 			if code := run(ctx, test.args, stdout, &stderr); code != test.code {
 				t.Errorf("exit code %d, want %d", code, test.code)
 			}
-			if stderr.String() != test.says {
-				t.Errorf("stderr %q, want %q", &stderr, test.says)
+			if stderr.String() != test.stderr {
+				t.Errorf("stderr %q, want %q", &stderr, test.stderr)
 			}
-			if got := strings.Contains(stdout.String(), "what the SDK says"); got != test.table {
+			if got := strings.Contains(stdout.String(), "as recorded by the SDK"); got != test.table {
 				t.Errorf("stdout:\n%s", stdout)
 			}
 			goleak.VerifyNone(t, before)
@@ -68,7 +68,7 @@ func TestRun_ExplainsAWrongCommandLine(t *testing.T) {
 	for _, test := range []struct {
 		args string
 		dsn  string // in the environment
-		says string
+		want string
 	}{
 		{"-scene wet", "", "-scene wet: want healthy, dry, closed or all"},
 		{"-addr here", "", "-addr here: want host:port"},
@@ -89,7 +89,7 @@ func TestRun_ExplainsAWrongCommandLine(t *testing.T) {
 			if code := run(t.Context(), strings.Fields(test.args), &stdout, &stderr); code != exitUsage {
 				t.Errorf("exit code %d", code)
 			}
-			if got, want := stderr.String(), "example: "+test.says+"\n"; got != want {
+			if got, want := stderr.String(), "example: "+test.want+"\n"; got != want {
 				t.Errorf("stderr %q, want %q", got, want)
 			}
 			if stdout.Len() > 0 {

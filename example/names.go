@@ -1,7 +1,6 @@
 package main
 
-// What this program reads of otelpool's telemetry, and nothing else: the tables
-// in the terminal are made of these instruments and attributes.
+// The instruments and attributes of otelpool that the tables in the terminal use.
 const (
 	metricCount      = "db.client.connection.count"
 	metricMax        = "db.client.connection.max"

@@ -22,27 +22,26 @@ import (
 const (
 	// poolLimit is how many connections the service's pool may open.
 	poolLimit = 10
-	// cleanupTimeout bounds each step of the way out.
+	// cleanupTimeout bounds each cleanup.
 	cleanupTimeout = 3 * time.Second
 )
 
-// program is everything that runs: telemetry, server, pool, service.
+// program holds everything that runs: telemetry, server, pool, service.
 type program struct {
 	base      string // URL of the service
 	telemetry *telemetry
 	service   *service
 	stage     *stage
-	cleanups  []cleanup // in the order of the starts
+	cleanups  []cleanup // in the order of the starts; run in reverse
 }
 
-// end takes one part down.
+// cleanup stops one part.
 type cleanup struct {
 	what string
 	f    func(context.Context) error
 }
 
-// setUp starts everything, each part after those that it needs. More readers may
-// be given to the meter provider.
+// setUp starts everything. The meter provider also gets the readers in more.
 func setUp(ctx context.Context, set settings, stderr io.Writer, more ...sdkmetric.Reader) (_ *program, err error) {
 	p := &program{}
 	defer func() {
@@ -50,7 +49,7 @@ func setUp(ctx context.Context, set settings, stderr io.Writer, more ...sdkmetri
 			p.tearDown(stderr)
 		}
 	}()
-	// The driver's own log has a line for each connection that the server closed.
+	// The driver logs a line for each connection that the server closed.
 	if err := mysql.SetLogger(&mysql.NopLogger{}); err != nil {
 		return nil, err
 	}
@@ -76,11 +75,11 @@ func setUp(ctx context.Context, set settings, stderr io.Writer, more ...sdkmetri
 	opened, err := otelmysql.Open(db.DSN(),
 		otelpool.WithPoolName(poolName),
 		otelpool.WithServerQuery(),
-		otelpool.WithLogger(slog.New(slog.DiscardHandler)), // the scenes print what is of interest
+		otelpool.WithLogger(slog.New(slog.DiscardHandler)), // the scenes print the reports
 		otelpool.WithReports(func(r otelpool.Report) {
 			select {
 			case reports <- r:
-			default: // nobody is interested
+			default: // the buffer is full
 			}
 		}),
 		otelpool.WithMeterProvider(tel.metrics),
@@ -115,7 +114,7 @@ func setUp(ctx context.Context, set settings, stderr io.Writer, more ...sdkmetri
 		onAcquireError: func(e *otelpool.AcquireError) {
 			select {
 			case acquireErrors <- e:
-			default: // one is enough
+			default: // one is buffered already
 			}
 		},
 	}
@@ -138,14 +137,14 @@ func setUp(ctx context.Context, set settings, stderr io.Writer, more ...sdkmetri
 	return p, nil
 }
 
-// listen serves handler until the end, which breaks off the streams.
+// listen serves handler until tear-down, which cancels open streams.
 func (p *program) listen(ctx context.Context, addr string, handler http.Handler) error {
 	l, err := net.Listen("tcp", addr)
 	if err != nil {
 		return err
 	}
 	p.base = "http://" + l.Addr().String()
-	// An interrupt stops the clients. The service has its own end, after them.
+	// An interrupt stops the clients first. The service stops after them.
 	requests, cancelRequests := context.WithCancel(context.WithoutCancel(ctx))
 	server := &http.Server{
 		Handler:           handler,
@@ -169,26 +168,25 @@ func (p *program) onTearDown(what string, f func(context.Context) error) {
 	p.cleanups = append(p.cleanups, cleanup{what, f})
 }
 
-// tearDown takes down what was started, the last first. It has time of its own,
-// whatever has been interrupted before.
+// tearDown runs the cleanups, the last first. An interrupt does not cancel them.
 func (p *program) tearDown(stderr io.Writer) {
 	for _, e := range slices.Backward(p.cleanups) {
 		ctx, cancel := context.WithTimeout(context.Background(), cleanupTimeout)
 		if err := e.f(ctx); err != nil {
-			fmt.Fprintf(stderr, "example: end of the %s: %v\n", e.what, err)
+			fmt.Fprintf(stderr, "example: stopping the %s: %v\n", e.what, err)
 		}
 		cancel()
 	}
 	p.cleanups = nil
 }
 
-// printHeader prints what runs and where.
+// printHeader prints the addresses and the pool's limit.
 func (p *program) printHeader(out io.Writer) {
 	exports := "nothing; set OTEL_EXPORTER_OTLP_ENDPOINT to export traces and metrics"
 	if p.telemetry.exports != nil {
 		exports = strings.Join(p.telemetry.exports, " and ")
 	}
-	fmt.Fprintf(out, "A notification service whose connection pool is watched by otelpool.\n\n")
+	fmt.Fprintf(out, "A notification service whose connection pool is instrumented by otelpool.\n\n")
 	for _, line := range [][2]string{
 		{"service", p.base},
 		{"metrics", p.base + "/metrics"},

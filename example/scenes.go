@@ -10,14 +10,14 @@ import (
 	"github.com/otelpool/otelpool"
 )
 
-// pace is how long things take.
+// pace holds the durations of the scenes.
 type pace struct {
 	healthy time.Duration // the whole first scene
-	before  time.Duration // load alone, before something happens
-	hold    time.Duration // how long the pool stays dry
-	idle    time.Duration // silence before the server hangs up; more than embeddedIdle
-	after   time.Duration // load alone, after it
-	timeout time.Duration // after which something that must happen is given up
+	before  time.Duration // load alone, before the fault
+	hold    time.Duration // how long the pool stays exhausted
+	idle    time.Duration // time without load before the server closes idle connections; more than embeddedIdle
+	after   time.Duration // load alone, after the fault
+	timeout time.Duration // limit for each wait for an expected event
 	request time.Duration // the service's limit for a request, waiting for a connection included
 }
 
@@ -31,35 +31,34 @@ var defaultPace = pace{
 	request: 500 * time.Millisecond,
 }
 
-// minHold is the least for pace.hold on the command line: less than a slow statement
-// may take could not be told from one.
+// minHold is the smallest value of -hold. A shorter hold could be a slow statement.
 const minHold = time.Second
 
-// stage is what a scene plays on.
+// stage is what a scene has to work with.
 type stage struct {
 	pace          pace
 	limit         int // connections that the pool may open
 	pool          *otelpool.DB
 	database      database
 	load          *load
-	acquireErrors <-chan *otelpool.AcquireError // holds the first since it was last received from
-	reports       <-chan otelpool.Report        // holds the first ones since it was last emptied
+	acquireErrors <-chan *otelpool.AcquireError // holds one error
+	reports       <-chan otelpool.Report        // holds the oldest reports not yet received
 	watch         *watcher
-	printf        func(format string, args ...any) // what happens, with the time
+	printf        func(format string, args ...any) // prints an event of the scene with its time
 }
 
-// within runs f, which waits for what, and gives it up when it takes too long.
+// waitFor runs f, which waits for the event what. It fails after pace.timeout.
 func (st *stage) waitFor(ctx context.Context, what string, f func(context.Context) error) error {
 	limited, cancel := context.WithTimeout(ctx, st.pace.timeout)
 	defer cancel()
 	err := f(limited)
 	if errors.Is(err, context.DeadlineExceeded) && ctx.Err() == nil {
-		return fmt.Errorf("gave up after waiting %v for this: %s", st.pace.timeout, what)
+		return fmt.Errorf("gave up after %v waiting for: %s", st.pace.timeout, what)
 	}
 	return err
 }
 
-// tellConnections tells what happens and what the SDK says at that moment.
+// printState prints an event with the current state of the pool.
 func (st *stage) printState(what string) {
 	now, err := st.watch.collect()
 	if err != nil {
@@ -69,28 +68,28 @@ func (st *stage) printState(what string) {
 	st.printf("%s (held %d of %d, idle %d, waiting %d)", what, now.used, now.limit, now.idle, now.waiting)
 }
 
-// forgetReports receives the reports so far. If the pool is exhausted, it waits for the
-// end of that.
+// drainReports receives the buffered reports. If the pool is exhausted, it waits until the
+// pool has recovered.
 func (st *stage) drainReports(ctx context.Context) error {
-	dry := false
+	exhausted := false
 	for len(st.reports) > 0 {
 		switch r := <-st.reports; r.Kind {
 		case otelpool.Exhausted:
-			dry = true
+			exhausted = true
 		case otelpool.ExhaustionOver:
-			dry = false
+			exhausted = false
 		}
 	}
-	if !dry {
+	if !exhausted {
 		return nil
 	}
 	_, err := st.awaitReport(ctx, otelpool.ExhaustionOver)
 	return err
 }
 
-// awaitReport receives reports until there is one of a kind.
+// awaitReport receives reports up to the first of a kind.
 func (st *stage) awaitReport(ctx context.Context, kind otelpool.ReportKind) (r otelpool.Report, err error) {
-	err = st.waitFor(ctx, "the pool reports: "+string(kind), func(ctx context.Context) error {
+	err = st.waitFor(ctx, "the report "+string(kind), func(ctx context.Context) error {
 		for r.Kind != kind {
 			select {
 			case r = <-st.reports:
@@ -103,17 +102,16 @@ func (st *stage) awaitReport(ctx context.Context, kind otelpool.ReportKind) (r o
 	return r, err
 }
 
-// tellReport tells a report, with all those who hold the connections.
+// printReport prints a report and the groups of holders in it.
 func (st *stage) printReport(r otelpool.Report) {
 	lines := []string{fmt.Sprintf("the pool reports: %v", r)}
 	for _, g := range r.Groups {
-		lines = append(lines, fmt.Sprintf("  %2d held, the longest for %v", g.Count, g.Longest))
+		lines = append(lines, fmt.Sprintf("  %2d held, longest %v", g.Count, g.Longest))
 	}
 	st.printf("%s", strings.Join(lines, "\n"))
 }
 
-// tellHolders tells what the holders of connections are doing, longest hold
-// first.
+// printHolders prints the number of holders in each phase, longest hold first.
 func (st *stage) printHolders() {
 	now, err := otelpool.Inspect(st.pool.DB)
 	if err != nil {
@@ -130,13 +128,13 @@ func (st *stage) printHolders() {
 		}
 	}
 	for i, phase := range phases {
-		phases[i] = fmt.Sprintf("%d %s (up to %s)", holders[phase], phase, short(longest[phase]))
+		phases[i] = fmt.Sprintf("%d %s (longest %s)", holders[phase], phase, short(longest[phase]))
 	}
-	st.printf("otelpool.Inspect: %s", strings.Join(phases, ", "))
+	st.printf("otelpool.Inspect, holders by phase: %s", strings.Join(phases, ", "))
 }
 
-// tellDeaths tells how the connections ended that were lost since then: three of
-// them in full.
+// printLost prints how many connections were closed as bad since a time, and why for the
+// last three.
 func (st *stage) printLost(since time.Time) {
 	now, err := otelpool.Inspect(st.pool.DB)
 	if err != nil {
@@ -154,15 +152,15 @@ func (st *stage) printLost(since time.Time) {
 			shown = append(shown, d.String())
 		}
 	}
-	st.printf("otelpool.Inspect has %d death certificates, the last of them:\n%s", lost, strings.Join(shown, "\n"))
+	st.printf("otelpool.Inspect lists %d connections closed as bad, with the cause; the last %d:\n%s", lost, len(shown), strings.Join(shown, "\n"))
 }
 
-// scene is one thing that happens to a pool.
+// scene is one situation of a pool.
 type scene struct {
 	name  string
 	title string
 	about string // what happens
-	look  string // what to look at in its table
+	look  string // what to look for in its output
 	play  func(context.Context, *stage) error
 }
 
@@ -170,40 +168,42 @@ var scenes = []scene{
 	{
 		name:  "healthy",
 		title: "a healthy pool",
-		about: "Eight clients post, list and read notifications, and now and then ask for a digest, " +
-			"which is one slow statement. Three more follow a stream; its handler gives the connection back " +
-			"before it waits for news.",
-		look: "held stays below the limit, holds are as short as statements, and nobody waits but for a dial.",
+		about: "Eight clients post, list and read notifications. Now and then they request a digest, which is " +
+			"one slow statement. Three more clients follow a stream. Its handler releases the connection " +
+			"before it waits for new notifications.",
+		look: "the number of held connections stays below the limit. Holds are as short as statements. " +
+			"A request waits only while a connection is dialed.",
 		play: playHealthy,
 	},
 	{
 		name:  "dry",
 		title: "streams hold every connection",
-		about: "Ten clients join streams whose handlers keep a connection until the client leaves: by an " +
-			"open result set, an open transaction, or a connection of their own. Then all other requests wait, " +
-			"get none in time, and fail with 503, until the ten clients leave.",
-		look: "the pool's own report names the lines of stream.go that asked for every one of the connections, while they are " +
-			"still held. held reaches the limit and stays there while statements are as fast as before: it is not the " +
-			"database. All clients wait at once, and those that time out have waited in vain for as long as a " +
-			"request may take; the error of the first says for whom. Ten holds last seconds, and their time is " +
-			"in rows, tx and pinned, not in executing. Closed as bad: connections whose client left in the middle of a result set, or ran out of time in the " +
-			"middle of a statement.",
+		about: "Ten clients open streams whose handlers hold a connection until the client disconnects: by an " +
+			"open result set, an open transaction, or a dedicated connection (sql.Conn). Until then, all other " +
+			"requests wait for a connection, time out, and fail with 503.",
+		look: "the pool reports that it is exhausted while the connections are still held. The report names " +
+			"the lines in stream.go that acquired them. The number of held connections reaches the limit and stays " +
+			"there, but statements are as fast as before: the database is not the cause. All clients wait at once. " +
+			"A request times out after the time it may take; the error of the first one names the holders. Ten " +
+			"holds last seconds, and their time is in the phases rows, tx and pinned, not in executing. A " +
+			"connection is closed as bad if its client disconnects while a result set is open, or if a request " +
+			"times out while a statement runs.",
 		play: playDry,
 	},
 	{
 		name:  "closed",
 		title: "the server closes idle connections",
-		about: "The clients pause, and the server hangs up on every idle connection, as it does after its " +
-			"wait_timeout. The pool is not told and still counts them as idle. Then the clients come back.",
-		look: "no request fails, so nobody would know; but as many connections are closed as bad, and as many " +
-			"attempts were repeated by database/sql in silence. Each has a death certificate that says who closed it " +
-			"and what to set.",
+		about: "The clients pause, and the server closes every idle connection, as it does after its " +
+			"wait_timeout. The pool does not notice and still counts them as idle. Then the clients resume.",
+		look: "no request fails, so the clients do not notice. But the pool closes one connection as bad for each " +
+			"one that the server closed, and database/sql retries as many attempts without a log line. " +
+			"otelpool.Inspect lists each of these connections with the cause and the setting that prevents it.",
 		play: playClosed,
 	},
 }
 
-// perform plays a scene and returns what the SDK and the clients say about it,
-// also when it is broken off.
+// runScene plays a scene and returns the SDK's figures and the clients' counts, also when
+// it is interrupted.
 func runScene(ctx context.Context, s scene, st *stage) (*figures, tally, error) {
 	if err := st.watch.begin(); err != nil {
 		return nil, tally{}, err
@@ -219,16 +219,16 @@ func runScene(ctx context.Context, s scene, st *stage) (*figures, tally, error) 
 func playHealthy(ctx context.Context, st *stage) error {
 	stop := st.load.start(ctx, thinkTime)
 	defer stop()
-	st.printf("the clients work")
+	st.printf("%d clients send requests", clients)
 	streams := st.load.streams(ctx)
 	defer streams.leave()
 	for range 3 {
 		streams.join(holdNothing)
 	}
-	if err := st.waitFor(ctx, "three streams open", func(ctx context.Context) error { return streams.awaitOpen(ctx, 3) }); err != nil {
+	if err := st.waitFor(ctx, "three open streams", func(ctx context.Context) error { return streams.awaitOpen(ctx, 3) }); err != nil {
 		return err
 	}
-	st.printf("three streams are open, and hold nothing")
+	st.printf("three streams are open and hold no connection")
 	if err := pause(ctx, st.pace.healthy); err != nil {
 		return err
 	}
@@ -239,36 +239,36 @@ func playHealthy(ctx context.Context, st *stage) error {
 func playDry(ctx context.Context, st *stage) error {
 	stop := st.load.start(ctx, thinkTime)
 	defer func() { stop() }()
-	st.printf("the clients work")
+	st.printf("%d clients send requests", clients)
 	if err := pause(ctx, st.pace.before); err != nil {
 		return err
 	}
 	stop()
-	// On a slow machine the clients alone may have been too many.
+	// On a slow machine the clients alone may exhaust the pool.
 	if err := st.drainReports(ctx); err != nil {
 		return err
 	}
 	streams := st.load.streams(ctx)
 	defer streams.leave()
 	ways := []string{holdRows, holdTx, holdConn}
-	st.printf("%d streams join while the clients pause, and each keeps a connection", st.limit)
+	st.printf("the clients pause; %d streams join, and each holds a connection", st.limit)
 	for i := range st.limit {
 		streams.join(ways[i%len(ways)])
 		if err := pause(ctx, st.pace.before/time.Duration(st.limit)); err != nil {
 			return err
 		}
 	}
-	if err := st.waitFor(ctx, "every stream open", func(ctx context.Context) error { return streams.awaitOpen(ctx, st.limit) }); err != nil {
+	if err := st.waitFor(ctx, "every stream being open", func(ctx context.Context) error { return streams.awaitOpen(ctx, st.limit) }); err != nil {
 		return err
 	}
-	st.printState("every stream is open: the pool is dry, and the clients come back")
+	st.printState("every stream is open: the pool is exhausted; the clients resume")
 	stop = st.load.start(ctx, thinkTime)
 	select {
-	case <-st.acquireErrors: //nolint:errcheck // of a request before the pool was dry
+	case <-st.acquireErrors: //nolint:errcheck // from a request before the pool was exhausted
 	default:
 	}
 	var acquireErr *otelpool.AcquireError
-	err := st.waitFor(ctx, "a request got no connection", func(ctx context.Context) error {
+	err := st.waitFor(ctx, "a request without a connection", func(ctx context.Context) error {
 		select {
 		case acquireErr = <-st.acquireErrors:
 			return nil
@@ -279,22 +279,22 @@ func playDry(ctx context.Context, st *stage) error {
 	if err != nil {
 		return err
 	}
-	st.printf("a request has waited in vain, and its error says for whom:\n%v", acquireErr)
+	st.printf("a request got no connection in time; its error names the holders:\n%v", acquireErr)
 	report, err := st.awaitReport(ctx, otelpool.Exhausted)
 	if err != nil {
 		return err
 	}
 	st.printReport(report)
-	st.printf("it stays dry for %v", st.pace.hold)
+	st.printf("the streams hold their connections for another %v", st.pace.hold)
 	if err := pause(ctx, st.pace.hold); err != nil {
 		return err
 	}
-	st.printState("still dry")
+	st.printState("still exhausted")
 	st.printHolders()
 	streams.leave()
-	st.printf("the streams' clients leave")
+	st.printf("the streams' clients disconnect")
 	recovered := func(f *figures) bool { return f.oldestHold < st.pace.hold }
-	if err := st.waitFor(ctx, "the pool recovered", func(ctx context.Context) error { return st.watch.until(ctx, recovered) }); err != nil {
+	if err := st.waitFor(ctx, "the pool recovering", func(ctx context.Context) error { return st.watch.until(ctx, recovered) }); err != nil {
 		return err
 	}
 	if err := pause(ctx, st.pace.after); err != nil {
@@ -308,7 +308,7 @@ func playClosed(ctx context.Context, st *stage) error {
 	start := time.Now()
 	stop := st.load.start(ctx, thinkTime)
 	defer func() { stop() }()
-	st.printf("the clients work")
+	st.printf("%d clients send requests", clients)
 	st.load.digests(ctx, st.limit)
 	if err := pause(ctx, st.pace.before); err != nil {
 		return err
@@ -319,21 +319,21 @@ func playClosed(ctx context.Context, st *stage) error {
 		return err
 	}
 	var closed int
-	err := st.waitFor(ctx, "the server hung up", func(ctx context.Context) (err error) {
+	err := st.waitFor(ctx, "the server closing the idle connections", func(ctx context.Context) (err error) {
 		closed, err = st.database.CloseIdle(ctx, st.pool)
 		return err
 	})
 	if err != nil {
 		return err
 	}
-	st.printState(fmt.Sprintf("the server closes %d sockets", closed))
+	st.printState(fmt.Sprintf("the server closes %d idle connections; the pool does not notice", closed))
 
-	st.printf("the clients come back")
+	st.printf("the clients resume")
 	stop = st.load.start(ctx, thinkTime)
-	// As many statements at once as the pool may have connections: no dead one
-	// stays at the bottom of the pool.
+	// As many statements at once as the pool may have connections, so that each closed
+	// connection is used.
 	found := func(f *figures) bool { return f.closed[reasonBad] >= int64(closed) }
-	err = st.waitFor(ctx, "every closed connection found", func(ctx context.Context) error {
+	err = st.waitFor(ctx, "the pool closing every lost connection as bad", func(ctx context.Context) error {
 		for ctx.Err() == nil {
 			st.load.digests(ctx, st.limit)
 			if done, err := st.watch.check(found); done || err != nil {
@@ -345,7 +345,7 @@ func playClosed(ctx context.Context, st *stage) error {
 	if err != nil {
 		return err
 	}
-	st.printf("the pool has found every one of them, and nobody else has noticed")
+	st.printf("the pool has found and closed all %d connections, and database/sql has retried", closed)
 	st.printLost(start)
 	if err := pause(ctx, st.pace.after); err != nil {
 		return err

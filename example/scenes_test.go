@@ -28,19 +28,19 @@ import (
 	"github.com/otelpool/otelpool"
 )
 
-// testPace is short where a scene waits, and long where it gives up.
+// testPace has short pauses and long timeouts.
 var testPace = pace{
 	healthy: 300 * time.Millisecond,
 	before:  200 * time.Millisecond,
-	hold:    500 * time.Millisecond, // a bound of the histogram, so that it tells what is longer
+	hold:    500 * time.Millisecond, // a bound of the histogram, so that longer holds can be counted
 	idle:    2 * embeddedIdle,
 	after:   100 * time.Millisecond,
 	timeout: time.Minute,
 	request: time.Minute,
 }
 
-// begin sets the program up, on the server that the environment names if it names
-// one, and takes it down with the test.
+// startProgram sets the program up, on the server that the environment names if any. It is
+// torn down at the end of the test.
 func startProgram(t *testing.T, times pace, more ...sdkmetric.Reader) *program {
 	t.Helper()
 	set, err := parse(nil, io.Discard)
@@ -63,8 +63,8 @@ func startProgram(t *testing.T, times pace, more ...sdkmetric.Reader) *program {
 	return p
 }
 
-// refusals returns the errors of all requests that get no connection after the
-// call. It is called before anybody uses the service.
+// acquireErrors collects the errors of all requests that get no connection from now on. It
+// must be called before the first request.
 func acquireErrors(s *service) (all func() []*otelpool.AcquireError) {
 	var mu sync.Mutex // guards errs
 	var errs []*otelpool.AcquireError
@@ -82,7 +82,7 @@ func acquireErrors(s *service) (all func() []*otelpool.AcquireError) {
 	}
 }
 
-// performed plays the scene of the given name to its end.
+// playScene plays the scene of a name to its end.
 func playScene(t *testing.T, name string, st *stage) (*figures, tally) {
 	t.Helper()
 	for _, s := range scenes {
@@ -117,7 +117,7 @@ func TestHealthyScene_EachRequestHoldsOneConnectionOnce(t *testing.T) {
 		t.Errorf("%d waits for %d requests", got, want)
 	}
 	if f.failedWaits.count != 0 || f.timeouts != 0 || f.cancels != 0 {
-		t.Errorf("%d waits in vain, %d timed out, %d canceled", f.failedWaits.count, f.timeouts, f.cancels)
+		t.Errorf("%d failed waits, %d timed out, %d canceled", f.failedWaits.count, f.timeouts, f.cancels)
 	}
 	if f.limit != poolLimit || f.used != 0 || f.dialing != 0 || f.waiting != 0 {
 		t.Errorf("at the end: limit %d, held %d, dialing %d, waiting %d", f.limit, f.used, f.dialing, f.waiting)
@@ -127,12 +127,12 @@ func TestHealthyScene_EachRequestHoldsOneConnectionOnce(t *testing.T) {
 	}
 }
 
-// checkDryReport fails unless the report that was told before the streams' clients left
-// says of every connection that a line of the streams' handler asked for it.
+// checkDryReport fails unless the report printed before the streams' clients disconnect
+// names a line of the streams' handler for every connection.
 func checkDryReport(t *testing.T, story []string) {
 	t.Helper()
 	for _, text := range story {
-		if text == "the streams' clients leave" {
+		if text == "the streams' clients disconnect" {
 			break
 		}
 		lines := strings.Split(text, "\n")
@@ -143,19 +143,19 @@ func checkDryReport(t *testing.T, story []string) {
 		for _, line := range lines[1:] {
 			var n int
 			if _, err := fmt.Sscanf(line, "  %d held,", &n); err != nil || !regexp.MustCompile(`\) at (store\.go:\d+ from )?stream\.go:\d+`).MatchString(line) {
-				t.Errorf("not a place in stream.go: %s", line)
+				t.Errorf("not a call site in stream.go: %s", line)
 			}
 			held += n
 		}
 		if held != poolLimit {
-			t.Errorf("the report tells of %d holders: %s", held, text)
+			t.Errorf("the report has %d holders: %s", held, text)
 		}
 		return
 	}
-	t.Errorf("no report before the streams' clients leave:\n%s", strings.Join(story, "\n"))
+	t.Errorf("no report before the streams' clients disconnect:\n%s", strings.Join(story, "\n"))
 }
 
-// checkDryPage fails unless the page shows the same as the report, at that time.
+// checkDryPage fails unless the page agrees with the report.
 func checkDryPage(t *testing.T, page string) {
 	t.Helper()
 	var shown struct {
@@ -173,17 +173,17 @@ func checkDryPage(t *testing.T, page string) {
 	}
 	pool := shown.Pools[0]
 	if pool.Verdict != "exhausted" || len(pool.Conns) != poolLimit {
-		t.Errorf("the page says %s, with %d connections", pool.Verdict, len(pool.Conns))
+		t.Errorf("the page has verdict %s and %d connections", pool.Verdict, len(pool.Conns))
 	}
 	for _, c := range pool.Conns {
 		if c.Holder == nil || !slices.ContainsFunc(c.Holder.Frames, func(f struct{ File string }) bool { return filepath.Base(f.File) == "stream.go" }) {
-			t.Errorf("the page has a connection that no line of stream.go asked for: %v", c.Holder)
+			t.Errorf("the page has a holder without a call site in stream.go: %v", c.Holder)
 		}
 	}
 }
 
-// checkDryProfile fails unless the handler of the streams is first in the profile of
-// the holds, with more than half of the time.
+// checkDryProfile fails unless the handler of the streams has more than half of the time
+// in the profile of the holds.
 func checkDryProfile(t *testing.T, url string) {
 	t.Helper()
 	out, err := exec.Command("go", "tool", "pprof", "-top", "-cum", url).Output()
@@ -203,8 +203,8 @@ func checkDryProfile(t *testing.T, url string) {
 	t.Errorf("no streams in\n%s", out)
 }
 
-// checkDryEvents fails unless the span of each stream has the event of the report, from
-// before its end.
+// checkDryEvents fails unless the span of each stream has the event of the report, with
+// a time before its end.
 func checkDryEvents(t *testing.T, spans []sdktrace.ReadOnlySpan) {
 	t.Helper()
 	found := 0
@@ -220,7 +220,7 @@ func checkDryEvents(t *testing.T, spans []sdktrace.ReadOnlySpan) {
 		}
 	}
 	if found != poolLimit {
-		t.Errorf("%d streams' spans have the event, want %d", found, poolLimit)
+		t.Errorf("%d spans of streams have the event, want %d", found, poolLimit)
 	}
 }
 
@@ -264,26 +264,25 @@ func TestDryScene_StreamsHoldEveryConnection(t *testing.T) {
 		t.Errorf("%d requests failed: %v", counted.failed(), counted.byStatus)
 	}
 	if f.used != 0 || f.waiting != 0 {
-		t.Errorf("after the scene %d connections are held, %d callers wait", f.used, f.waiting)
+		t.Errorf("after the scene %d connections are held, %d callers are waiting", f.used, f.waiting)
 	}
 
-	// A request may also run out of time with a connection in hand.
+	// A request may also time out while it holds a connection.
 	failed := len(failures())
 	if f.timeouts != int64(failed) || f.failedWaits.count != uint64(failed) || f.cancels != 0 || counted.failed() < failed {
-		t.Errorf("%d requests got no connection; %d waits in vain, %d timed out, %d canceled, %d requests failed",
+		t.Errorf("%d requests got no connection; %d failed waits, %d timed out, %d canceled, %d requests failed",
 			failed, f.failedWaits.count, f.timeouts, f.cancels, counted.failed())
 	}
-	// A call that is repeated because its connection turned out to be bad acquires
-	// again, and has waited once.
+	// A call that is retried after a bad connection acquires twice and waits once.
 	if got, acquired, again := int64(f.waits.count), sum(f.acquired), sum(f.retries); got > acquired || got < acquired-again {
-		t.Errorf("%d waits for %d acquires, %d of them perhaps again", got, acquired, again)
+		t.Errorf("%d waits for %d acquires, up to %d of them retries", got, acquired, again)
 	}
 	if f.mostWaiting < 1 || f.mostWaiting > clients {
 		t.Errorf("%d callers waited", f.mostWaiting)
 	}
-	// The limit of a request runs for a moment before it asks for a connection.
+	// A request's timeout starts shortly before its wait.
 	if got := seconds(f.failedWaits.max); got < times.request*9/10 {
-		t.Errorf("no request waited in vain for more than %v", got)
+		t.Errorf("the longest failed wait is %v", got)
 	}
 	if f.mostOldestWait <= 0 || seconds(f.waited) < time.Duration(failed)*times.request*9/10 {
 		t.Errorf("waited for up to %v, in all %v", f.mostOldestWait, seconds(f.waited))
@@ -296,7 +295,7 @@ func TestDryScene_StreamsHoldEveryConnection(t *testing.T) {
 		}
 	}
 	if len(printed) != 1 || len(printed[0].Holders) != 5 {
-		t.Fatalf("told of %v in\n%s", printed, strings.Join(story, "\n"))
+		t.Fatalf("printed %v in\n%s", printed, strings.Join(story, "\n"))
 	}
 	for i, h := range printed[0].Holders {
 		at := slices.IndexFunc(h.Frames(), func(f runtime.Frame) bool { return strings.HasSuffix(f.Function, ".(*service).stream") })
@@ -310,7 +309,7 @@ func TestDryScene_StreamsHoldEveryConnection(t *testing.T) {
 	}
 }
 
-// countingDatabase counts what the server closed.
+// countingDatabase counts the connections that the server closes.
 type countingDatabase struct {
 	database
 	closed int64
@@ -347,11 +346,11 @@ func TestClosedScene_RetriesWithoutFailingARequest(t *testing.T) {
 		t.Fatal(err)
 	}
 	if len(now.Deaths) != int(server.closed) {
-		t.Fatalf("%d death certificates, want %d", len(now.Deaths), server.closed)
+		t.Fatalf("%d closed connections, want %d", len(now.Deaths), server.closed)
 	}
 	for _, d := range now.Deaths {
 		if _, here := server.database.(*embedded); !here {
-			break // a real server was told to close them, and did not do so by itself
+			break // a real server closes them because of KILL, not its idle timeout
 		}
 		if d.Class != otelpool.ClassServerIdleTimeout || d.Server.IdleTimeout != embeddedIdle || d.Idle < embeddedIdle {
 			t.Errorf("%+v", d)
@@ -367,7 +366,7 @@ func TestClosedScene_RetriesWithoutFailingARequest(t *testing.T) {
 		}
 	}
 	if want := strings.Join(lines, "\n"); !slices.ContainsFunc(story, func(line string) bool { return strings.HasSuffix(line, ":\n"+want) }) {
-		t.Errorf("nothing told of\n%s\nin\n%s", want, strings.Join(story, "\n"))
+		t.Errorf("no\n%s\nin\n%s", want, strings.Join(story, "\n"))
 	}
 }
 
@@ -385,17 +384,16 @@ func TestPrintTable_AgreesWithAnotherSDKReader(t *testing.T) {
 	other := newFigures()
 	other.add(&collected)
 
-	// One collection has seen the end only, and its seconds are not rounded in
-	// the same steps.
+	// One collection has the state at the end only, and rounds sums differently.
 	other.mostUsed, other.peak, other.mostOldestHold, other.usedOverTime = f.mostUsed, f.peak, f.mostOldestHold, f.usedOverTime
 	other.mostWaiting, other.mostOldestWait = f.mostWaiting, f.mostOldestWait
 	if math.Abs(f.waited-other.waited) > 1e-6 {
-		t.Errorf("waited for %v s, the other reader says %v s", f.waited, other.waited)
+		t.Errorf("waited for %v s, the other reader has %v s", f.waited, other.waited)
 	}
 	other.waited = f.waited
 	for phase, got := range f.heldFor {
 		if math.Abs(got-other.heldFor[phase]) > 1e-6 {
-			t.Errorf("held in %s for %v s, the other reader says %v s", phase, got, other.heldFor[phase])
+			t.Errorf("held in %s for %v s, the other reader has %v s", phase, got, other.heldFor[phase])
 		}
 	}
 	other.heldFor = f.heldFor
@@ -404,6 +402,6 @@ func TestPrintTable_AgreesWithAnotherSDKReader(t *testing.T) {
 	printTable(&got, f, counted)
 	printTable(&want, other, counted)
 	if got.String() != want.String() {
-		t.Errorf("the table is\n%s\nthe other reader says\n%s", &got, &want)
+		t.Errorf("the table is\n%s\nthe other reader has\n%s", &got, &want)
 	}
 }

@@ -17,7 +17,7 @@ import (
 	"github.com/otelpool/otelpool/poolz"
 )
 
-// digestTakes is how long the digest's statement runs.
+// digestTakes is the duration of the digest's statement.
 const digestTakes = 60 * time.Millisecond
 
 // service is the notification service: HTTP in, SQL out.
@@ -25,15 +25,14 @@ type service struct {
 	store   *store
 	feed    *feed
 	tracer  trace.Tracer
-	timeout time.Duration // of each request but the streams
-	reading time.Duration // how long a client takes to read one notification of an open result set
-	// refused is told of each request that got no connection, on the request's
-	// goroutine.
+	timeout time.Duration // for each request except streams
+	reading time.Duration // pause between two notifications sent from an open result set
+	// onAcquireError is called for each request that got no connection, on its goroutine.
 	onAcquireError func(*otelpool.AcquireError)
 }
 
-// handler serves the service, the metrics at /metrics, and the page of the pools at
-// /debug/poolz/. A real service has the last two on a listener of their own.
+// handler serves the API, the metrics at /metrics, and the pool page at /debug/poolz/. A
+// real service serves the last two on a separate listener.
 func (s *service) handler(metrics http.Handler) http.Handler {
 	mux := http.NewServeMux()
 	handle := func(pattern string, f func(http.ResponseWriter, *http.Request) error) {
@@ -49,7 +48,7 @@ func (s *service) handler(metrics http.Handler) http.Handler {
 	return mux
 }
 
-// failure is an error with the status that the client gets.
+// failure is an error with the HTTP status to send.
 type failure struct {
 	status int
 	error
@@ -57,8 +56,8 @@ type failure struct {
 
 func (f failure) Unwrap() error { return f.error }
 
-// traced gives each request a server span, under which the database's spans hang,
-// and answers the errors of f.
+// traced wraps f in a server span, the parent of the database's spans, and sends its errors
+// to the client.
 func (s *service) traced(pattern string, f func(http.ResponseWriter, *http.Request) error) http.Handler {
 	method, route, _ := strings.Cut(pattern, " ")
 	start := []trace.SpanStartOption{
@@ -73,7 +72,7 @@ func (s *service) traced(pattern string, f func(http.ResponseWriter, *http.Reque
 			var acquireErr *otelpool.AcquireError
 			if errors.As(err, &acquireErr) {
 				s.onAcquireError(acquireErr)
-				// Who holds the connections is no business of the client's.
+				// The client must not learn who holds the connections.
 				err = acquireErr.Unwrap()
 			}
 			http.Error(sent, err.Error(), statusOf(err))
@@ -85,7 +84,7 @@ func (s *service) traced(pattern string, f func(http.ResponseWriter, *http.Reque
 	})
 }
 
-// statusWriter remembers the status for the span.
+// statusWriter records the status for the span.
 type statusWriter struct {
 	http.ResponseWriter
 	status int
@@ -99,8 +98,8 @@ func (w *statusWriter) WriteHeader(status int) {
 // Unwrap lets http.ResponseController reach the Flusher.
 func (w *statusWriter) Unwrap() http.ResponseWriter { return w.ResponseWriter }
 
-// statusOf is 503 for a request that ran out of time: with a dry pool that is
-// one that waited for a connection and got none.
+// statusOf is 503 for a request that timed out. If the pool is exhausted, it timed out
+// waiting for a connection.
 func statusOf(err error) int {
 	var f failure
 	switch {
@@ -177,7 +176,7 @@ func pathID(r *http.Request) (int64, error) {
 	return id, nil
 }
 
-// answer writes v.
+// answer writes v as JSON.
 func answer(w http.ResponseWriter, status int, v any) error {
 	data, err := json.Marshal(v)
 	if err != nil {
@@ -185,7 +184,7 @@ func answer(w http.ResponseWriter, status int, v any) error {
 	}
 	w.Header().Set("Content-Type", "application/json")
 	w.WriteHeader(status)
-	// A client that has left is not the service's failure.
+	// An error means that the client has disconnected.
 	_, _ = w.Write(append(data, '\n'))
 	return nil
 }

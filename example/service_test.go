@@ -35,13 +35,13 @@ func exchange(t *testing.T, method, url, body string) (status int, answer string
 }
 
 func TestReadingPace_OutlastsTheHold(t *testing.T) {
-	for dry, want := range map[time.Duration]time.Duration{
+	for hold, want := range map[time.Duration]time.Duration{
 		defaultPace.hold: 250 * time.Millisecond,
 		time.Minute:      1200 * time.Millisecond,
 		3 * time.Minute:  3600 * time.Millisecond,
 	} {
-		if got := readingPace(dry); got != want || got*backlogLimit <= dry {
-			t.Errorf("%v dry: a notification takes %v, want %v", dry, got, want)
+		if got := readingPace(hold); got != want || got*backlogLimit <= hold {
+			t.Errorf("hold %v: a notification takes %v, want %v", hold, got, want)
 		}
 	}
 }
@@ -140,7 +140,7 @@ func TestService_KeepsAcquireErrorDetailsFromTheClient(t *testing.T) {
 			t.Errorf("answer %d %s", status, body)
 		}
 	}
-	// A stream waits for as long as its client stays.
+	// A stream waits until its client disconnects.
 	streams := p.stage.load.streams(t.Context())
 	streams.join(holdTx)
 	until("the stream waits", func(f *figures) bool { return f.waiting == 1 })
@@ -151,11 +151,11 @@ func TestService_KeepsAcquireErrorDetailsFromTheClient(t *testing.T) {
 		t.Fatal(err)
 	}
 	if f.timeouts != requests || f.cancels != 1 || f.failedWaits.count != requests+1 || f.waits.count != 0 || f.mostWaiting != 1 {
-		t.Errorf("%d timed out, %d canceled, %d waits in vain, %d others, at most %d at once",
+		t.Errorf("%d timed out, %d canceled, %d failed waits, %d successful, at most %d at once",
 			f.timeouts, f.cancels, f.failedWaits.count, f.waits.count, f.mostWaiting)
 	}
 	if n := len(failures()); n != requests {
-		t.Errorf("the service knows of %d requests", n)
+		t.Errorf("the service has %d errors", n)
 	}
 	for _, e := range failures() {
 		if e.Cause != otelpool.AcquireDeadline || e.Held != poolLimit || e.MaxOpen != poolLimit || e.Waiting != 0 {

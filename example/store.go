@@ -11,8 +11,7 @@ import (
 	"github.com/otelpool/otelpool"
 )
 
-// store keeps the notifications that nobody has read yet. It uses its pool as it
-// would use a *sql.DB.
+// store keeps the unread notifications. It uses its pool as it would use a *sql.DB.
 type store struct {
 	db    *otelpool.DB
 	table string
@@ -24,8 +23,8 @@ type notification struct {
 	Text string `json:"text"`
 }
 
-// newStore makes a table of its own: on a real server two runs, or a run that
-// was killed, must not meet.
+// newStore creates a table with a random name, so that runs on a real server do not share
+// one, even if a run was killed.
 func newStore(ctx context.Context, db *otelpool.DB) (*store, error) {
 	s := &store{db, "otelpool_example_" + strings.ToLower(rand.Text()[:8])}
 	_, err := db.ExecContext(ctx, `CREATE TABLE `+s.table+` (
@@ -44,7 +43,7 @@ func (s *store) drop(ctx context.Context) error {
 	return err
 }
 
-// seed gives each of the users from first to last n notifications.
+// seed adds n notifications for each user from first to last.
 func (s *store) seed(ctx context.Context, first, last int64, n int) error {
 	for user := first; user <= last; user++ {
 		var args []any
@@ -68,8 +67,8 @@ func (s *store) add(ctx context.Context, user int64, text string) (notification,
 	return notification{id, user, text}, err
 }
 
-// read removes a notification, so that the table holds the backlog only. It
-// reports whether there was one.
+// read deletes a notification, so that the table has unread ones only. It reports whether
+// there was one.
 func (s *store) read(ctx context.Context, id int64) (bool, error) {
 	result, err := s.db.ExecContext(ctx, "DELETE FROM "+s.table+" WHERE id = ?", id)
 	if err != nil {
@@ -79,22 +78,22 @@ func (s *store) read(ctx context.Context, id int64) (bool, error) {
 	return n > 0, err
 }
 
-// querier is what *otelpool.DB, *sql.Tx and *sql.Conn have in common here.
+// querier is implemented by *otelpool.DB, *sql.Tx and *sql.Conn.
 type querier interface {
 	QueryContext(ctx context.Context, query string, args ...any) (*sql.Rows, error)
 }
 
-// backlogLimit bounds one answer.
+// backlogLimit is the most notifications that one query returns.
 const backlogLimit = 100
 
-// query asks for the user's notifications after the given one, oldest first. The
-// connection stays with the rows until they are closed.
+// query returns the user's notifications after the given one, oldest first. The rows hold
+// the connection until they are closed.
 func (s *store) query(ctx context.Context, q querier, user, after int64) (*sql.Rows, error) {
 	return q.QueryContext(ctx, "SELECT id, user_id, text FROM "+s.table+
 		" WHERE user_id = ? AND id > ? ORDER BY id LIMIT ?", user, after, backlogLimit)
 }
 
-// list reads what query finds and gives the connection back.
+// list reads the result of query and releases the connection.
 func (s *store) list(ctx context.Context, q querier, user, after int64) (found []notification, err error) {
 	rows, err := s.query(ctx, q, user, after)
 	if err != nil {
@@ -117,8 +116,7 @@ func scan(rows *sql.Rows) (n notification, err error) {
 	return n, err
 }
 
-// digest stands for a report over a large table: one statement that takes its
-// time inside the database.
+// digest stands for a report over a large table: one slow statement.
 func (s *store) digest(ctx context.Context, takes time.Duration) error {
 	var slept int
 	return s.db.QueryRowContext(ctx, fmt.Sprintf("SELECT SLEEP(%.3f)", takes.Seconds())).Scan(&slept)

@@ -10,26 +10,26 @@ import (
 	"time"
 )
 
-// What a stream keeps for as long as its client stays. Each of the last three
-// looks harmless where it is written.
+// What a stream holds until its client disconnects. The last three are bugs that look
+// harmless in the code.
 const (
-	holdNothing = ""     // reads the backlog, gives the connection back, follows the feed
+	holdNothing = ""     // reads the backlog, releases the connection, follows the feed
 	holdRows    = "rows" // sends the backlog at the client's pace, straight from the result set
 	holdTx      = "tx"   // opens a transaction for the backlog and ends it with the stream
-	holdConn    = "conn" // looks for news again and again, on a connection of its own
+	holdConn    = "conn" // polls for new notifications on a dedicated connection
 )
 
-// streamPace is how often a stream that does not follow the feed looks for news, and
-// the least that a client takes to read one notification.
+// streamPace is the polling interval of a stream that does not follow the feed, and the
+// minimum of readingPace.
 const streamPace = 250 * time.Millisecond
 
-// readingPace is how long a client takes to read one notification, so that a whole
-// backlog takes it longer than the pool stays dry: the result set is open until then.
-func readingPace(dry time.Duration) time.Duration { return max(streamPace, 2*dry/backlogLimit) }
+// readingPace is how long a client takes to read one notification. Reading a whole backlog,
+// with the result set open, takes longer than hold.
+func readingPace(hold time.Duration) time.Duration { return max(streamPace, 2*hold/backlogLimit) }
 
 // stream sends the user's notifications as server-sent events until the client
-// leaves: first the backlog, then the news. Its hold parameter chooses what it
-// keeps meanwhile.
+// disconnects: first the backlog, then new ones. The parameter hold selects what it holds
+// meanwhile.
 func (s *service) stream(w http.ResponseWriter, r *http.Request) error {
 	user, err := pathID(r)
 	if err != nil {
@@ -58,14 +58,14 @@ func (s *service) stream(w http.ResponseWriter, r *http.Request) error {
 		return failure{http.StatusBadRequest, fmt.Errorf("hold=%s: want rows, tx, conn or nothing", hold)}
 	}
 	if ctx.Err() != nil || events.started {
-		// The client has left, or has its status already: nothing to answer.
+		// The client has disconnected, or already has its status.
 		return nil
 	}
 	return err
 }
 
-// streamFeed asks q once. It follows the feed before that, so that it misses
-// nothing in between.
+// streamFeed queries q once. It follows the feed before that, so that it misses no
+// notification in between.
 func (s *service) streamFeed(ctx context.Context, events *eventWriter, q querier, user int64) error {
 	news, leave := s.feed.follow(user)
 	defer leave()
@@ -95,8 +95,8 @@ func (s *service) streamFeed(ctx context.Context, events *eventWriter, q querier
 	}
 }
 
-// streamRows holds a connection by its result set, which is open until the last
-// row is sent.
+// streamRows holds a connection by its result set, which stays open until the last row is
+// sent.
 func (s *service) streamRows(ctx context.Context, events *eventWriter, user int64) error {
 	rows, err := s.store.query(ctx, s.store.db, user, 0)
 	if err != nil {
@@ -118,7 +118,7 @@ func (s *service) streamRows(ctx context.Context, events *eventWriter, user int6
 	return rows.Err()
 }
 
-// streamPolling asks q again and again.
+// streamPolling queries q at every streamPace.
 func (s *service) streamPolling(ctx context.Context, events *eventWriter, q querier, user int64) error {
 	var last int64
 	for {
@@ -172,9 +172,9 @@ func (e *eventWriter) send(n notification) error {
 	return e.flusher.Flush()
 }
 
-// feed tells the streams of this process what was posted. A follower that does
-// not keep up loses news rather than stopping the writer; it still has the
-// backlog when it comes back.
+// feed passes new notifications to the streams of this process. A follower that does not
+// keep up misses some rather than block the writer. They are in the backlog when it
+// reconnects.
 type feed struct {
 	mu        sync.Mutex // guards followers
 	followers map[int64]map[chan notification]struct{}

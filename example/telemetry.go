@@ -22,19 +22,19 @@ import (
 	semconv "go.opentelemetry.io/otel/semconv/v1.43.0"
 )
 
-// telemetry is the OpenTelemetry SDK as this program sets it up: one provider of
-// spans, one of metrics with up to three readers.
+// telemetry is the OpenTelemetry SDK of this program: a tracer provider, and a meter
+// provider with up to three readers.
 type telemetry struct {
 	spans      *sdktrace.TracerProvider
 	metrics    *sdkmetric.MeterProvider
 	reader     *sdkmetric.ManualReader // for the tables in the terminal
 	prometheus http.Handler
-	exports    []string // the signals that leave the process
+	exports    []string // the exported signals
 	errors     *onceHandler
 }
 
-// newTelemetry exports what the OTEL_* variables of the environment ask for. More
-// readers may be given.
+// newTelemetry exports the signals that the OTEL_* variables configure. The meter provider
+// also gets the readers in more.
 func newTelemetry(ctx context.Context, stderr io.Writer, more ...sdkmetric.Reader) (*telemetry, error) {
 	t := &telemetry{
 		reader: sdkmetric.NewManualReader(sdkmetric.WithTemporalitySelector(deltaTemporality)),
@@ -51,7 +51,7 @@ func newTelemetry(ctx context.Context, stderr io.Writer, more ...sdkmetric.Reade
 	if err != nil {
 		return nil, err
 	}
-	// Exemplars, which lead from a bucket to a trace, are in the OpenMetrics format only.
+	// Only the OpenMetrics format has exemplars, which link a bucket to a trace.
 	t.prometheus = promhttp.HandlerFor(registry, promhttp.HandlerOpts{EnableOpenMetrics: true})
 	metricOptions := []sdkmetric.Option{sdkmetric.WithResource(res), sdkmetric.WithReader(t.reader), sdkmetric.WithReader(scraped)}
 	for _, r := range more {
@@ -63,7 +63,7 @@ func newTelemetry(ctx context.Context, stderr io.Writer, more ...sdkmetric.Reade
 		}
 		r, err := autoexport.NewMetricReader(ctx)
 		if err != nil {
-			return nil, fmt.Errorf("the export of metrics that the environment asks for: %w", err)
+			return nil, fmt.Errorf("exporting metrics as the environment configures: %w", err)
 		}
 		if !autoexport.IsNoneMetricReader(r) {
 			metricOptions = append(metricOptions, sdkmetric.WithReader(r))
@@ -74,7 +74,7 @@ func newTelemetry(ctx context.Context, stderr io.Writer, more ...sdkmetric.Reade
 	if exportConfigured("TRACES", os.Environ()) {
 		e, err := autoexport.NewSpanExporter(ctx)
 		if err != nil {
-			return nil, fmt.Errorf("the export of traces that the environment asks for: %w", err)
+			return nil, fmt.Errorf("exporting traces as the environment configures: %w", err)
 		}
 		if !autoexport.IsNoneSpanExporter(e) {
 			traceOptions = append(traceOptions, sdktrace.WithBatcher(e))
@@ -86,11 +86,11 @@ func newTelemetry(ctx context.Context, stderr io.Writer, more ...sdkmetric.Reade
 	return t, nil
 }
 
-// serviceResource says which service this is, and which instance of it: a random one, by
-// which backends tell the pools of two processes apart. The environment's answers win.
+// serviceResource names the service and its instance, a random one, which distinguishes the
+// pools of two processes. The environment overrides both.
 func serviceResource(ctx context.Context) (*resource.Resource, error) {
 	ours, err := resource.New(ctx,
-		resource.WithService(), // the instance, and a name of no use
+		resource.WithService(), // the instance, and a name that the next option replaces
 		resource.WithAttributes(semconv.ServiceName("notifications")))
 	if err != nil {
 		return nil, err
@@ -99,15 +99,15 @@ func serviceResource(ctx context.Context) (*resource.Resource, error) {
 }
 
 const (
-	// intervalVariable says how often metrics are exported, in milliseconds.
+	// intervalVariable is the export interval of metrics, in milliseconds.
 	intervalVariable = "OTEL_METRIC_EXPORT_INTERVAL"
-	// defaultInterval is enough for a scene to be seen. The SDK's own is a minute, which
-	// is longer than all of them.
+	// defaultInterval is shorter than a scene. The SDK's default is a minute, longer than
+	// all of them.
 	defaultInterval = "5000"
 )
 
-// setDefaultInterval sets the usual interval in the environment, unless there is one. The
-// readers that autoexport makes take it from nowhere else.
+// setDefaultInterval sets the interval in the environment, unless there is one. The readers
+// of autoexport have no other setting for it.
 func setDefaultInterval() error {
 	if os.Getenv(intervalVariable) != "" {
 		return nil
@@ -115,8 +115,8 @@ func setDefaultInterval() error {
 	return os.Setenv(intervalVariable, defaultInterval)
 }
 
-// deltaTemporality makes counters and histograms tell what was added since the last
-// collection, so that a scene's figures are its own.
+// deltaTemporality makes counters and histograms start from zero at each collection, so that
+// a scene's figures are its own.
 func deltaTemporality(kind sdkmetric.InstrumentKind) metricdata.Temporality {
 	switch kind {
 	case sdkmetric.InstrumentKindUpDownCounter, sdkmetric.InstrumentKindObservableUpDownCounter:
@@ -125,9 +125,9 @@ func deltaTemporality(kind sdkmetric.InstrumentKind) metricdata.Temporality {
 	return metricdata.DeltaTemporality
 }
 
-// asked reports whether the environment asks for the export of a signal, METRICS
-// or TRACES. The SDK's own default, a collector on this machine, is not wanted
-// here: who has none should see no complaint about it.
+// exportConfigured reports whether the environment configures the export of a signal,
+// METRICS or TRACES. The SDK's default, a collector on this machine, does not count: without
+// one there would be errors.
 func exportConfigured(signal string, environ []string) bool {
 	yes := false
 	for _, variable := range environ {
@@ -148,16 +148,15 @@ func exportConfigured(signal string, environ []string) bool {
 	return yes
 }
 
-// forOtherSignal reports whether the rest of a variable's name begins with another
-// signal.
+// forOtherSignal reports whether the rest of a variable's name begins with another signal.
 func forOtherSignal(signal, rest string) bool {
 	return slices.ContainsFunc([]string{"METRICS", "TRACES", "LOGS", "PROFILES"}, func(other string) bool {
 		return other != signal && strings.HasPrefix(rest, other+"_")
 	})
 }
 
-// shutdown exports what is left and ends the providers. A collector that does not
-// answer is complained about and no failure.
+// shutdown exports what is left and shuts the providers down. If the collector does not
+// answer, it prints that and returns nil.
 func (t *telemetry) shutdown(ctx context.Context) error {
 	for _, err := range []error{t.spans.Shutdown(ctx), t.metrics.Shutdown(ctx)} {
 		if err != nil {
@@ -167,8 +166,8 @@ func (t *telemetry) shutdown(ctx context.Context) error {
 	return nil
 }
 
-// onceHandler writes each complaint of the SDK once. A collector that does not
-// answer would otherwise fill the terminal.
+// onceHandler prints each distinct error of the SDK once. A collector that does not answer
+// would otherwise fill the terminal.
 type onceHandler struct {
 	out  io.Writer
 	mu   sync.Mutex // guards seen and out

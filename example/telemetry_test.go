@@ -57,7 +57,7 @@ func TestNewTelemetry_ExportsToTheConfiguredEndpoint(t *testing.T) {
 	defer collector.Close()
 	t.Setenv("OTEL_EXPORTER_OTLP_ENDPOINT", collector.URL)
 	t.Setenv("OTEL_EXPORTER_OTLP_PROTOCOL", "http/protobuf")
-	t.Setenv(intervalVariable, "") // and back again after the test
+	t.Setenv(intervalVariable, "") // t.Setenv restores it after the test
 
 	p := startProgram(t, testPace)
 	if exports := strings.Join(p.telemetry.exports, ","); exports != "metrics,traces" {
@@ -74,7 +74,7 @@ func TestNewTelemetry_ExportsToTheConfiguredEndpoint(t *testing.T) {
 	}
 }
 
-// exports notes when it was given metrics.
+// exports records the times of its exports.
 type exports struct {
 	since time.Time
 	at    []time.Duration
@@ -105,7 +105,7 @@ func TestNewTelemetry_ExportsMetricsEveryFiveSecondsByDefault(t *testing.T) {
 		t.Run(interval, func(t *testing.T) {
 			synctest.Test(t, func(t *testing.T) {
 				e := &exports{since: time.Now()}
-				// A name can be registered once in a process.
+				// A name can be registered only once per process.
 				name := fmt.Sprintf("exports-%p", e)
 				autoexport.RegisterMetricReader(name, func(context.Context) (sdkmetric.Reader, error) { return sdkmetric.NewPeriodicReader(e), nil })
 				t.Setenv("OTEL_METRICS_EXPORTER", name)
@@ -115,7 +115,7 @@ func TestNewTelemetry_ExportsMetricsEveryFiveSecondsByDefault(t *testing.T) {
 					t.Fatal(err)
 				}
 				time.Sleep(12 * time.Second)
-				if err := tel.shutdown(t.Context()); err != nil { // exports once more
+				if err := tel.shutdown(t.Context()); err != nil { // the last export
 					t.Error(err)
 				}
 				if !slices.Equal(e.at, want) {
@@ -142,7 +142,7 @@ func TestServiceResource_HasARandomInstanceUnlessTheEnvironmentSetsOne(t *testin
 			case semconv.ServiceInstanceIDKey:
 				instance = a.Value.AsString()
 			default:
-				t.Errorf("also %s", a.Key)
+				t.Errorf("unexpected attribute %s", a.Key)
 			}
 		}
 		return name, instance
@@ -163,8 +163,8 @@ func TestMetricsEndpoint_HasExemplarsWithTheRequestsTrace(t *testing.T) {
 	p := startProgram(t, testPace)
 	spans := tracetest.NewSpanRecorder()
 	p.telemetry.spans.RegisterSpanProcessor(spans)
-	// Which of several values the SDK keeps for a bucket is left to chance. A digest is the
-	// only one of its statement.
+	// The SDK keeps a random one of the values in a bucket. The digest is the only
+	// execution of its statement.
 	if status, _ := exchange(t, "GET", p.base+"/users/1/digest", ""); status != http.StatusNoContent {
 		t.Errorf("status %d", status)
 	}

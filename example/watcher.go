@@ -9,10 +9,10 @@ import (
 	"go.opentelemetry.io/otel/sdk/metric/metricdata"
 )
 
-// watchEvery is how often a watcher collects by itself.
+// watchEvery is the interval of a watcher's own collections.
 const watchEvery = 100 * time.Millisecond
 
-// watcher collects from the SDK while a scene plays, and adds up what it finds.
+// watcher collects from the SDK while a scene plays, and adds up the results.
 type watcher struct {
 	reader *sdkmetric.ManualReader
 
@@ -24,7 +24,7 @@ func newWatcher(reader *sdkmetric.ManualReader) *watcher {
 	return &watcher{reader: reader, figures: newFigures()}
 }
 
-// look collects and returns how the pool is now.
+// collect collects and returns the state of the pool.
 func (w *watcher) collect() (state, error) {
 	w.mu.Lock()
 	defer w.mu.Unlock()
@@ -33,7 +33,7 @@ func (w *watcher) collect() (state, error) {
 
 func (w *watcher) collectLocked() (state, error) {
 	var collected metricdata.ResourceMetrics
-	// A context that ends would lose what this collection takes from the SDK.
+	// If the context ended, the data of this collection would be lost.
 	if err := w.reader.Collect(context.Background(), &collected); err != nil {
 		return state{}, err
 	}
@@ -41,7 +41,7 @@ func (w *watcher) collectLocked() (state, error) {
 	return w.figures.state, nil
 }
 
-// begin throws away what has been collected so far.
+// begin resets the figures.
 func (w *watcher) begin() error {
 	w.mu.Lock()
 	defer w.mu.Unlock()
@@ -58,7 +58,7 @@ func (w *watcher) end() (*figures, error) {
 	return w.figures, err
 }
 
-// sample looks again and again, for the line of connections over time, until stop
+// sample collects every watchEvery, for the line of held connections over time, until stop
 // is called.
 func (w *watcher) sample() (stop func()) {
 	done := make(chan struct{})
@@ -85,7 +85,7 @@ func (w *watcher) sample() (stop func()) {
 	})
 }
 
-// check looks once and reports whether the figures satisfy a condition.
+// check collects once and reports whether the figures satisfy a condition.
 func (w *watcher) check(satisfied func(*figures) bool) (bool, error) {
 	w.mu.Lock()
 	defer w.mu.Unlock()
