@@ -402,7 +402,7 @@ func (b *backends) dry(t *testing.T) {
 
 func (b *backends) closed(t *testing.T) {
 	e := b.play(t, "-serve")
-	process.Await(t, "the scenes being over", func() bool { return strings.Contains(e.Output(), "The service goes on") })
+	process.Await(t, "the scenes being over", func() bool { return strings.Contains(e.Output(), "The service keeps running") })
 	over := time.Now()
 	b.each(t, func(t *testing.T, s *server, n naming) { panelsShowTheScene(t, s, n, "all", e.instance) })
 	time.Sleep(time.Until(over.Add(30 * time.Second)))
