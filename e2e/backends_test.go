@@ -23,8 +23,8 @@ import (
 // not installed by any package, and no part of every change's tests.
 const backendsEnv = "OTELPOOL_BACKENDS"
 
-// setup is the folder of the configurations that users get.
-const setup = "../example/backends"
+// configDir is the folder of the configurations that users get.
+const configDir = "../example/backends"
 
 // service is the name of the example in Jaeger, of its job in Prometheus, and of its
 // pool.
@@ -54,19 +54,19 @@ func startBackends(t *testing.T) *backends {
 		example: buildExample(t),
 		otlp:    "http://" + process.FreeAddress(t),
 		prometheus: map[string]*server{
-			underscores.name: launchPrometheus(t, program["prometheus"], setup+"/prometheus.yaml", t.TempDir(), "--web.enable-otlp-receiver"),
+			underscores.name: launchPrometheus(t, program["prometheus"], configDir+"/prometheus.yaml", t.TempDir(), "--web.enable-otlp-receiver"),
 			dots.name:        launchPrometheus(t, program["prometheus"], dottedConfig(t), t.TempDir(), "--web.enable-otlp-receiver"),
 		},
 		jaeger: jaeger{"http://" + process.FreeAddress(t)},
 	}
 	receiver := "JAEGER_OTLP=" + process.FreeAddress(t)
 	j := process.Start(t, []string{receiver, "JAEGER_QUERY=" + strings.TrimPrefix(b.jaeger.base, "http://")},
-		program["jaeger"], "--config="+setup+"/jaeger.yaml")
+		program["jaeger"], "--config="+configDir+"/jaeger.yaml")
 	j.AwaitReady(t, b.jaeger.base+"/api/services")
 	c := process.Start(t, []string{
 		receiver, "OTLP_GRPC=" + process.FreeAddress(t), "OTLP_HTTP=" + strings.TrimPrefix(b.otlp, "http://"),
 		"PROMETHEUS_URL=" + b.prometheus[underscores.name].base, "PROMETHEUS_DOTS_URL=" + b.prometheus[dots.name].base,
-	}, program["jaeger"], "--config="+setup+"/collector.yaml", "--config="+secondPipeline(t))
+	}, program["jaeger"], "--config="+configDir+"/collector.yaml", "--config="+secondPipeline(t))
 	c.AwaitReady(t, b.otlp+"/v1/traces")
 	return b
 }
@@ -85,7 +85,7 @@ func buildExample(t *testing.T) (program string) {
 // dottedConfig is the configuration that users get, with the other naming.
 func dottedConfig(t *testing.T) (file string) {
 	t.Helper()
-	content, err := os.ReadFile(setup + "/prometheus.yaml")
+	content, err := os.ReadFile(configDir + "/prometheus.yaml")
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -191,7 +191,7 @@ func (e *example) leave(ctx context.Context) {
 
 // scenes is the run of the example in which each panel has something to show: by its
 // title, or by its title and the legend of one of its queries. Of the panels with none
-// TestThePast has the situation.
+// TestPrometheus_EvaluatesRecordedSituations has the situation.
 var scenes = map[string]string{
 	"State":                               "dry",
 	"Held of limit":                       "dry",
@@ -248,7 +248,7 @@ func sceneOf(title, legend string) (scene, key string, ok bool) {
 	return scene, title, ok
 }
 
-func TestEveryPanelHasItsSceneOrNone(t *testing.T) {
+func TestScenes_CoverEveryPanel(t *testing.T) {
 	for _, n := range []naming{underscores, dots} {
 		unused := maps.Clone(scenes)
 		for _, file := range []string{n.pool, n.fleet} {
@@ -275,7 +275,7 @@ func panelsShowTheScene(t *testing.T, s *server, n naming, played, instance stri
 	for _, file := range []string{n.pool, n.fleet} {
 		for _, p := range readBoard(t, file).Panels {
 			for _, q := range p.Targets {
-				expr := chosen(q.Expr, service, instance)
+				expr := withVariables(q.Expr, service, instance)
 				if scene, _, _ := sceneOf(p.Title, q.LegendFormat); scene == played {
 					left[file+": "+p.Title+": "+q.LegendFormat] = expr
 				} else {
@@ -304,14 +304,14 @@ func (b *backends) compareFired(t *testing.T, e *example, at time.Time, want ...
 	}
 }
 
-// TestTheExampleIsSeenInTheBackends plays the scenes of the example, each in a process
+// TestBackends_ShowTheExamplesScenes plays the scenes of the example, each in a process
 // of its own, and looks at them as somebody on call would: at panels, alerts and traces.
-func TestTheExampleIsSeenInTheBackends(t *testing.T) {
+func TestBackends_ShowTheExamplesScenes(t *testing.T) {
 	b := startBackends(t)
-	t.Run("AHealthyPoolIsSilent", b.healthy)
-	t.Run("ADryPoolIsFound", b.dry)
-	t.Run("ConnectionsThatTheServerClosedAreFound", b.closed)
-	t.Run("EveryMetricOfTheTableArrivesByItsName", func(t *testing.T) {
+	t.Run("HealthyFiresNoAlert", b.healthy)
+	t.Run("DryFiresItsAlerts", b.dry)
+	t.Run("ClosedFiresItsAlerts", b.closed)
+	t.Run("EveryMetricOfTheTableArrives", func(t *testing.T) {
 		b.each(t, func(t *testing.T, s *server, n naming) {
 			got := slices.DeleteFunc(s.names(t, `{job="`+service+`"}`), func(name string) bool {
 				return name == "target_info" || strings.HasPrefix(name, "ALERTS") || strings.HasPrefix(name, "otelpool:")
@@ -383,15 +383,15 @@ func (b *backends) dry(t *testing.T) {
 
 	stop()
 	e.AwaitExit(t)
-	t.Run("TheTraceOfAStarvedRequestLeadsToTheHolders", b.jaeger.leadsToHolders)
-	t.Run("AnExemplarOfAWaitLeadsToItsTrace", func(t *testing.T) {
+	t.Run("TraceLinksToTheHolders", b.jaeger.linksToHolders)
+	t.Run("WaitExemplarHasItsTrace", func(t *testing.T) {
 		b.each(t, func(t *testing.T, s *server, n naming) {
 			waits := n.series("db.client.connection.wait_time_seconds_bucket",
 				[2]string{"instance", e.instance}, [2]string{"error.type", "deadline_exceeded"})
-			b.jaeger.hasWaits(t, s.exemplars(t, waits))
+			b.jaeger.exemplarsLeadToWaits(t, s.exemplars(t, waits))
 		})
 	})
-	t.Run("ThePageEndsWithTheIncident", func(t *testing.T) {
+	t.Run("AlertResolvesAfterTheIncident", func(t *testing.T) {
 		b.each(t, func(t *testing.T, s *server, _ naming) {
 			process.Await(t, "the end of the alert", func() bool {
 				return len(s.query(t, `ALERTS{alertname="DBPoolStuck",instance="`+e.instance+`"}`, time.Now())) == 0
@@ -403,9 +403,9 @@ func (b *backends) dry(t *testing.T) {
 func (b *backends) closed(t *testing.T) {
 	e := b.play(t, "-serve")
 	process.Await(t, "the scenes being over", func() bool { return strings.Contains(e.Output(), "The service keeps running") })
-	over := time.Now()
+	finished := time.Now()
 	b.each(t, func(t *testing.T, s *server, n naming) { panelsShowTheScene(t, s, n, "all", e.instance) })
-	time.Sleep(time.Until(over.Add(30 * time.Second)))
+	time.Sleep(time.Until(finished.Add(30 * time.Second)))
 	b.compareFired(t, e, time.Now(), "DBPoolConnectionsLost", "DBPoolExhausted", "DBPoolHiddenRetries")
 	e.Interrupt()
 	e.AwaitExit(t)

@@ -118,18 +118,18 @@ func describe(spans []ptrace.Span, s ptrace.Span) string {
 }
 
 // seconds is an attribute in seconds.
-func seconds(t *testing.T, of pcommon.Map, name string) float64 {
+func seconds(t *testing.T, attrs pcommon.Map, name string) float64 {
 	t.Helper()
-	v, ok := of.Get(name)
+	v, ok := attrs.Get(name)
 	if !ok {
-		t.Fatalf("there is no %s in %v", name, of.AsRaw())
+		t.Fatalf("there is no %s in %v", name, attrs.AsRaw())
 	}
 	return v.Double()
 }
 
 // text is an attribute as text.
-func text(of pcommon.Map, name string) string {
-	v, _ := of.Get(name)
+func text(attrs pcommon.Map, name string) string {
+	v, _ := attrs.Get(name)
 	return v.AsString()
 }
 
@@ -142,8 +142,8 @@ func waited(t *testing.T, acquire ptrace.Span) (sum float64) {
 	return sum
 }
 
-// leadsToHolders follows a request that got no connection to all those it is linked to.
-func (j jaeger) leadsToHolders(t *testing.T) {
+// linksToHolders follows a request that got no connection to all those it is linked to.
+func (j jaeger) linksToHolders(t *testing.T) {
 	starved := j.search(t, "acquire", "error.type", "deadline_exceeded")
 	i := slices.IndexFunc(starved, func(found traceFound) bool {
 		return slices.ContainsFunc(found.Spans, func(s spanFound) bool { return s.OperationName == "POST /notifications" })
@@ -193,7 +193,7 @@ func (j jaeger) leadsToHolders(t *testing.T) {
 		} else {
 			longest = held
 		}
-		phases[j.isHolder(t, l)]++
+		phases[j.followLink(t, l)]++
 	}
 	// Of ten streams that join by turns, the eight that came first.
 	if want := map[string]int{"rows": 3, "tx": 3, "pinned": 2}; !maps.Equal(phases, want) {
@@ -201,9 +201,9 @@ func (j jaeger) leadsToHolders(t *testing.T) {
 	}
 }
 
-// isHolder follows a link to the span of one who held a connection, and returns how it
+// followLink follows a link to the span of one who held a connection, and returns how it
 // was held. The span knows that others were waiting.
-func (j jaeger) isHolder(t *testing.T, l ptrace.SpanLink) (phase string) {
+func (j jaeger) followLink(t *testing.T, l ptrace.SpanLink) (phase string) {
 	t.Helper()
 	id := text(l.Attributes(), "otelpool.connection.id")
 	spans := j.trace(t, l.TraceID().String())
@@ -212,10 +212,10 @@ func (j jaeger) isHolder(t *testing.T, l ptrace.SpanLink) (phase string) {
 		t.Fatalf("the link leads to no span of %d", len(spans))
 	}
 	holder := spans[i]
-	var told []string
+	var events []string
 	for _, e := range holder.Events().All() {
 		if e.Name() == "otelpool.pool.exhausted" {
-			told = append(told, strings.Join([]string{
+			events = append(events, strings.Join([]string{
 				text(e.Attributes(), "db.client.connection.pool.name"), text(e.Attributes(), "otelpool.connection.id"), text(e.Attributes(), "otelpool.verdict"),
 			}, " "))
 		}
@@ -225,7 +225,7 @@ func (j jaeger) isHolder(t *testing.T, l ptrace.SpanLink) (phase string) {
 	for _, s := range holds {
 		held = append(held, describe(spans, s))
 	}
-	got := []string{describe(spans, holder)[:len("GET /users/{id}/stream, server, below nothing")], strings.Join(told, "; "), strings.Join(held, "; ")}
+	got := []string{describe(spans, holder)[:len("GET /users/{id}/stream, server, below nothing")], strings.Join(events, "; "), strings.Join(held, "; ")}
 	want := []string{
 		"GET /users/{id}/stream, server, below nothing",
 		"notifications " + id + " idle_in_code",
@@ -247,8 +247,8 @@ func (j jaeger) isHolder(t *testing.T, l ptrace.SpanLink) (phase string) {
 	return phase
 }
 
-// hasWaits follows exemplars of waits to the acquires that waited.
-func (j jaeger) hasWaits(t *testing.T, exemplars []exemplar) {
+// exemplarsLeadToWaits follows exemplars of waits to the acquires that waited.
+func (j jaeger) exemplarsLeadToWaits(t *testing.T, exemplars []exemplar) {
 	t.Helper()
 	if len(exemplars) == 0 {
 		t.Error("there are no exemplars")

@@ -34,20 +34,20 @@ func startLive(t *testing.T, strategy otlptranslator.TranslationStrategyOption) 
 	if err != nil {
 		t.Fatal(err)
 	}
-	told := tracetest.NewInMemoryExporter()
-	p := start(t, sdkmetric.NewMeterProvider(sdkmetric.WithReader(exporter)), sdktrace.NewTracerProvider(sdktrace.WithSyncer(told)),
+	spans := tracetest.NewInMemoryExporter()
+	p := start(t, sdkmetric.NewMeterProvider(sdkmetric.WithReader(exporter)), sdktrace.NewTracerProvider(sdktrace.WithSyncer(spans)),
 		func(opts ...otelpool.Option) (*sql.DB, error) {
 			return otelpool.OpenDB(fakedb.New(full).Connector(), opts...), nil
 		})
-	return p, registry, told
+	return p, registry, spans
 }
 
-// TestThePresent lets a real Prometheus scrape a program over HTTP, with our rules
+// TestPrometheus_ScrapesAProgram lets a real Prometheus scrape a program over HTTP, with our rules
 // loaded.
-func TestThePresent(t *testing.T) {
+func TestPrometheus_ScrapesAProgram(t *testing.T) {
 	eachNaming(t, func(t *testing.T, n naming) {
-		p, registry, told := startLive(t, n.strategy)
-		p.starve(t)
+		p, registry, exported := startLive(t, n.strategy)
+		p.starveCallers(t)
 		target := httptest.NewServer(promhttp.HandlerFor(registry, promhttp.HandlerOpts{EnableOpenMetrics: true}))
 		defer target.Close()
 		s := startPrometheus(t, n, t.TempDir(), strings.TrimPrefix(target.URL, "http://"))
@@ -56,20 +56,20 @@ func TestThePresent(t *testing.T) {
 			return len(s.query(t, waits, time.Now())) == 1
 		})
 
-		t.Run("EveryMetricOfTheTableArrivesByItsName", func(t *testing.T) {
+		t.Run("EveryMetricOfTheTableArrives", func(t *testing.T) {
 			got := s.names(t, `{otel_scope_name="`+otelpool.ScopeName+`"}`)
-			if want := seriesNames(t, n, rare...); !slices.Equal(got, want) {
+			if want := seriesNames(t, n, onlyOnFailure...); !slices.Equal(got, want) {
 				t.Errorf("got  %v\nwant %v", got, want)
 			}
 		})
 		t.Run("EveryRuleIsEvaluated", func(t *testing.T) { rulesAreEvaluated(t, s, n) })
-		t.Run("AnExemplarOfAWaitLeadsToTheAcquireAndItsHolder", func(t *testing.T) {
+		t.Run("WaitExemplarLinksToAcquireAndHolder", func(t *testing.T) {
 			var found []exemplar
 			process.Await(t, "an exemplar", func() bool {
 				found = s.exemplars(t, n.series("db.client.connection.wait_time_seconds_bucket"))
 				return len(found) > 0
 			})
-			spans := told.GetSpans()
+			spans := exported.GetSpans()
 			var ends []string
 			for _, e := range found {
 				i := slices.IndexFunc(spans, func(span tracetest.SpanStub) bool {
@@ -91,18 +91,18 @@ func TestThePresent(t *testing.T) {
 	})
 }
 
-// unplayed are metrics that the scenes of the example need not have: nobody goes away
+// notInScenes are metrics that the scenes of the example need not have: nobody goes away
 // while waiting, and nobody keeps a connection for as long as a leak does.
-var unplayed = []string{"otelpool.connection.cancels", "otelpool.connection.leaks"}
+var notInScenes = []string{"otelpool.connection.cancels", "otelpool.connection.leaks"}
 
-// TestTheExampleIsScraped lets a real Prometheus scrape the example while it plays its
+// TestPrometheus_ScrapesTheExample lets a real Prometheus scrape the example while it plays its
 // scenes, which have all other metrics of the table between them.
-func TestTheExampleIsScraped(t *testing.T) {
+func TestPrometheus_ScrapesTheExample(t *testing.T) {
 	need(t, "prometheus")
 	addr := process.FreeAddress(t)
 	process.Start(t, nil, buildExample(t), "-serve", "-addr="+addr)
 	s := startPrometheus(t, underscores, t.TempDir(), addr)
-	want := seriesNames(t, underscores, unplayed...)
+	want := seriesNames(t, underscores, notInScenes...)
 	var got []string
 	for deadline := time.Now().Add(process.Timeout); !slices.Equal(got, want); time.Sleep(time.Second) {
 		if time.Now().After(deadline) {
@@ -124,9 +124,9 @@ func TestTheExampleIsScraped(t *testing.T) {
 // rulesAreEvaluated waits until every rule of the file has been evaluated, and looks
 // how that went.
 func rulesAreEvaluated(t *testing.T, s *server, n naming) {
-	type told struct{ Name, Health, LastError string }
-	type group struct{ Rules []told }
-	var all []told
+	type ruleState struct{ Name, Health, LastError string }
+	type group struct{ Rules []ruleState }
+	var all []ruleState
 	process.Await(t, "the rules being evaluated", func() bool {
 		var answer struct{ Groups []group }
 		s.get(t, "/api/v1/rules", nil, &answer)
@@ -134,7 +134,7 @@ func rulesAreEvaluated(t *testing.T, s *server, n naming) {
 		for _, g := range answer.Groups {
 			all = append(all, g.Rules...)
 		}
-		return len(all) > 0 && !slices.ContainsFunc(all, func(r told) bool { return r.Health == "unknown" })
+		return len(all) > 0 && !slices.ContainsFunc(all, func(r ruleState) bool { return r.Health == "unknown" })
 	})
 	var got, want []string
 	for _, r := range all {
@@ -151,16 +151,16 @@ func rulesAreEvaluated(t *testing.T, s *server, n naming) {
 }
 
 // parent is the name of a span's parent.
-func parent(spans tracetest.SpanStubs, of tracetest.SpanStub) string {
-	i := slices.IndexFunc(spans, func(span tracetest.SpanStub) bool { return span.SpanContext.SpanID() == of.Parent.SpanID() })
+func parent(spans tracetest.SpanStubs, child tracetest.SpanStub) string {
+	i := slices.IndexFunc(spans, func(span tracetest.SpanStub) bool { return span.SpanContext.SpanID() == child.Parent.SpanID() })
 	if i < 0 {
 		return ""
 	}
 	return spans[i].Name
 }
 
-// rare are metrics that a program which is well does not have.
-var rare = []string{"otelpool.connection.retries", "otelpool.connection.closed"}
+// onlyOnFailure are metrics that a program which is well does not have.
+var onlyOnFailure = []string{"otelpool.connection.retries", "otelpool.connection.closed"}
 
 // familyNames are the names that Prometheus has to give to the instruments of the table,
 // but for some, sorted.
@@ -176,7 +176,7 @@ func seriesNames(t *testing.T, n naming, without ...string) []string {
 	return instrumentNames(t, n, without, "_bucket", "_count", "_sum")
 }
 
-func instrumentNames(t *testing.T, n naming, without []string, ofHistograms ...string) []string {
+func instrumentNames(t *testing.T, n naming, without []string, histogramSuffixes ...string) []string {
 	t.Helper()
 	namer := otlptranslator.MetricNamer{WithMetricSuffixes: true, UTF8Allowed: n.dotted()}
 	var names []string
@@ -197,17 +197,17 @@ func instrumentNames(t *testing.T, n naming, without []string, ofHistograms ...s
 			names = append(names, name)
 			continue
 		}
-		for _, of := range ofHistograms {
-			names = append(names, name+of)
+		for _, suffix := range histogramSuffixes {
+			names = append(names, name+suffix)
 		}
 	}
 	slices.Sort(names)
 	return names
 }
 
-func TestNamesKeepTheirDotsWhereTheExporterIsToldSo(t *testing.T) {
+func TestNaming_KeepsDotsIfTheExporterIsSetTo(t *testing.T) {
 	p, registry, _ := startLive(t, dots.strategy)
-	p.starve(t)
+	p.starveCallers(t)
 	families, err := registry.Gather()
 	if err != nil {
 		t.Fatal(err)
@@ -226,7 +226,7 @@ func TestNamesKeepTheirDotsWhereTheExporterIsToldSo(t *testing.T) {
 		}
 	}
 	slices.Sort(names)
-	if want := familyNames(t, dots, rare...); !slices.Equal(names, want) {
+	if want := familyNames(t, dots, onlyOnFailure...); !slices.Equal(names, want) {
 		t.Errorf("got  %v\nwant %v", names, want)
 	}
 	// What the dashboards of that naming ask for is what is told.
@@ -244,13 +244,13 @@ func TestNamesKeepTheirDotsWhereTheExporterIsToldSo(t *testing.T) {
 			text += q.Expr + "\n"
 		}
 	}
-	asked := map[string]bool{}
+	queried := map[string]bool{}
 	for _, found := range regexp.MustCompile(`\{"([a-z_.]+?)(_bucket|_sum|_count)?"[,}]`).FindAllStringSubmatch(text, -1) {
-		asked[found[1]] = true
+		queried[found[1]] = true
 	}
-	for name := range asked {
+	for name := range queried {
 		otel := attribute.Key(strings.TrimSuffix(name, "_total"))
-		if !slices.Contains(names, name) && !slices.Contains(rare, string(otel)) {
+		if !slices.Contains(names, name) && !slices.Contains(onlyOnFailure, string(otel)) {
 			t.Errorf("the dashboard asks for %s, and there is only %v", name, slices.Sorted(maps.Keys(labels)))
 		}
 	}

@@ -111,9 +111,9 @@ func startCollector(t *testing.T) *collector {
 	return c
 }
 
-// TestACollectorReceivesAllThatIsTold sends what a program on SQLite tells to the
+// TestCollector_ReceivesAllMetricsAndSpans sends what a program on SQLite tells to the
 // Collector's receiver, and compares it with the documents.
-func TestACollectorReceivesAllThatIsTold(t *testing.T) {
+func TestCollector_ReceivesAllMetricsAndSpans(t *testing.T) {
 	// A test's binary does not know what it was built from.
 	receiver, err := exec.CommandContext(t.Context(), "go", "list", "-m", "go.opentelemetry.io/collector/receiver/otlpreceiver").Output()
 	if err != nil {
@@ -139,7 +139,7 @@ func TestACollectorReceivesAllThatIsTold(t *testing.T) {
 			if _, err := p.pool.ExecContext(t.Context(), "CREATE TABLE orders (n INTEGER)"); err != nil {
 				t.Fatal(err)
 			}
-			p.starve(t)
+			p.starveCallers(t)
 			// Once with the pool, and once with how it ended.
 			if err := metrics.ForceFlush(t.Context()); err != nil {
 				t.Fatal(err)

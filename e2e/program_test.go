@@ -92,25 +92,25 @@ func (p *program) awaitWaiter(t *testing.T) {
 // starve lets a caller keep the only connection, in a transaction, until two others
 // have waited for it in vain: one until its deadline, one until it goes away. A third
 // waits until it has it.
-func (p *program) starve(t *testing.T) {
+func (p *program) starveCallers(t *testing.T) {
 	t.Helper()
 	ctx, holder := p.tracer.Start(t.Context(), "holder")
 	tx, err := p.pool.BeginTx(ctx, nil)
 	if err != nil {
 		t.Fatal(err)
 	}
-	late, cancel := context.WithTimeout(t.Context(), 20*time.Millisecond)
+	deadline, cancel := context.WithTimeout(t.Context(), 20*time.Millisecond)
 	defer cancel()
-	if err := p.pool.PingContext(late); !errors.Is(err, context.DeadlineExceeded) {
+	if err := p.pool.PingContext(deadline); !errors.Is(err, context.DeadlineExceeded) {
 		t.Fatal(err)
 	}
 	var all sync.WaitGroup
-	gone, leave := context.WithCancel(t.Context())
+	canceled, leave := context.WithCancel(t.Context())
 	all.Go(func() {
 		p.awaitWaiter(t)
 		leave()
 	})
-	if err := p.pool.PingContext(gone); !errors.Is(err, context.Canceled) {
+	if err := p.pool.PingContext(canceled); !errors.Is(err, context.Canceled) {
 		t.Fatal(err)
 	}
 	all.Wait()

@@ -30,11 +30,11 @@ const requireEnv = "OTELPOOL_REQUIRE_SERVERS"
 func need(t *testing.T, program string) {
 	t.Helper()
 	if _, err := exec.LookPath(program); err != nil {
-		lacking := "no " + program + "; to get it: apt-get install --no-install-recommends prometheus"
+		missing := "no " + program + "; to get it: apt-get install --no-install-recommends prometheus"
 		if os.Getenv(requireEnv) != "" {
-			t.Fatal(lacking)
+			t.Fatal(missing)
 		}
-		t.Skip(lacking)
+		t.Skip(missing)
 	}
 }
 
@@ -125,7 +125,7 @@ func (s *server) query(t *testing.T, expr string, at time.Time) []series {
 }
 
 // over evaluates an expression at every scrape from one time to another.
-func (s *server) over(t *testing.T, expr string, from, to time.Time) []series {
+func (s *server) queryRange(t *testing.T, expr string, from, to time.Time) []series {
 	t.Helper()
 	var answer struct{ Result []series }
 	s.get(t, "/api/v1/query_range", url.Values{
@@ -193,10 +193,10 @@ func record(t *testing.T, n naming) (data string) {
 		all.Go(func() {
 			running <- struct{}{}
 			defer func() { <-running }()
-			told := s.record(t, n)
+			recorded := s.record(t, n)
 			mu.Lock()
 			defer mu.Unlock()
-			text.Write(told)
+			text.Write(recorded)
 		})
 	}
 	all.Wait()
@@ -205,7 +205,7 @@ func record(t *testing.T, n naming) (data string) {
 		fmt.Fprintf(&text, "mysql_global_variables_max_connections{job=\"mysql\"} 100 %s\n", unix(at))
 	}
 	text.WriteString("# EOF\n")
-	file := filepath.Join(dir, "told.txt")
+	file := filepath.Join(dir, "metrics.txt")
 	if err := os.WriteFile(file, text.Bytes(), 0o600); err != nil {
 		t.Fatal(err)
 	}
@@ -255,7 +255,7 @@ func (s *server) firing(t *testing.T, r rule) map[string]time.Duration {
 	first := map[string]time.Duration{}
 	var found []series
 	for _, part := range [][2]time.Duration{{0, 75 * time.Minute}, {24 * time.Hour, 25 * time.Hour}} {
-		found = append(found, s.over(t, r.Expr, began.Add(part[0]), began.Add(part[1]))...)
+		found = append(found, s.queryRange(t, r.Expr, began.Add(part[0]), began.Add(part[1]))...)
 	}
 	for _, f := range found {
 		var since, last time.Time
@@ -276,14 +276,14 @@ func (s *server) firing(t *testing.T, r rule) map[string]time.Duration {
 	return first
 }
 
-// TestThePast plays what happens to pools, and asks a real Prometheus about it, in
+// TestPrometheus_EvaluatesRecordedSituations plays what happens to pools, and asks a real Prometheus about it, in
 // the expressions of alerts and dashboards.
-func TestThePast(t *testing.T) {
+func TestPrometheus_EvaluatesRecordedSituations(t *testing.T) {
 	eachNaming(t, func(t *testing.T, n naming) {
 		s := startPrometheus(t, n, record(t, n), "127.0.0.1:1")
-		t.Run("EachSituationFiresItsAlertsAndNoOther", func(t *testing.T) { alertsFire(t, s, n) })
+		t.Run("EachSituationFiresExactlyItsAlerts", func(t *testing.T) { alertsFire(t, s, n) })
 		t.Run("EveryPanelHasDataInItsSituation", func(t *testing.T) { panelsShow(t, s, n) })
-		t.Run("TheFirstPanelTellsTheState", func(t *testing.T) { statesAreTold(t, s, n) })
+		t.Run("FirstPanelShowsTheState", func(t *testing.T) { stateIsShown(t, s, n) })
 	})
 }
 
@@ -448,12 +448,12 @@ func readBoard(t *testing.T, name string) (b board) {
 }
 
 // chosen is an expression with the variables replaced by what leads to one pool.
-func chosen(expr, job, instance string) string {
+func withVariables(expr, job, instance string) string {
 	return strings.NewReplacer("$__rate_interval", "1m", "$job", job, "$instance", instance, "$pool", job).Replace(expr)
 }
 
-// inLegend is a label in a legend.
-var inLegend = regexp.MustCompile(`\{\{([^}]+)\}\}`)
+// legendLabel is a label in a legend.
+var legendLabel = regexp.MustCompile(`\{\{([^}]+)\}\}`)
 
 func panelsShow(t *testing.T, s *server, n naming) {
 	shown := map[string]bool{}
@@ -475,7 +475,7 @@ func panelsShow(t *testing.T, s *server, n naming) {
 						at = other
 					}
 				}
-				expr := chosen(q.Expr, at.job, ".+")
+				expr := withVariables(q.Expr, at.job, ".+")
 				most, labels := 0.0, map[string]bool{}
 				for _, found := range s.query(t, expr, began.Add(at.after)) {
 					most = max(most, number(t, found.Value[1]))
@@ -483,9 +483,9 @@ func panelsShow(t *testing.T, s *server, n naming) {
 						labels[label] = true
 					}
 				}
-				for _, told := range inLegend.FindAllStringSubmatch(q.LegendFormat, -1) {
-					if !labels[told[1]] {
-						t.Errorf("%s: %q tells %s, and there is only %v", name, p.Title, told[1], slices.Sorted(maps.Keys(labels)))
+				for _, label := range legendLabel.FindAllStringSubmatch(q.LegendFormat, -1) {
+					if !labels[label[1]] {
+						t.Errorf("%s: %q tells %s, and there is only %v", name, p.Title, label[1], slices.Sorted(maps.Keys(labels)))
 					}
 				}
 				if !(most > 0) {
@@ -525,13 +525,13 @@ var verdicts = map[moment]float64{
 	{"patient", 7 * time.Minute}:    4,
 }
 
-func statesAreTold(t *testing.T, s *server, n naming) {
+func stateIsShown(t *testing.T, s *server, n naming) {
 	p := readBoard(t, n.pool).Panels[1]
 	if p.Title != "State" {
 		t.Fatalf("the first panel is %q", p.Title)
 	}
 	for at, want := range verdicts {
-		found := s.query(t, chosen(p.Targets[0].Expr, at.job, ".+"), began.Add(at.after))
+		found := s.query(t, withVariables(p.Targets[0].Expr, at.job, ".+"), began.Add(at.after))
 		if len(found) != 1 || number(t, found[0].Value[1]) != want {
 			t.Errorf("%s after %v: %v, want %v", at.job, at.after, found, want)
 		}

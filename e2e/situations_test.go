@@ -12,23 +12,23 @@ import (
 var situations = []situation{
 	{
 		name: "healthy", length: 21 * time.Minute, limit: 10,
-		play: func(on *stage) {
-			on.fake.On(fakedb.Exec, take(5*time.Millisecond))
-			on.clients(on.ctx, 8, 250*time.Millisecond, time.Second, "UPDATE orders SET n = n + 1")
-			on.readers(2, time.Second, "SELECT n FROM orders")
+		play: func(st *stage) {
+			st.fake.On(fakedb.Exec, take(5*time.Millisecond))
+			st.clients(st.ctx, 8, 250*time.Millisecond, time.Second, "UPDATE orders SET n = n + 1")
+			st.readers(2, time.Second, "SELECT n FROM orders")
 		},
 	},
 	{
 		// 39 calls at once, every second: 29 of them wait, for a moment, whenever it is scraped.
 		name: "busy", length: 21 * time.Minute, limit: 10,
-		play: func(on *stage) {
-			on.fake.On(fakedb.Exec, take(40*time.Millisecond))
+		play: func(st *stage) {
+			st.fake.On(fakedb.Exec, take(40*time.Millisecond))
 			for range 39 {
-				on.all.Go(func() {
+				st.all.Go(func() {
 					time.Sleep(time.Second - 20*time.Millisecond) // just before each scrape
-					for on.ctx.Err() == nil {
+					for st.ctx.Err() == nil {
 						began := time.Now()
-						_ = on.exec(on.ctx, "SELECT n FROM orders") // it is given up at the end
+						_ = st.exec(st.ctx, "SELECT n FROM orders") // it is given up at the end
 						time.Sleep(time.Until(began.Add(time.Second)))
 					}
 				})
@@ -37,103 +37,103 @@ var situations = []situation{
 	},
 	{
 		name: "dry", length: 21 * time.Minute, limit: 10,
-		play: func(on *stage) {
-			on.fake.On(fakedb.Exec, take(5*time.Millisecond))
-			on.clients(on.ctx, 8, 250*time.Millisecond, 500*time.Millisecond, "UPDATE orders SET n = n + 1")
-			on.leave(10*time.Second, 200*time.Millisecond, "SELECT n FROM orders")
-			on.at(5 * time.Minute)
-			on.hold(on.ctx, 10)
+		play: func(st *stage) {
+			st.fake.On(fakedb.Exec, take(5*time.Millisecond))
+			st.clients(st.ctx, 8, 250*time.Millisecond, 500*time.Millisecond, "UPDATE orders SET n = n + 1")
+			st.leave(10*time.Second, 200*time.Millisecond, "SELECT n FROM orders")
+			st.at(5 * time.Minute)
+			st.hold(st.ctx, 10)
 		},
 	},
 	{
 		name: "patient", length: 15 * time.Minute, limit: 10,
-		play: func(on *stage) {
-			on.fake.On(fakedb.Exec, take(5*time.Millisecond))
-			on.clients(on.ctx, 8, 250*time.Millisecond, 0, "UPDATE orders SET n = n + 1")
-			on.at(5 * time.Minute)
-			on.hold(on.ctx, 10)
+		play: func(st *stage) {
+			st.fake.On(fakedb.Exec, take(5*time.Millisecond))
+			st.clients(st.ctx, 8, 250*time.Millisecond, 0, "UPDATE orders SET n = n + 1")
+			st.at(5 * time.Minute)
+			st.hold(st.ctx, 10)
 		},
 	},
 	{
 		name: "plain", length: 21 * time.Minute, limit: 10, plain: true,
-		play: func(on *stage) {
-			on.fake.On(fakedb.Exec, take(5*time.Millisecond))
-			on.clients(on.ctx, 8, 250*time.Millisecond, 5*time.Second, "UPDATE orders SET n = n + 1")
-			on.at(5 * time.Minute)
-			on.hold(on.ctx, 10)
+		play: func(st *stage) {
+			st.fake.On(fakedb.Exec, take(5*time.Millisecond))
+			st.clients(st.ctx, 8, 250*time.Millisecond, 5*time.Second, "UPDATE orders SET n = n + 1")
+			st.at(5 * time.Minute)
+			st.hold(st.ctx, 10)
 		},
 	},
 	{
 		name: "leak", length: 15 * time.Minute, limit: 10,
-		play: func(on *stage) {
-			on.fake.On(fakedb.Exec, take(5*time.Millisecond))
-			on.clients(on.ctx, 2, 250*time.Millisecond, time.Second, "UPDATE orders SET n = n + 1")
-			on.at(5 * time.Minute)
-			on.hold(on.ctx, 1)
+		play: func(st *stage) {
+			st.fake.On(fakedb.Exec, take(5*time.Millisecond))
+			st.clients(st.ctx, 2, 250*time.Millisecond, time.Second, "UPDATE orders SET n = n + 1")
+			st.at(5 * time.Minute)
+			st.hold(st.ctx, 1)
 		},
 	},
 	{
 		// The database dies, and takes its connections with it.
 		name: "down", length: 15 * time.Minute, limit: 10,
-		play: func(on *stage) {
-			on.fake.On(fakedb.Exec, take(5*time.Millisecond))
-			on.clients(on.ctx, 8, 250*time.Millisecond, time.Second, "UPDATE orders SET n = n + 1")
-			on.at(5 * time.Minute)
-			on.fake.Fail(fakedb.Connect, -1, errNoServer)
-			on.fake.Fail(fakedb.Reset, 10, driver.ErrBadConn)
+		play: func(st *stage) {
+			st.fake.On(fakedb.Exec, take(5*time.Millisecond))
+			st.clients(st.ctx, 8, 250*time.Millisecond, time.Second, "UPDATE orders SET n = n + 1")
+			st.at(5 * time.Minute)
+			st.fake.Fail(fakedb.Connect, -1, errNoServer)
+			st.fake.Fail(fakedb.Reset, 10, driver.ErrBadConn)
 		},
 	},
 	{
 		// The server hangs up on idle connections, and the calls that meet them are repeated.
 		name: "closed", length: 15 * time.Minute, limit: 10,
-		play: func(on *stage) {
-			on.fake.On(fakedb.Exec, take(5*time.Millisecond))
-			on.at(5 * time.Minute)
-			on.hold(on.until(5*time.Minute+time.Second), 10)
-			on.at(10 * time.Minute)
-			on.fake.Fail(fakedb.Reset, 10, driver.ErrBadConn)
-			on.clients(on.ctx, 8, 250*time.Millisecond, time.Second, "UPDATE orders SET n = n + 1")
+		play: func(st *stage) {
+			st.fake.On(fakedb.Exec, take(5*time.Millisecond))
+			st.at(5 * time.Minute)
+			st.hold(st.until(5*time.Minute+time.Second), 10)
+			st.at(10 * time.Minute)
+			st.fake.Fail(fakedb.Reset, 10, driver.ErrBadConn)
+			st.clients(st.ctx, 8, 250*time.Millisecond, time.Second, "UPDATE orders SET n = n + 1")
 		},
 	},
 	{
 		name: "churn", length: 21 * time.Minute, limit: 10, idle: 1,
-		play: func(on *stage) {
-			on.fake.On(fakedb.Exec, take(400*time.Millisecond))
-			on.clients(on.ctx, 8, 500*time.Millisecond, time.Second, "UPDATE orders SET n = n + 1")
+		play: func(st *stage) {
+			st.fake.On(fakedb.Exec, take(400*time.Millisecond))
+			st.clients(st.ctx, 8, 500*time.Millisecond, time.Second, "UPDATE orders SET n = n + 1")
 		},
 	},
 	{
 		// Slow statements: the pool is full of work, and some of them are given up.
 		name: "slow", length: 21 * time.Minute, limit: 10,
-		play: func(on *stage) {
+		play: func(st *stage) {
 			const slowest = "UPDATE orders SET n = 0"
-			on.fake.On(fakedb.Exec, func(ctx context.Context, query string) error {
+			st.fake.On(fakedb.Exec, func(ctx context.Context, query string) error {
 				if query == slowest {
 					return take(10*time.Second)(ctx, query)
 				}
 				return take(900*time.Millisecond)(ctx, query)
 			})
-			on.clients(on.ctx, 14, 100*time.Millisecond, 3*time.Second, "UPDATE orders SET n = n + 1")
-			on.clients(on.ctx, 1, 30*time.Second, 4*time.Second, slowest)
+			st.clients(st.ctx, 14, 100*time.Millisecond, 3*time.Second, "UPDATE orders SET n = n + 1")
+			st.clients(st.ctx, 1, 30*time.Second, 4*time.Second, slowest)
 		},
 	},
 	{
 		// The first hour of a day, and that of the next.
-		name: "drift", length: 25 * time.Hour, limit: 10, quiet: time.Hour, loud: 24 * time.Hour,
-		play: func(on *stage) {
-			on.fake.On(fakedb.Exec, take(8*time.Millisecond))
-			on.clients(on.until(time.Hour), 2, 500*time.Millisecond, 5*time.Second, "UPDATE orders SET n = n + 1")
-			on.at(24 * time.Hour)
-			on.fake.On(fakedb.Exec, take(200*time.Millisecond))
-			on.clients(on.ctx, 2, 500*time.Millisecond, 5*time.Second, "UPDATE orders SET n = n + 1")
+		name: "drift", length: 25 * time.Hour, limit: 10, gapStart: time.Hour, gapEnd: 24 * time.Hour,
+		play: func(st *stage) {
+			st.fake.On(fakedb.Exec, take(8*time.Millisecond))
+			st.clients(st.until(time.Hour), 2, 500*time.Millisecond, 5*time.Second, "UPDATE orders SET n = n + 1")
+			st.at(24 * time.Hour)
+			st.fake.On(fakedb.Exec, take(200*time.Millisecond))
+			st.clients(st.ctx, 2, 500*time.Millisecond, 5*time.Second, "UPDATE orders SET n = n + 1")
 		},
 	},
 	{
 		name: "unlimited", length: 70 * time.Minute,
-		play: func(on *stage) { on.clients(on.ctx, 1, 5*time.Second, time.Second, "SELECT 1") },
+		play: func(st *stage) { st.clients(st.ctx, 1, 5*time.Second, time.Second, "SELECT 1") },
 	},
 	{
 		name: "fleet", length: 40 * time.Minute, limit: 30, instances: 3,
-		play: func(on *stage) { on.clients(on.ctx, 1, 5*time.Second, time.Second, "SELECT 1") },
+		play: func(st *stage) { st.clients(st.ctx, 1, 5*time.Second, time.Second, "SELECT 1") },
 	},
 }

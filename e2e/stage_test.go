@@ -50,8 +50,8 @@ type situation struct {
 	plain     bool
 	instances int // how many play it; 0 is one
 	// Nothing happens and nothing is scraped from quiet to loud.
-	quiet, loud time.Duration
-	play        func(*stage)
+	gapStart, gapEnd time.Duration
+	play             func(*stage)
 }
 
 // stage is where a situation is played.
@@ -65,38 +65,38 @@ type stage struct {
 }
 
 // at waits for a moment of the situation.
-func (on *stage) at(d time.Duration) { time.Sleep(time.Until(on.start.Add(d))) }
+func (st *stage) at(d time.Duration) { time.Sleep(time.Until(st.start.Add(d))) }
 
 // exec runs a statement on the pool.
-func (on *stage) exec(ctx context.Context, query string) error {
-	if on.pool != nil {
-		_, err := on.pool.ExecContext(ctx, query)
+func (st *stage) exec(ctx context.Context, query string) error {
+	if st.pool != nil {
+		_, err := st.pool.ExecContext(ctx, query)
 		return err
 	}
-	_, err := on.db.ExecContext(ctx, query)
+	_, err := st.db.ExecContext(ctx, query)
 	return err
 }
 
 // begin begins a transaction on the pool.
-func (on *stage) begin(ctx context.Context) (*sql.Tx, error) {
-	if on.pool != nil {
-		return on.pool.BeginTx(ctx, nil)
+func (st *stage) begin(ctx context.Context) (*sql.Tx, error) {
+	if st.pool != nil {
+		return st.pool.BeginTx(ctx, nil)
 	}
-	return on.db.BeginTx(ctx, nil)
+	return st.db.BeginTx(ctx, nil)
 }
 
 // clients run a statement each, again and again with a pause between, until the
 // context ends. A statement is given up after patience; 0 is never.
-func (on *stage) clients(during context.Context, n int, pause, patience time.Duration, query string) {
+func (st *stage) clients(during context.Context, n int, pause, patience time.Duration, query string) {
 	for i := range n {
-		on.all.Go(func() {
+		st.all.Go(func() {
 			time.Sleep(pause * time.Duration(i) / time.Duration(n)) // not all at once
 			for during.Err() == nil {
 				ctx, cancel := during, context.CancelFunc(func() {})
 				if patience > 0 {
 					ctx, cancel = context.WithTimeout(ctx, patience)
 				}
-				_ = on.exec(ctx, query) // what a client does about it is not the matter here
+				_ = st.exec(ctx, query) // what a client does about it is not the matter here
 				cancel()
 				time.Sleep(pause)
 			}
@@ -105,11 +105,11 @@ func (on *stage) clients(during context.Context, n int, pause, patience time.Dur
 }
 
 // readers read a result set each, again and again with a pause between.
-func (on *stage) readers(n int, pause time.Duration, query string) {
+func (st *stage) readers(n int, pause time.Duration, query string) {
 	for range n {
-		on.all.Go(func() {
-			for ; on.ctx.Err() == nil; time.Sleep(pause) {
-				rows, err := on.pool.QueryContext(on.ctx, query)
+		st.all.Go(func() {
+			for ; st.ctx.Err() == nil; time.Sleep(pause) {
+				rows, err := st.pool.QueryContext(st.ctx, query)
 				if err != nil {
 					continue
 				}
@@ -122,12 +122,12 @@ func (on *stage) readers(n int, pause time.Duration, query string) {
 }
 
 // leave is a caller who goes away if there is no answer at once, again and again.
-func (on *stage) leave(pause, patience time.Duration, query string) {
-	on.all.Go(func() {
-		for ; on.ctx.Err() == nil; time.Sleep(pause) {
-			ctx, cancel := context.WithCancel(on.ctx)
+func (st *stage) leave(pause, patience time.Duration, query string) {
+	st.all.Go(func() {
+		for ; st.ctx.Err() == nil; time.Sleep(pause) {
+			ctx, cancel := context.WithCancel(st.ctx)
 			timer := time.AfterFunc(patience, cancel)
-			_ = on.exec(ctx, query) // the same
+			_ = st.exec(ctx, query) // the same
 			timer.Stop()
 			cancel()
 		}
@@ -135,17 +135,17 @@ func (on *stage) leave(pause, patience time.Duration, query string) {
 }
 
 // until is a context that ends at a moment of the situation, or with it.
-func (on *stage) until(d time.Duration) context.Context {
-	ctx, cancel := context.WithDeadline(on.ctx, on.start.Add(d))
+func (st *stage) until(d time.Duration) context.Context {
+	ctx, cancel := context.WithDeadline(st.ctx, st.start.Add(d))
 	context.AfterFunc(ctx, cancel)
 	return ctx
 }
 
 // hold takes n connections by transactions that do nothing, until the context ends.
-func (on *stage) hold(ctx context.Context, n int) {
+func (st *stage) hold(ctx context.Context, n int) {
 	for range n {
-		on.all.Go(func() {
-			tx, err := on.begin(ctx)
+		st.all.Go(func() {
+			tx, err := st.begin(ctx)
 			if err == nil {
 				<-ctx.Done()
 				_ = tx.Rollback() // the context has ended it
@@ -181,24 +181,24 @@ func (s situation) recordInstance(t *testing.T, n naming, instance string, out i
 		otelpool.WithTracerProvider(noop.NewTracerProvider()),
 		otelpool.WithLogger(slog.New(slog.DiscardHandler)))
 	ctx, stop := context.WithCancel(context.Background())
-	on := &stage{db: db, fake: fake, ctx: ctx, start: time.Now()}
+	st := &stage{db: db, fake: fake, ctx: ctx, start: time.Now()}
 	if !s.plain {
-		if on.pool, err = otelpool.NewDB(db); err != nil {
+		if st.pool, err = otelpool.NewDB(db); err != nil {
 			t.Fatal(err)
 		}
 	}
 	db.SetMaxOpenConns(s.limit)
 	db.SetMaxIdleConns(cmp.Or(s.idle, s.limit, 2))
-	on.all.Go(func() { s.play(on) })
+	st.all.Go(func() { s.play(st) })
 	for at := time.Duration(0); at <= s.length; at += scrapeEvery {
-		if s.quiet < at && at < s.loud {
+		if s.gapStart < at && at < s.gapEnd {
 			continue
 		}
-		on.at(at)
+		st.at(at)
 		scrape(t, registry, s.name, instance, out)
 	}
 	stop()
-	on.all.Wait()
+	st.all.Wait()
 	if err := db.Close(); err != nil {
 		t.Error(err)
 	}
