@@ -19,22 +19,22 @@ import (
 	"go.yaml.in/yaml/v3"
 )
 
-// backendsEnv names the folder with the programs of Prometheus 3 and Jaeger. They are
-// not installed by any package, and no part of every change's tests.
+// backendsEnv names the folder with the programs of Prometheus 3 and Jaeger. No package
+// installs them, and these tests do not run on every change.
 const backendsEnv = "OTELPOOL_BACKENDS"
 
-// configDir is the folder of the configurations that users get.
+// configDir has the configurations that users get.
 const configDir = "../example/backends"
 
-// service is the name of the example in Jaeger, of its job in Prometheus, and of its
-// pool.
+// service is the example's service name in Jaeger, its job in Prometheus, and its pool
+// name.
 const service = "notifications"
 
-// backends are a Collector, Jaeger, and a Prometheus for each naming. Jaeger's program
-// is the Collector's too.
+// backends are a Collector, Jaeger, and a Prometheus for each naming. Jaeger's program is
+// also the Collector.
 type backends struct {
-	example    string // the program
-	otlp       string // the address that it exports to
+	example    string // path of the program
+	otlp       string // the URL that it exports to
 	prometheus map[string]*server
 	jaeger     jaeger
 }
@@ -82,7 +82,7 @@ func buildExample(t *testing.T) (program string) {
 	return program
 }
 
-// dottedConfig is the configuration that users get, with the other naming.
+// dottedConfig is the users' configuration with the dotted naming.
 func dottedConfig(t *testing.T) (file string) {
 	t.Helper()
 	content, err := os.ReadFile(configDir + "/prometheus.yaml")
@@ -109,8 +109,8 @@ func dottedConfig(t *testing.T) (file string) {
 	return file
 }
 
-// secondPipeline is what the Collector's configuration needs to send metrics to the
-// second Prometheus as well.
+// secondPipeline is a configuration with which the Collector also sends metrics to the
+// second Prometheus.
 func secondPipeline(t *testing.T) (file string) {
 	t.Helper()
 	const config = `
@@ -133,7 +133,7 @@ service:
 	return file
 }
 
-// each runs a test on both Prometheus.
+// each runs a test with both Prometheus servers.
 func (b *backends) each(t *testing.T, test func(*testing.T, *server, naming)) {
 	t.Helper()
 	for _, n := range []naming{underscores, dots} {
@@ -141,12 +141,11 @@ func (b *backends) each(t *testing.T, test func(*testing.T, *server, naming)) {
 	}
 }
 
-// example is the example as it runs, told of the backends by the one variable that its
-// user has to set.
+// example is a running example, configured by the one variable that its user has to set.
 type example struct {
 	*process.Process
 	base     string
-	instance string // what tells it from other runs in the backends
+	instance string // distinguishes it from other runs
 }
 
 func (b *backends) play(t *testing.T, args ...string) *example {
@@ -174,7 +173,7 @@ func (b *backends) play(t *testing.T, args ...string) *example {
 	return e
 }
 
-// leave is a client that goes away before there is an answer, again and again until the
+// leave is a client that cancels its request before the response, repeatedly until the
 // context ends.
 func (e *example) leave(ctx context.Context) {
 	for ; ctx.Err() == nil; time.Sleep(time.Second) {
@@ -189,9 +188,9 @@ func (e *example) leave(ctx context.Context) {
 	}
 }
 
-// scenes is the run of the example in which each panel has something to show: by its
-// title, or by its title and the legend of one of its queries. Of the panels with none
-// TestPrometheus_EvaluatesRecordedSituations has the situation.
+// scenes is the scene in which each panel has data: by its title, or by its title and the
+// legend of one of its queries. A panel without a scene is tested by
+// TestPrometheus_EvaluatesRecordedSituations.
 var scenes = map[string]string{
 	"State":                               "dry",
 	"Held of limit":                       "dry",
@@ -238,7 +237,7 @@ var scenes = map[string]string{
 	"What the pools may open: the server takes": "",
 }
 
-// sceneOf is the run in which a query has something to show.
+// sceneOf is the scene in which a query has data.
 func sceneOf(title, legend string) (scene, key string, ok bool) {
 	key = title + ": " + legend
 	if scene, ok = scenes[key]; ok {
@@ -263,13 +262,13 @@ func TestScenes_CoverEveryPanel(t *testing.T) {
 			}
 		}
 		for key := range unused {
-			t.Errorf("%s: %q is no panel", n.name, key)
+			t.Errorf("%s: no panel is named %q", n.name, key)
 		}
 	}
 }
 
 // panelsShowTheScene evaluates every expression of the dashboards for one run of the
-// example. Those that have something to show of it are asked until all of them have.
+// example. Those with data in its scene are evaluated until all of them have data.
 func panelsShowTheScene(t *testing.T, s *server, n naming, played, instance string) {
 	left := map[string]string{}
 	for _, file := range []string{n.pool, n.fleet} {
@@ -279,7 +278,7 @@ func panelsShowTheScene(t *testing.T, s *server, n naming, played, instance stri
 				if scene, _, _ := sceneOf(p.Title, q.LegendFormat); scene == played {
 					left[file+": "+p.Title+": "+q.LegendFormat] = expr
 				} else {
-					s.query(t, expr, time.Now()) // it can be evaluated, whatever it shows
+					s.query(t, expr, time.Now()) // it must be valid; it may be empty
 				}
 			}
 		}
@@ -290,11 +289,11 @@ func panelsShowTheScene(t *testing.T, s *server, n naming, played, instance stri
 		})
 	}
 	for panel, expr := range left {
-		t.Errorf("%s shows nothing of the scene %s:\n%s", panel, played, expr)
+		t.Errorf("%s has no data in the scene %s:\n%s", panel, played, expr)
 	}
 }
 
-// compareFired compares the alerts that have fired in a run of the example.
+// compareFired compares the alerts that have fired in a run of the example with want.
 func (b *backends) compareFired(t *testing.T, e *example, at time.Time, want ...string) {
 	t.Helper()
 	for _, name := range []string{underscores.name, dots.name} {
@@ -304,8 +303,8 @@ func (b *backends) compareFired(t *testing.T, e *example, at time.Time, want ...
 	}
 }
 
-// TestBackends_ShowTheExamplesScenes plays the scenes of the example, each in a process
-// of its own, and looks at them as somebody on call would: at panels, alerts and traces.
+// TestBackends_ShowTheExamplesScenes plays each scene of the example in a separate process,
+// and checks panels, alerts and traces.
 func TestBackends_ShowTheExamplesScenes(t *testing.T) {
 	b := startBackends(t)
 	t.Run("HealthyFiresNoAlert", b.healthy)
@@ -330,24 +329,24 @@ func (b *backends) healthy(t *testing.T) {
 	e := b.play(t, "-scene=healthy", "-serve")
 	began := time.Now()
 	b.each(t, func(t *testing.T, s *server, n naming) { panelsShowTheScene(t, s, n, "healthy", e.instance) })
-	// No alert looks back for less than a minute.
+	// Every alert looks back for a minute or more.
 	time.Sleep(time.Until(began.Add(90 * time.Second)))
 	b.compareFired(t, e, time.Now())
 	e.Interrupt()
 	e.AwaitExit(t)
 }
 
-// dry keeps the pool dry for as long as it takes the third of its alerts to fire.
+// dry keeps the pool exhausted until the third of its alerts fires.
 func (b *backends) dry(t *testing.T) {
 	e := b.play(t, "-scene=dry", "-hold=4m30s")
 	ctx, stop := context.WithCancel(t.Context())
 	defer stop()
 	go e.leave(ctx)
 
-	// When the first of the streams took its connection.
+	// The time when the first stream acquired its connection.
 	var first time.Time
 	s := b.prometheus[underscores.name]
-	process.Await(t, "the pool running dry", func() bool {
+	process.Await(t, "the pool being exhausted", func() bool {
 		instance := [2]string{"instance", e.instance}
 		oldest := underscores.series("otelpool.connection.oldest_hold_seconds", instance)
 		used := underscores.series("db.client.connection.count", instance, [2]string{"db.client.connection.state", "used"})
@@ -393,7 +392,7 @@ func (b *backends) dry(t *testing.T) {
 	})
 	t.Run("AlertResolvesAfterTheIncident", func(t *testing.T) {
 		b.each(t, func(t *testing.T, s *server, _ naming) {
-			process.Await(t, "the end of the alert", func() bool {
+			process.Await(t, "the alert resolving", func() bool {
 				return len(s.query(t, `ALERTS{alertname="DBPoolStuck",instance="`+e.instance+`"}`, time.Now())) == 0
 			})
 		})
@@ -402,7 +401,7 @@ func (b *backends) dry(t *testing.T) {
 
 func (b *backends) closed(t *testing.T) {
 	e := b.play(t, "-serve")
-	process.Await(t, "the scenes being over", func() bool { return strings.Contains(e.Output(), "The service keeps running") })
+	process.Await(t, "the end of the scenes", func() bool { return strings.Contains(e.Output(), "The service keeps running") })
 	finished := time.Now()
 	b.each(t, func(t *testing.T, s *server, n naming) { panelsShowTheScene(t, s, n, "all", e.instance) })
 	time.Sleep(time.Until(finished.Add(30 * time.Second)))

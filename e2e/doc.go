@@ -1,4 +1,3 @@
-// Package e2e holds the tests that go the whole way: from database/sql through
-// otelpool and the OpenTelemetry SDK to the backends that people look at, which are
-// the real ones.
+// Package e2e holds the end-to-end tests: from database/sql through otelpool and the
+// OpenTelemetry SDK to real backends.
 package e2e

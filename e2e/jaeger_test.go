@@ -35,10 +35,10 @@ func (j jaeger) get(t *testing.T, path string, answer any) {
 	}
 }
 
-// reference is how Jaeger's own format tells a parent or a link.
+// reference is a parent or a link in Jaeger's own format.
 type reference struct{ RefType, TraceID, SpanID string }
 
-// traceFound is a trace as the search answers it, and spanFound one of its spans.
+// traceFound is a trace in a search result, and spanFound one of its spans.
 type traceFound struct {
 	TraceID string
 	Spans   []spanFound
@@ -49,8 +49,7 @@ type spanFound struct {
 	References    []reference
 }
 
-// search finds the traces that have a span of that name and with that tag, the youngest
-// first.
+// search finds the traces that have a span with that name and tag, the newest first.
 func (j jaeger) search(t *testing.T, operation, tag, value string) []traceFound {
 	t.Helper()
 	tags, err := json.Marshal(map[string]string{tag: value})
@@ -63,7 +62,7 @@ func (j jaeger) search(t *testing.T, operation, tag, value string) []traceFound 
 	return answer.Data
 }
 
-// trace is a whole trace.
+// trace returns the spans of a trace.
 func (j jaeger) trace(t *testing.T, id string) (spans []ptrace.Span) {
 	t.Helper()
 	var answer struct{ Result json.RawMessage }
@@ -82,7 +81,7 @@ func (j jaeger) trace(t *testing.T, id string) (spans []ptrace.Span) {
 	return spans
 }
 
-// below are the spans of a name whose parent is a span.
+// below returns the children of a span that have a name.
 func below(spans []ptrace.Span, parent pcommon.SpanID, name string) (all []ptrace.Span) {
 	for _, s := range spans {
 		if s.ParentSpanID() == parent && s.Name() == name {
@@ -92,8 +91,8 @@ func below(spans []ptrace.Span, parent pcommon.SpanID, name string) (all []ptrac
 	return all
 }
 
-// describe tells a span, its parent's name and what it has; of numbers with fractions
-// only that it has them.
+// describe formats a span: its name, its parent's name, its attributes. It omits the values
+// of floating-point attributes.
 func describe(spans []ptrace.Span, s ptrace.Span) string {
 	above := "nothing"
 	for _, other := range spans {
@@ -104,7 +103,7 @@ func describe(spans []ptrace.Span, s ptrace.Span) string {
 	var attributes []string
 	for name, v := range s.Attributes().All() {
 		if strings.HasPrefix(name, "@jaeger@") {
-			continue // Jaeger remarks that a hold has ended after its parent, as it may
+			continue // Jaeger warns that a hold ends after its parent, which is allowed
 		}
 		if v.Type() == pcommon.ValueTypeDouble {
 			attributes = append(attributes, name)
@@ -117,7 +116,7 @@ func describe(spans []ptrace.Span, s ptrace.Span) string {
 		strings.ToLower(s.Status().Code().String()), s.Links().Len(), s.Events().Len(), strings.Join(attributes, " "))
 }
 
-// seconds is an attribute in seconds.
+// seconds returns the value of an attribute in seconds.
 func seconds(t *testing.T, attrs pcommon.Map, name string) float64 {
 	t.Helper()
 	v, ok := attrs.Get(name)
@@ -127,13 +126,13 @@ func seconds(t *testing.T, attrs pcommon.Map, name string) float64 {
 	return v.Double()
 }
 
-// text is an attribute as text.
+// text returns the value of an attribute as text.
 func text(attrs pcommon.Map, name string) string {
 	v, _ := attrs.Get(name)
 	return v.AsString()
 }
 
-// waited is how long an acquire says that it has waited, by what for.
+// waited is the wait of an acquire: the sum of its attributes by cause.
 func waited(t *testing.T, acquire ptrace.Span) (sum float64) {
 	t.Helper()
 	for _, part := range []string{"otelpool.wait.dialed", "otelpool.wait.queued", "otelpool.wait.reset"} {
@@ -142,14 +141,14 @@ func waited(t *testing.T, acquire ptrace.Span) (sum float64) {
 	return sum
 }
 
-// linksToHolders follows a request that got no connection to all those it is linked to.
+// linksToHolders follows the links of a request that got no connection to the holders.
 func (j jaeger) linksToHolders(t *testing.T) {
 	starved := j.search(t, "acquire", "error.type", "deadline_exceeded")
 	i := slices.IndexFunc(starved, func(found traceFound) bool {
 		return slices.ContainsFunc(found.Spans, func(s spanFound) bool { return s.OperationName == "POST /notifications" })
 	})
 	if i < 0 {
-		t.Fatalf("no such trace: %v", starved)
+		t.Fatalf("no trace of a request that got no connection: %v", starved)
 	}
 	spans := j.trace(t, starved[i].TraceID)
 	var got []string
@@ -168,7 +167,7 @@ func (j jaeger) linksToHolders(t *testing.T) {
 	acquire := spans[slices.IndexFunc(spans, func(s ptrace.Span) bool { return s.Name() == "acquire" })]
 	took := acquire.EndTimestamp().AsTime().Sub(acquire.StartTimestamp().AsTime()).Seconds()
 	if queued := seconds(t, acquire.Attributes(), "otelpool.wait.queued"); math.Abs(took-queued) > 0.001 || queued < 0.4 {
-		t.Errorf("it took %v s and was queued for %v s, want both the half second of a request", took, queued)
+		t.Errorf("took %v s and queued %v s, want both half a second, the timeout of a request", took, queued)
 	}
 	var links, references []string
 	for _, l := range acquire.Links().All() {
@@ -182,7 +181,7 @@ func (j jaeger) linksToHolders(t *testing.T) {
 		}
 	}
 	if !slices.Equal(links, references) {
-		t.Errorf("Jaeger's own format tells the links %v, want %v", references, links)
+		t.Errorf("Jaeger's own format has the links %v, want %v", references, links)
 	}
 
 	phases := map[string]int{}
@@ -195,21 +194,21 @@ func (j jaeger) linksToHolders(t *testing.T) {
 		}
 		phases[j.followLink(t, l)]++
 	}
-	// Of ten streams that join by turns, the eight that came first.
+	// The first eight of the ten streams; the three kinds join in turn.
 	if want := map[string]int{"rows": 3, "tx": 3, "pinned": 2}; !maps.Equal(phases, want) {
 		t.Errorf("held by %v, want %v", phases, want)
 	}
 }
 
-// followLink follows a link to the span of one who held a connection, and returns how it
-// was held. The span knows that others were waiting.
+// followLink follows a link to the span of a holder, and returns the phase in which the
+// connection was held. The span has the event that others were waiting.
 func (j jaeger) followLink(t *testing.T, l ptrace.SpanLink) (phase string) {
 	t.Helper()
 	id := text(l.Attributes(), "otelpool.connection.id")
 	spans := j.trace(t, l.TraceID().String())
 	i := slices.IndexFunc(spans, func(s ptrace.Span) bool { return s.SpanID() == l.SpanID() })
 	if i < 0 {
-		t.Fatalf("the link leads to no span of %d", len(spans))
+		t.Fatalf("the link leads to none of %d spans", len(spans))
 	}
 	holder := spans[i]
 	var events []string
@@ -247,7 +246,7 @@ func (j jaeger) followLink(t *testing.T, l ptrace.SpanLink) (phase string) {
 	return phase
 }
 
-// exemplarsLeadToWaits follows exemplars of waits to the acquires that waited.
+// exemplarsLeadToWaits follows exemplars of waits to the spans of their acquires.
 func (j jaeger) exemplarsLeadToWaits(t *testing.T, exemplars []exemplar) {
 	t.Helper()
 	if len(exemplars) == 0 {

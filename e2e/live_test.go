@@ -26,7 +26,7 @@ import (
 	"github.com/otelpool/otelpool/internal/process"
 )
 
-// startLive is a program over a fake driver, whose metrics are for Prometheus.
+// startLive starts a program on a fake driver with a Prometheus exporter.
 func startLive(t *testing.T, strategy otlptranslator.TranslationStrategyOption) (*program, *prometheus.Registry, *tracetest.InMemoryExporter) {
 	t.Helper()
 	registry := prometheus.NewRegistry()
@@ -42,8 +42,8 @@ func startLive(t *testing.T, strategy otlptranslator.TranslationStrategyOption) 
 	return p, registry, spans
 }
 
-// TestPrometheus_ScrapesAProgram lets a real Prometheus scrape a program over HTTP, with our rules
-// loaded.
+// TestPrometheus_ScrapesAProgram lets a real Prometheus scrape a program over HTTP, with
+// otelpool's rules loaded.
 func TestPrometheus_ScrapesAProgram(t *testing.T) {
 	eachNaming(t, func(t *testing.T, n naming) {
 		p, registry, exported := startLive(t, n.strategy)
@@ -91,12 +91,12 @@ func TestPrometheus_ScrapesAProgram(t *testing.T) {
 	})
 }
 
-// notInScenes are metrics that the scenes of the example need not have: nobody goes away
-// while waiting, and nobody keeps a connection for as long as a leak does.
+// notInScenes are metrics that the example's scenes need not have: no client cancels its
+// wait, and no hold is as long as a leak.
 var notInScenes = []string{"otelpool.connection.cancels", "otelpool.connection.leaks"}
 
-// TestPrometheus_ScrapesTheExample lets a real Prometheus scrape the example while it plays its
-// scenes, which have all other metrics of the table between them.
+// TestPrometheus_ScrapesTheExample lets a real Prometheus scrape the example while it plays
+// its scenes, which together have all other metrics of the table.
 func TestPrometheus_ScrapesTheExample(t *testing.T) {
 	need(t, "prometheus")
 	addr := process.FreeAddress(t)
@@ -121,8 +121,8 @@ func TestPrometheus_ScrapesTheExample(t *testing.T) {
 	rulesAreEvaluated(t, s, underscores)
 }
 
-// rulesAreEvaluated waits until every rule of the file has been evaluated, and looks
-// how that went.
+// rulesAreEvaluated waits until every rule of the file has been evaluated, and checks its
+// health.
 func rulesAreEvaluated(t *testing.T, s *server, n naming) {
 	type ruleState struct{ Name, Health, LastError string }
 	type group struct{ Rules []ruleState }
@@ -143,7 +143,7 @@ func rulesAreEvaluated(t *testing.T, s *server, n naming) {
 	for _, r := range readRules(t, n) {
 		want = append(want, r.Alert+r.Record+" ok")
 	}
-	slices.Sort(got) // the groups are told by their names
+	slices.Sort(got) // Prometheus sorts the groups by name
 	slices.Sort(want)
 	if !slices.Equal(got, want) {
 		t.Errorf("got  %v\nwant %v", got, want)
@@ -159,18 +159,18 @@ func parent(spans tracetest.SpanStubs, child tracetest.SpanStub) string {
 	return spans[i].Name
 }
 
-// onlyOnFailure are metrics that a program which is well does not have.
+// onlyOnFailure are metrics that a program without failures does not have.
 var onlyOnFailure = []string{"otelpool.connection.retries", "otelpool.connection.closed"}
 
-// familyNames are the names that Prometheus has to give to the instruments of the table,
-// but for some, sorted.
+// familyNames are the expected names of the metric families of the instruments in the
+// table, except some, sorted.
 func familyNames(t *testing.T, n naming, without ...string) []string {
 	t.Helper()
 	return instrumentNames(t, n, without, "")
 }
 
-// seriesNames are the names of series that Prometheus has to have of the instruments of
-// the table, but for some, sorted.
+// seriesNames are the expected names of the series of the instruments in the table, except
+// some, sorted.
 func seriesNames(t *testing.T, n naming, without ...string) []string {
 	t.Helper()
 	return instrumentNames(t, n, without, "_bucket", "_count", "_sum")
@@ -229,7 +229,7 @@ func TestNaming_KeepsDotsIfTheExporterIsSetTo(t *testing.T) {
 	if want := familyNames(t, dots, onlyOnFailure...); !slices.Equal(names, want) {
 		t.Errorf("got  %v\nwant %v", names, want)
 	}
-	// What the dashboards of that naming ask for is what is told.
+	// The dashboards of that naming query only metrics that exist.
 	content, err := os.ReadFile(dots.pool)
 	if err != nil {
 		t.Fatal(err)
@@ -251,7 +251,7 @@ func TestNaming_KeepsDotsIfTheExporterIsSetTo(t *testing.T) {
 	for name := range queried {
 		otel := attribute.Key(strings.TrimSuffix(name, "_total"))
 		if !slices.Contains(names, name) && !slices.Contains(onlyOnFailure, string(otel)) {
-			t.Errorf("the dashboard asks for %s, and there is only %v", name, slices.Sorted(maps.Keys(labels)))
+			t.Errorf("the dashboard queries %s, but there are only %v", name, slices.Sorted(maps.Keys(labels)))
 		}
 	}
 	for _, name := range []string{"db.client.connection.pool.name", "db.client.connection.state", "otelpool.phase", "otelpool.source"} {

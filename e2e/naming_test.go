@@ -10,8 +10,8 @@ import (
 	"github.com/prometheus/otlptranslator"
 )
 
-// naming is one of the ways in which Prometheus names what comes from OpenTelemetry,
-// and what is shipped for it.
+// naming is one of the ways in which Prometheus names OpenTelemetry metrics, with the files
+// shipped for it.
 type naming struct {
 	name        string
 	strategy    otlptranslator.TranslationStrategyOption
@@ -46,8 +46,8 @@ func (n naming) label(attribute string) string {
 	return strings.ReplaceAll(attribute, ".", "_")
 }
 
-// series selects series by the name of their metric, which is given with its dots and
-// the suffixes that Prometheus adds, and by labels, each an attribute and its value.
+// series is a selector by the name of a metric, with its dots and the suffixes that
+// Prometheus adds, and by labels, each an attribute and its value.
 func (n naming) series(metric string, labels ...[2]string) string {
 	all := []string{"__name__=" + strconv.Quote(n.label(metric))}
 	for _, l := range labels {
@@ -60,8 +60,8 @@ func (n naming) series(metric string, labels ...[2]string) string {
 	return "{" + strings.Join(all, ",") + "}"
 }
 
-// eachNaming runs a test in every naming that the Prometheus of this machine has: names
-// have kept their dots since version 3.
+// eachNaming runs a test in every naming that the installed Prometheus has. Names with dots
+// need version 3.
 func eachNaming(t *testing.T, test func(*testing.T, naming)) {
 	t.Helper()
 	need(t, "prometheus")
@@ -74,8 +74,8 @@ func eachNaming(t *testing.T, test func(*testing.T, naming)) {
 	}
 }
 
-// version is the version of a program: of the module that it was built from, else what
-// it says of itself.
+// version is the version of a program: of the module that it was built from, or else the
+// output of --version.
 func version(t *testing.T, program string) string {
 	t.Helper()
 	path, err := exec.LookPath(program)

@@ -34,7 +34,7 @@ import (
 	"github.com/otelpool/otelpool/internal/process"
 )
 
-// protocol is a way of sending to a Collector.
+// protocol is an OTLP transport to a Collector.
 type protocol struct {
 	name    string
 	metrics func(ctx context.Context, address string) (sdkmetric.Exporter, error)
@@ -62,7 +62,7 @@ var protocols = []protocol{
 	},
 }
 
-// collector is the Collector's own receiver, and what it has received.
+// collector is the Collector's own receiver with the data that it has received.
 type collector struct {
 	addresses map[string]string // by protocol
 	metrics   consumertest.MetricsSink
@@ -84,7 +84,7 @@ func startCollector(t *testing.T) *collector {
 		TracesURLPath: "/v1/traces", MetricsURLPath: "/v1/metrics", LogsURLPath: "/v1/logs",
 	})
 	set := receivertest.NewNopSettings(factory.Type())
-	// Both are one receiver, by its configuration.
+	// Both share one receiver, because they share its configuration.
 	metrics, err := factory.CreateMetrics(t.Context(), set, config, &c.metrics)
 	if err != nil {
 		t.Fatal(err)
@@ -111,10 +111,10 @@ func startCollector(t *testing.T) *collector {
 	return c
 }
 
-// TestCollector_ReceivesAllMetricsAndSpans sends what a program on SQLite tells to the
-// Collector's receiver, and compares it with the documents.
+// TestCollector_ReceivesAllMetricsAndSpans sends the telemetry of a program on SQLite to the
+// Collector's receiver, and compares it with the documentation.
 func TestCollector_ReceivesAllMetricsAndSpans(t *testing.T) {
-	// A test's binary does not know what it was built from.
+	// A test's binary has no module versions.
 	receiver, err := exec.CommandContext(t.Context(), "go", "list", "-m", "go.opentelemetry.io/collector/receiver/otlpreceiver").Output()
 	if err != nil {
 		t.Fatal(err)
@@ -140,7 +140,7 @@ func TestCollector_ReceivesAllMetricsAndSpans(t *testing.T) {
 				t.Fatal(err)
 			}
 			p.starveCallers(t)
-			// Once with the pool, and once with how it ended.
+			// The first export is with the open pool, the second after its end.
 			if err := metrics.ForceFlush(t.Context()); err != nil {
 				t.Fatal(err)
 			}
@@ -161,18 +161,18 @@ func TestCollector_ReceivesAllMetricsAndSpans(t *testing.T) {
 }
 
 // compareMetrics compares names, kinds, units and descriptions with the table of
-// instruments. Nothing was repeated in silence.
+// instruments. The program has no retries.
 func compareMetrics(t *testing.T, received []pmetric.Metrics) {
 	t.Helper()
 	var got, want []string
 	for _, all := range received {
 		for _, r := range all.ResourceMetrics().All() {
 			if name, _ := r.Resource().Attributes().Get("service.name"); name.AsString() != "shop" {
-				t.Errorf("a resource of %q", name.AsString())
+				t.Errorf("resource with service name %q", name.AsString())
 			}
 			for _, s := range r.ScopeMetrics().All() {
 				if scope := s.Scope().Name() + " " + s.Scope().Version() + " " + s.SchemaUrl(); scope != otelpool.ScopeName+" "+otelpool.Version+" "+semconv.SchemaURL {
-					t.Errorf("a scope %s", scope)
+					t.Errorf("unexpected scope %s", scope)
 				}
 				for _, m := range s.Metrics().All() {
 					got = append(got, strings.Join([]string{m.Name(), kindOf(m), m.Unit(), m.Description()}, "; "))
@@ -194,8 +194,7 @@ func compareMetrics(t *testing.T, received []pmetric.Metrics) {
 	}
 }
 
-// kindOf is the kind of a metric in the words of the table. Times and counts have to
-// be told since the start, and in whole numbers where things are counted.
+// kindOf is the kind of a metric as the table names it. Sums must be cumulative.
 func kindOf(m pmetric.Metric) string {
 	switch m.Type() {
 	case pmetric.MetricTypeHistogram:
@@ -214,8 +213,8 @@ func kindOf(m pmetric.Metric) string {
 	return m.Type().String()
 }
 
-// compareTrace compares the trace of the caller that waited, and what was told to the
-// span of the one that it waited for.
+// compareTrace compares the trace of the caller that waited, and the events on the span of
+// the holder.
 func compareTrace(t *testing.T, received []ptrace.Traces) {
 	t.Helper()
 	var spans []ptrace.Span
@@ -240,7 +239,7 @@ func compareTrace(t *testing.T, received []ptrace.Traces) {
 	}
 	i := slices.IndexFunc(spans, func(s ptrace.Span) bool { return s.Name() == "waiter" })
 	if i < 0 {
-		t.Fatal("the span of the caller that waited is not there")
+		t.Fatal("no span waiter")
 	}
 	trace := spans[i].TraceID()
 	var got []string
@@ -256,7 +255,7 @@ func compareTrace(t *testing.T, received []ptrace.Traces) {
 			}
 			got = append(got, line)
 		case s.Name() == "holder":
-			// The reports come in no order.
+			// The order of the reports is not defined.
 			var events []string
 			for _, e := range s.Events().All() {
 				event := e.Name()

@@ -17,7 +17,7 @@ import (
 	"github.com/otelpool/otelpool/internal/process"
 )
 
-// program is one with a pool of a single connection, in real time.
+// program is a program with a pool of a single connection, in real time.
 type program struct {
 	pool   *otelpool.DB
 	tracer trace.Tracer
@@ -26,8 +26,8 @@ type program struct {
 	reported map[otelpool.ReportKind]bool
 }
 
-// start starts a program that opens its pool with open. The pool is closed at the end
-// of the test at the latest.
+// start starts a program that opens its pool with open. The pool is closed at the end of the
+// test.
 func start(t *testing.T, metrics *sdkmetric.MeterProvider, spans *sdktrace.TracerProvider, open func(...otelpool.Option) (*sql.DB, error)) *program {
 	t.Helper()
 	p := &program{tracer: spans.Tracer("program"), reported: map[otelpool.ReportKind]bool{}}
@@ -54,8 +54,7 @@ func start(t *testing.T, metrics *sdkmetric.MeterProvider, spans *sdktrace.Trace
 	return p
 }
 
-// awaitReports waits until the pool has found its holder idle, and itself without a
-// connection for a caller.
+// awaitReports waits until the pool has reported a suspected leak and its exhaustion.
 func (p *program) awaitReports(t *testing.T) {
 	t.Helper()
 	for deadline := time.Now().Add(process.Timeout); ; time.Sleep(10 * time.Millisecond) {
@@ -66,12 +65,12 @@ func (p *program) awaitReports(t *testing.T) {
 			return
 		}
 		if time.Now().After(deadline) {
-			t.Fatal("gave up on the reports of the pool")
+			t.Fatal("the pool has not reported a suspected leak and its exhaustion")
 		}
 	}
 }
 
-// awaitWaiter waits until a caller has waited long enough for the acquire to be told.
+// awaitWaiter waits until a caller has waited long enough for the acquire to get a span.
 func (p *program) awaitWaiter(t *testing.T) {
 	for deadline := time.Now().Add(process.Timeout); ; time.Sleep(time.Millisecond) {
 		now, err := otelpool.Inspect(p.pool.DB)
@@ -83,15 +82,14 @@ func (p *program) awaitWaiter(t *testing.T) {
 			return
 		}
 		if time.Now().After(deadline) {
-			t.Error("gave up on a caller that waits")
+			t.Error("no caller has waited long enough")
 			return
 		}
 	}
 }
 
-// starve lets a caller keep the only connection, in a transaction, until two others
-// have waited for it in vain: one until its deadline, one until it goes away. A third
-// waits until it has it.
+// starveCallers holds the only connection, in a transaction, while one caller waits until its
+// deadline and one until it cancels. A third waits until it gets the connection.
 func (p *program) starveCallers(t *testing.T) {
 	t.Helper()
 	ctx, holder := p.tracer.Start(t.Context(), "holder")

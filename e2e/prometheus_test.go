@@ -41,8 +41,8 @@ func need(t *testing.T, program string) {
 // server is a running Prometheus.
 type server struct{ base string }
 
-// startPrometheus starts a Prometheus on a folder of data, with our rules, that scrapes
-// a target. It ends with the test.
+// startPrometheus starts a Prometheus with a data folder and otelpool's rules that scrapes a
+// target. It stops with the test.
 func startPrometheus(t *testing.T, n naming, data, target string) *server {
 	t.Helper()
 	dir := t.TempDir()
@@ -64,8 +64,8 @@ scrape_configs:
 	return launchPrometheus(t, "prometheus", file, data, "--storage.tsdb.retention.time=100y")
 }
 
-// launchPrometheus starts a Prometheus with a configuration and a folder of data, and
-// waits until it is ready.
+// launchPrometheus starts a Prometheus with a configuration and a data folder, and waits
+// until it is ready.
 func launchPrometheus(t *testing.T, path, config, data string, flags ...string) *server {
 	t.Helper()
 	addr := process.FreeAddress(t)
@@ -77,7 +77,7 @@ func launchPrometheus(t *testing.T, path, config, data string, flags ...string) 
 	return s
 }
 
-// get asks the query API, and decodes its data into answer.
+// get queries the API and decodes the data of the response into answer.
 func (s *server) get(t *testing.T, path string, query url.Values, answer any) {
 	t.Helper()
 	res, err := http.PostForm(s.base+path, query)
@@ -105,7 +105,7 @@ func (s *server) get(t *testing.T, path string, query url.Values, answer any) {
 	}
 }
 
-// series is one answer to a query.
+// series is one series in the result of a query.
 type series struct {
 	Metric map[string]string
 	Value  [2]any
@@ -116,7 +116,7 @@ func unix(at time.Time) string {
 	return strconv.FormatFloat(float64(at.UnixMilli())/1000, 'f', 3, 64)
 }
 
-// query evaluates an expression at one time.
+// query evaluates an expression at a time.
 func (s *server) query(t *testing.T, expr string, at time.Time) []series {
 	t.Helper()
 	var answer struct{ Result []series }
@@ -124,7 +124,7 @@ func (s *server) query(t *testing.T, expr string, at time.Time) []series {
 	return answer.Result
 }
 
-// over evaluates an expression at every scrape from one time to another.
+// queryRange evaluates an expression at every scrape from one time to another.
 func (s *server) queryRange(t *testing.T, expr string, from, to time.Time) []series {
 	t.Helper()
 	var answer struct{ Result []series }
@@ -134,8 +134,8 @@ func (s *server) queryRange(t *testing.T, expr string, from, to time.Time) []ser
 	return answer.Result
 }
 
-// fired are the alerts of a pool that have fired at some time in the quarter of an hour
-// before, sorted: those of its instance, and those that are not of an instance.
+// fired returns the alerts that have fired within the 15 minutes before a time, sorted:
+// those with the instance, and those without any.
 func (s *server) fired(t *testing.T, instance string, at time.Time) []string {
 	t.Helper()
 	names := []string{}
@@ -147,20 +147,20 @@ func (s *server) fired(t *testing.T, instance string, at time.Time) []string {
 	return names
 }
 
-// names are the names of all metrics of the series that are selected.
+// names returns the metric names of the selected series.
 func (s *server) names(t *testing.T, selector string) (names []string) {
 	t.Helper()
 	s.get(t, "/api/v1/label/__name__/values", url.Values{"match[]": {selector}}, &names)
 	return names
 }
 
-// exemplar is an observation with the span that it was made in.
+// exemplar is an observation with the labels of its span.
 type exemplar struct {
 	Labels map[string]string
 	Value  string
 }
 
-// exemplars are those of the last hour.
+// exemplars returns the exemplars of the last hour.
 func (s *server) exemplars(t *testing.T, selector string) (all []exemplar) {
 	t.Helper()
 	var answer []struct{ Exemplars []exemplar }
@@ -174,11 +174,11 @@ func (s *server) exemplars(t *testing.T, selector string) (all []exemplar) {
 	return all
 }
 
-// began is when a bubble of virtual time begins.
+// began is the start of virtual time in a synctest bubble.
 var began = time.Date(2000, 1, 1, 0, 0, 0, 0, time.UTC)
 
-// record plays all situations and makes them the past of a Prometheus. The server that
-// takes part in the story of the fleet is told as its exporter would.
+// record plays all situations and writes their metrics to a data folder for Prometheus. The
+// server's limit in the situation fleet is written as mysqld_exporter would.
 func record(t *testing.T, n naming) (data string) {
 	t.Helper()
 	dir := t.TempDir()
@@ -241,8 +241,8 @@ func readRules(t *testing.T, n naming) (rules []rule) {
 	return rules
 }
 
-// firing returns when each alert begins to fire in each situation, after its beginning:
-// the expression has had a value at every evaluation for as long as the alert says.
+// firing returns when a rule first fires in each situation, as the time since its start: the
+// expression has had a value at every evaluation for the duration in For.
 func (s *server) firing(t *testing.T, r rule) map[string]time.Duration {
 	t.Helper()
 	var patience time.Duration
@@ -276,8 +276,8 @@ func (s *server) firing(t *testing.T, r rule) map[string]time.Duration {
 	return first
 }
 
-// TestPrometheus_EvaluatesRecordedSituations plays what happens to pools, and asks a real Prometheus about it, in
-// the expressions of alerts and dashboards.
+// TestPrometheus_EvaluatesRecordedSituations plays the situations, and evaluates the
+// expressions of alerts and dashboards on them in a real Prometheus.
 func TestPrometheus_EvaluatesRecordedSituations(t *testing.T) {
 	eachNaming(t, func(t *testing.T, n naming) {
 		s := startPrometheus(t, n, record(t, n), "127.0.0.1:1")
@@ -287,8 +287,8 @@ func TestPrometheus_EvaluatesRecordedSituations(t *testing.T) {
 	})
 }
 
-// alerts are those that have to fire in each situation, and when at the latest. What
-// goes wrong goes wrong after five minutes.
+// alerts are the alerts that must fire in each situation, each with the latest time. Faults
+// begin after five minutes.
 var alerts = map[string]map[string]time.Duration{
 	"healthy": {},
 	"busy":    {},
@@ -373,7 +373,7 @@ type moment struct {
 	after time.Duration
 }
 
-// panels is where each panel has something to show.
+// panels is the moment at which each panel has data.
 var panels = map[string]moment{
 	"State":                               {"dry", 8 * time.Minute},
 	"Held of limit":                       {"slow", 20 * time.Minute},
@@ -415,7 +415,8 @@ var panels = map[string]moment{
 	"What the pools may open":             {"fleet", 20 * time.Minute},
 }
 
-// columns are the moments of columns in a table whose pools are well otherwise.
+// columns is the moment at which a column of a table has data, where it differs from the
+// moment of the table.
 var columns = map[string]moment{
 	"state":        {"dry", 8 * time.Minute},
 	"idle in code": {"dry", 8 * time.Minute},
@@ -426,7 +427,7 @@ var columns = map[string]moment{
 	"repeated":     {"closed", 12 * time.Minute},
 }
 
-// board is what a dashboard asks.
+// board is a dashboard with its queries.
 type board struct {
 	Panels []struct {
 		Title   string
@@ -447,12 +448,12 @@ func readBoard(t *testing.T, name string) (b board) {
 	return b
 }
 
-// chosen is an expression with the variables replaced by what leads to one pool.
+// withVariables replaces the variables in an expression so that it selects one pool.
 func withVariables(expr, job, instance string) string {
 	return strings.NewReplacer("$__rate_interval", "1m", "$job", job, "$instance", instance, "$pool", job).Replace(expr)
 }
 
-// legendLabel is a label in a legend.
+// legendLabel matches a label in a legend.
 var legendLabel = regexp.MustCompile(`\{\{([^}]+)\}\}`)
 
 func panelsShow(t *testing.T, s *server, n naming) {
@@ -485,18 +486,18 @@ func panelsShow(t *testing.T, s *server, n naming) {
 				}
 				for _, label := range legendLabel.FindAllStringSubmatch(q.LegendFormat, -1) {
 					if !labels[label[1]] {
-						t.Errorf("%s: %q tells %s, and there is only %v", name, p.Title, label[1], slices.Sorted(maps.Keys(labels)))
+						t.Errorf("%s: the legend of %q has the label %s, but there are only %v", name, p.Title, label[1], slices.Sorted(maps.Keys(labels)))
 					}
 				}
 				if !(most > 0) {
-					t.Errorf("%s: %q shows nothing of %s (%v) in %s:\n%s", name, p.Title, q.LegendFormat, most, at.job, expr)
+					t.Errorf("%s: %q has no data for %s (%v) in %s:\n%s", name, p.Title, q.LegendFormat, most, at.job, expr)
 				}
 			}
 		}
 	}
 	for title := range panels {
 		if !shown[title] {
-			t.Errorf("%q is no panel", title)
+			t.Errorf("no panel is named %q", title)
 		}
 	}
 }
@@ -510,7 +511,7 @@ func number(t *testing.T, value any) float64 {
 	return f
 }
 
-// verdicts are the states that the first panel has to tell.
+// verdicts are the states that the first panel must show.
 var verdicts = map[moment]float64{
 	{"healthy", 20 * time.Minute}:   0,
 	{"busy", 20 * time.Minute}:      0,
@@ -518,7 +519,7 @@ var verdicts = map[moment]float64{
 	{"unlimited", 60 * time.Minute}: 0,
 	{"churn", 20 * time.Minute}:     1,
 	{"slow", 20 * time.Minute}:      2,
-	{"plain", 8 * time.Minute}:      2, // nobody tells who waits
+	{"plain", 8 * time.Minute}:      2, // a plain *sql.DB does not report waiting callers
 	{"down", 8 * time.Minute}:       3,
 	{"dry", 4 * time.Minute}:        0,
 	{"dry", 7 * time.Minute}:        4,

@@ -8,7 +8,7 @@ import (
 	"github.com/otelpool/otelpool/internal/fakedb"
 )
 
-// situations are what alerts and panels are held against.
+// situations are the tests' inputs for alerts and panels.
 var situations = []situation{
 	{
 		name: "healthy", length: 21 * time.Minute, limit: 10,
@@ -19,7 +19,7 @@ var situations = []situation{
 		},
 	},
 	{
-		// 39 calls at once, every second: 29 of them wait, for a moment, whenever it is scraped.
+		// 39 concurrent calls, every second: at each scrape 29 of them wait briefly.
 		name: "busy", length: 21 * time.Minute, limit: 10,
 		play: func(st *stage) {
 			st.fake.On(fakedb.Exec, take(40*time.Millisecond))
@@ -28,7 +28,7 @@ var situations = []situation{
 					time.Sleep(time.Second - 20*time.Millisecond) // just before each scrape
 					for st.ctx.Err() == nil {
 						began := time.Now()
-						_ = st.exec(st.ctx, "SELECT n FROM orders") // it is given up at the end
+						_ = st.exec(st.ctx, "SELECT n FROM orders") // the last one is canceled at the end
 						time.Sleep(time.Until(began.Add(time.Second)))
 					}
 				})
@@ -73,7 +73,7 @@ var situations = []situation{
 		},
 	},
 	{
-		// The database dies, and takes its connections with it.
+		// The server stops, which breaks its connections.
 		name: "down", length: 15 * time.Minute, limit: 10,
 		play: func(st *stage) {
 			st.fake.On(fakedb.Exec, take(5*time.Millisecond))
@@ -84,7 +84,7 @@ var situations = []situation{
 		},
 	},
 	{
-		// The server hangs up on idle connections, and the calls that meet them are repeated.
+		// The server closes idle connections, and the calls that get them are retried.
 		name: "closed", length: 15 * time.Minute, limit: 10,
 		play: func(st *stage) {
 			st.fake.On(fakedb.Exec, take(5*time.Millisecond))
@@ -103,7 +103,7 @@ var situations = []situation{
 		},
 	},
 	{
-		// Slow statements: the pool is full of work, and some of them are given up.
+		// Slow statements use the whole pool, and some time out.
 		name: "slow", length: 21 * time.Minute, limit: 10,
 		play: func(st *stage) {
 			const slowest = "UPDATE orders SET n = 0"
@@ -118,7 +118,7 @@ var situations = []situation{
 		},
 	},
 	{
-		// The first hour of a day, and that of the next.
+		// The first hour of a day, and the first hour of the next.
 		name: "drift", length: 25 * time.Hour, limit: 10, gapStart: time.Hour, gapEnd: 24 * time.Hour,
 		play: func(st *stage) {
 			st.fake.On(fakedb.Exec, take(8*time.Millisecond))

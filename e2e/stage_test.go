@@ -24,13 +24,13 @@ import (
 	"github.com/otelpool/otelpool/internal/fakedb"
 )
 
-// scrapeEvery is how often a situation is scraped.
+// scrapeEvery is the scrape interval of a situation.
 const scrapeEvery = 15 * time.Second
 
-// errNoServer stands for a dial that nobody answers.
-var errNoServer = errors.New("nobody listens")
+// errNoServer is the error of a dial without a server.
+var errNoServer = errors.New("no server")
 
-// full is a driver with what real ones have.
+// full is a driver with the optional interfaces of real ones.
 var full = fakedb.Config{
 	Conn:   fakedb.AllConn &^ (fakedb.Execer | fakedb.Queryer),
 	Stmt:   fakedb.StmtExecContext | fakedb.StmtQueryContext,
@@ -39,32 +39,31 @@ var full = fakedb.Config{
 	Quiet:  true,
 }
 
-// situation is something that happens to a pool, for as long as an alert needs to
-// tell. It is played in virtual time, by a real pool; its name is the job and the
-// pool in what Prometheus gets.
+// situation is a workload or a fault, long enough for alerts to fire. A real pool plays it
+// in virtual time; its name is the job and the pool name in Prometheus.
 type situation struct {
 	name      string
 	length    time.Duration
-	limit     int // of open connections; 0 is none
-	idle      int // of idle ones; 0 is as many as may be open
+	limit     int // of open connections; 0 is unlimited
+	idle      int // of idle ones; 0 is limit, or 2 without a limit
 	plain     bool
-	instances int // how many play it; 0 is one
-	// Nothing happens and nothing is scraped from quiet to loud.
+	instances int // number of instances; 0 is one
+	// Nothing happens and nothing is scraped between gapStart and gapEnd.
 	gapStart, gapEnd time.Duration
 	play             func(*stage)
 }
 
-// stage is where a situation is played.
+// stage is the environment of a situation.
 type stage struct {
 	db    *sql.DB
-	pool  *otelpool.DB // nil for a plain one
+	pool  *otelpool.DB // nil for a plain *sql.DB
 	fake  *fakedb.DB
-	ctx   context.Context // it is the stage's time
+	ctx   context.Context // canceled at the end of the situation
 	start time.Time
 	all   sync.WaitGroup
 }
 
-// at waits for a moment of the situation.
+// at waits until a time of the situation.
 func (st *stage) at(d time.Duration) { time.Sleep(time.Until(st.start.Add(d))) }
 
 // exec runs a statement on the pool.
@@ -85,8 +84,8 @@ func (st *stage) begin(ctx context.Context) (*sql.Tx, error) {
 	return st.db.BeginTx(ctx, nil)
 }
 
-// clients run a statement each, again and again with a pause between, until the
-// context ends. A statement is given up after patience; 0 is never.
+// clients starts n clients that run a statement repeatedly, with a pause between, until the
+// context ends. A statement times out after patience; 0 is never.
 func (st *stage) clients(during context.Context, n int, pause, patience time.Duration, query string) {
 	for i := range n {
 		st.all.Go(func() {
@@ -96,7 +95,7 @@ func (st *stage) clients(during context.Context, n int, pause, patience time.Dur
 				if patience > 0 {
 					ctx, cancel = context.WithTimeout(ctx, patience)
 				}
-				_ = st.exec(ctx, query) // what a client does about it is not the matter here
+				_ = st.exec(ctx, query) // clients ignore errors
 				cancel()
 				time.Sleep(pause)
 			}
@@ -104,7 +103,7 @@ func (st *stage) clients(during context.Context, n int, pause, patience time.Dur
 	}
 }
 
-// readers read a result set each, again and again with a pause between.
+// readers starts n clients that read a result set repeatedly, with a pause between.
 func (st *stage) readers(n int, pause time.Duration, query string) {
 	for range n {
 		st.all.Go(func() {
@@ -115,33 +114,33 @@ func (st *stage) readers(n int, pause time.Duration, query string) {
 				}
 				for rows.Next() {
 				}
-				_ = rows.Close() // the same
+				_ = rows.Close() // ignored too
 			}
 		})
 	}
 }
 
-// leave is a caller who goes away if there is no answer at once, again and again.
+// leave starts a caller that repeatedly cancels its statement after patience.
 func (st *stage) leave(pause, patience time.Duration, query string) {
 	st.all.Go(func() {
 		for ; st.ctx.Err() == nil; time.Sleep(pause) {
 			ctx, cancel := context.WithCancel(st.ctx)
 			timer := time.AfterFunc(patience, cancel)
-			_ = st.exec(ctx, query) // the same
+			_ = st.exec(ctx, query) // ignored too
 			timer.Stop()
 			cancel()
 		}
 	})
 }
 
-// until is a context that ends at a moment of the situation, or with it.
+// until is a context that ends at a time of the situation, or with it.
 func (st *stage) until(d time.Duration) context.Context {
 	ctx, cancel := context.WithDeadline(st.ctx, st.start.Add(d))
 	context.AfterFunc(ctx, cancel)
 	return ctx
 }
 
-// hold takes n connections by transactions that do nothing, until the context ends.
+// hold holds n connections by idle transactions until the context ends.
 func (st *stage) hold(ctx context.Context, n int) {
 	for range n {
 		st.all.Go(func() {
@@ -154,11 +153,10 @@ func (st *stage) hold(ctx context.Context, n int) {
 	}
 }
 
-// take makes the statements of a text take d.
+// take makes statements take d.
 func take(d time.Duration) fakedb.Hook { return fakedb.Sleep(d) }
 
-// record plays a situation and returns what a Prometheus that scrapes it would have
-// got, as one text with times.
+// record plays a situation and returns the scraped metrics as one text with timestamps.
 func (s situation) record(t *testing.T, n naming) []byte {
 	t.Helper()
 	var text bytes.Buffer
@@ -204,8 +202,8 @@ func (s situation) recordInstance(t *testing.T, n naming, instance string, out i
 	}
 }
 
-// scrape writes what the exporter tells, with the labels of the target and the time,
-// which Prometheus adds when it scrapes.
+// scrape writes the exporter's metrics with the target's labels and the time, which
+// Prometheus adds when it scrapes.
 func scrape(t *testing.T, from prometheus.Gatherer, job, instance string, out io.Writer) {
 	families, err := from.Gather()
 	if err != nil {

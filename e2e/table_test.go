@@ -7,12 +7,12 @@ import (
 	"testing"
 )
 
-// instrument is a row of docs/metrics.md, which is made from the table of instruments.
+// instrument is a row of docs/metrics.md, which is generated from the table of instruments.
 type instrument struct{ name, kind, unit, about string }
 
 var code = regexp.MustCompile("`([^`]+)`")
 
-// readTable reads docs/metrics.md: its table, and the first sentence on each metric.
+// readTable reads docs/metrics.md: its table, and the first line about each metric.
 func readTable(t *testing.T) (all []instrument) {
 	t.Helper()
 	content, err := os.ReadFile("../docs/metrics.md")
@@ -30,7 +30,7 @@ func readTable(t *testing.T) (all []instrument) {
 		all = append(all, instrument{name[1], strings.TrimSpace(cells[1]), code.FindStringSubmatch(cells[2])[1], about})
 	}
 	if len(all) < 21 {
-		t.Fatalf("docs/metrics.md has %d instruments: it is not read as it is written", len(all))
+		t.Fatalf("found %d instruments in docs/metrics.md: its format has changed", len(all))
 	}
 	return all
 }
