@@ -39,20 +39,20 @@ type tab struct {
 	t   *testing.T
 	ctx context.Context
 
-	mu     sync.Mutex // guards what follows
-	asked  []string   // addresses of requests
-	errors []string   // what the console says is wrong
+	mu        sync.Mutex // guards what follows
+	requested []string   // addresses of requests
+	errors    []string   // what the console says is wrong
 }
 
 // newTab starts a browser with one tab. At its end, the tab must have asked nobody
 // but origin, and said nothing in its console.
 func newTab(t *testing.T, origin string) *tab {
 	t.Helper()
-	b := newTabAnywhere(t)
+	b := newTabForAnyOrigin(t)
 	t.Cleanup(func() {
 		b.mu.Lock()
 		defer b.mu.Unlock()
-		for _, address := range b.asked {
+		for _, address := range b.requested {
 			if u, err := url.Parse(address); err != nil || u.Scheme+"://"+u.Host != origin {
 				t.Errorf("a request left the page's origin: %s", address)
 			}
@@ -60,15 +60,15 @@ func newTab(t *testing.T, origin string) *tab {
 		for _, e := range b.errors {
 			t.Errorf("console: %s", e)
 		}
-		if len(b.asked) == 0 {
+		if len(b.requested) == 0 {
 			t.Error("no request was seen, not even that for the page")
 		}
 	})
 	return b
 }
 
-// newTabAnywhere starts a browser with one tab, for pages of others.
-func newTabAnywhere(t *testing.T) *tab {
+// newTabForAnyOrigin starts a browser with one tab, for pages of others.
+func newTabForAnyOrigin(t *testing.T) *tab {
 	t.Helper()
 	program := ""
 	for _, name := range []string{"chromium", "chromium-browser", "google-chrome"} {
@@ -118,7 +118,7 @@ func (b *tab) listen(event any) {
 	defer b.mu.Unlock()
 	switch e := event.(type) {
 	case *network.EventRequestWillBeSent:
-		b.asked = append(b.asked, e.Request.URL)
+		b.requested = append(b.requested, e.Request.URL)
 	case *runtime.EventExceptionThrown:
 		b.errors = append(b.errors, e.ExceptionDetails.Text)
 	case *runtime.EventConsoleAPICalled:
@@ -235,8 +235,8 @@ func (b *tab) fits() {
 		.filter((e) => e.getClientRects().length && e.getBoundingClientRect().right > document.documentElement.clientWidth + 0.5)
 		.filter((e) => { for (let p = e; p; p = p.parentElement) if (p.nodeName === "svg" || getComputedStyle(p).clipPath !== "none") return false; return true; })
 		.map((e) => e.nodeName + "." + e.className).join(" ")`)
-	over := b.js(`document.documentElement.scrollWidth > document.documentElement.clientWidth`)
-	if out != "" || over != "false" {
-		b.t.Errorf("the page is wider than its window: %s %s", over, out)
+	overflow := b.js(`document.documentElement.scrollWidth > document.documentElement.clientWidth`)
+	if out != "" || overflow != "false" {
+		b.t.Errorf("the page is wider than its window: %s %s", overflow, out)
 	}
 }

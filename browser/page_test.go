@@ -18,9 +18,9 @@ const (
 	sorted  = `[...document.querySelectorAll(".holders th:not([aria-sort=none])")].map((h) => h.textContent + " " + h.ariaSort).join(" ")`
 )
 
-// TestThePageDuringAnIncident is the incident as whoever is on call sees it, at a
+// TestPage_ShowsAnIncident is the incident as whoever is on call sees it, at a
 // desk and on a phone.
-func TestThePageDuringAnIncident(t *testing.T) {
+func TestPage_ShowsAnIncident(t *testing.T) {
 	for _, screen := range []struct {
 		name          string
 		width, height int64
@@ -37,21 +37,21 @@ func TestThePageDuringAnIncident(t *testing.T) {
 			b.until(verdict, "ok")
 			b.until(numbers, "0 / 4 1 0 0")
 			b.until(conns, "")
-			b.picture(screen.name+"-1-calm", screen.width, screen.height)
+			b.picture(screen.name+"-1-healthy", screen.width, screen.height)
 
 			// It sees the pool run dry, without being loaded again.
-			b.js(`window.notLoadedAgain = true`)
+			b.js(`window.notReloaded = true`)
 			var streams []request
 			for i := range 4 {
 				streams = append(streams, s.serve(s.stream))
-				s.holds(i+1, 0)
+				s.awaitCounts(i+1, 0)
 			}
 			b.until(conns, "1 2 3 4")
 			b.until(verdict, "saturated")
 			for range 6 {
 				s.serve(s.checkout)
 			}
-			s.holds(4, 6)
+			s.awaitCounts(4, 6)
 			b.until(verdict, "exhausted")
 			b.until(numbers, "4 / 4 0 0 6")
 			row := `[...document.querySelector(".holders tbody tr").cells]`
@@ -85,10 +85,10 @@ func TestThePageDuringAnIncident(t *testing.T) {
 
 			// It sees a holder leave, and a caller get the connection.
 			streams[1].leave()
-			s.holds(3, 0)
+			s.awaitCounts(3, 0)
 			b.until(conns, "4 3 1")
 			b.until(numbers, "3 / 4 1 0 0")
-			if got := b.js(`window.notLoadedAgain`); got != "true" {
+			if got := b.js(`window.notReloaded`); got != "true" {
 				t.Error("the page was loaded again")
 			}
 
@@ -102,7 +102,7 @@ func TestThePageDuringAnIncident(t *testing.T) {
 			b.click(`#pause`)
 			b.until(`document.querySelector("#state").textContent`, "paused")
 			streams[0].leave()
-			s.holds(2, 0)
+			s.awaitCounts(2, 0)
 			if got := b.js(conns); got != "4 3 1" {
 				t.Errorf("paused, it shows %s", got)
 			}
@@ -112,18 +112,18 @@ func TestThePageDuringAnIncident(t *testing.T) {
 	}
 }
 
-// TestThePageWithoutJavaScript finds the same in a page that runs no script.
-func TestThePageWithoutJavaScript(t *testing.T) {
+// TestPage_WorksWithoutJavaScript finds the same in a page that runs no script.
+func TestPage_WorksWithoutJavaScript(t *testing.T) {
 	origin, address := site(t)
 	b := newTab(t, origin)
 	s := newShop(t, "orders", 4)
 	var streams []request
 	for i := range 4 {
 		streams = append(streams, s.serve(s.stream))
-		s.holds(i+1, 0)
+		s.awaitCounts(i+1, 0)
 	}
 	s.serve(s.checkout)
-	s.holds(4, 1)
+	s.awaitCounts(4, 1)
 	if _, err := chromedp.Call(b.ctx, emulation.SetScriptExecutionDisabled, emulation.SetScriptExecutionDisabledParams{Value: true}); err != nil {
 		t.Fatal(err)
 	}
@@ -138,8 +138,8 @@ func TestThePageWithoutJavaScript(t *testing.T) {
 	b.until(`document.querySelector("#id")?.textContent`, streams[1].trace)
 }
 
-// TestThePageHasRoomForLittleAndForMuch goes through what is hard to lay out.
-func TestThePageHasRoomForLittleAndForMuch(t *testing.T) {
+// TestPage_FitsTheWindowWithFewAndManyPools goes through what is hard to lay out.
+func TestPage_FitsTheWindowWithFewAndManyPools(t *testing.T) {
 	origin, address := site(t)
 	b := newTab(t, origin)
 	show := func(name, want string) {
@@ -157,7 +157,7 @@ func TestThePageHasRoomForLittleAndForMuch(t *testing.T) {
 			s := newShop(t, fmt.Sprintf("shard-%02d", i), 3)
 			for held := range i % 4 {
 				s.serve(s.stream)
-				s.holds(held+1, 0)
+				s.awaitCounts(held+1, 0)
 			}
 		}
 		show("thirty", "30 pools, 4 of them whole")
@@ -166,12 +166,12 @@ func TestThePageHasRoomForLittleAndForMuch(t *testing.T) {
 		s := newShop(t, strings.Repeat("a_pool_with_a_long_name_", 5), 10)
 		for held := range 10 {
 			s.serve(repositoryOfEverythingThatWasEverBoughtInAnyOfOurShops[map[string]int]{s}.findAllByCustomerAndPeriodOrderedByDate)
-			s.holds(held+1, 0)
+			s.awaitCounts(held+1, 0)
 		}
 		for range 40 {
 			s.serve(repositoryOfEverythingThatWasEverBoughtInAnyOfOurShops[map[string]int]{s}.findAllByCustomerAndPeriodOrderedByDate)
 		}
-		s.holds(10, 40)
+		s.awaitCounts(10, 40)
 		show("long", "0 pools, 1 of them whole")
 	})
 }

@@ -30,9 +30,9 @@ const (
 
 // How long each part of the run takes.
 const (
-	calm  = time.Minute      // load alone
-	dry   = 90 * time.Second // ten streams as well
-	after = 20 * time.Second // load alone
+	loadOnly  = time.Minute      // load alone
+	exhausted = 90 * time.Second // ten streams as well
+	after     = 20 * time.Second // load alone
 )
 
 // TestPictures takes the pictures of docs/operating.md from a run of the example. Ten
@@ -51,27 +51,27 @@ func TestPictures(t *testing.T) {
 	if err := os.MkdirAll(dir, 0o755); err != nil {
 		t.Fatal(err)
 	}
-	r := startRun(t, cmp.Or(os.Getenv(jaegerEnv), "jaeger"), dry)
+	r := startRun(t, cmp.Or(os.Getenv(jaegerEnv), "jaeger"), exhausted)
 	began := time.Now()
-	r.goOn(calm)
-	dried := time.Now()
+	r.wait(loadOnly)
+	streamsJoined := time.Now()
 	leave := r.streams(10)
 
 	b := newTab(t, r.example)
 	b.screen(1280, 900, "light")
 	b.do(chromedp.Navigate(r.example + "/debug/poolz/"))
 	b.until(verdict, "exhausted")
-	r.goOn(10 * time.Second)
+	r.wait(10 * time.Second)
 	// The pinned ones run a statement now and then.
 	b.until(`[...document.querySelectorAll(".groups td[data-label=phases]")].map((d) => d.textContent).join(", ")`, "4 rows, 3 tx, 3 pinned")
 	b.fits()
 	b.paste(filepath.Join(dir, "poolz.png"),
 		part{"header.top", "table.holders"}, part{"section.history", "section.history .charts"})
 
-	b = newTabAnywhere(t) // before the last part, which would show the load of its start
-	r.goOn(time.Until(dried.Add(dry)))
+	b = newTabForAnyOrigin(t) // before the last part, which would show the load of its start
+	r.wait(time.Until(streamsJoined.Add(exhausted)))
 	leave()
-	r.goOn(after)
+	r.wait(after)
 	b.screen(1000, 900, "light")
 	b.do(chromedp.Navigate(r.prometheus + "/classic/graph?" + url.Values{
 		"g0.expr": {panel(t, "Held, by phase")}, "g0.tab": {"0"}, "g0.stacked": {"1"},
@@ -81,7 +81,7 @@ func TestPictures(t *testing.T) {
 	b.js(`(() => { const e = document.querySelector("#expr0"); e.style.height = e.scrollHeight + 2 + "px"; e.blur(); })()`)
 	b.paste(filepath.Join(dir, "panel.png"), part{"#expr0", "#expr0"}, part{"#graph0 .graph_area", "#graph0 .legend"})
 
-	starved, holder := r.starved(dried.Add(dry / 3))
+	starved, holder := r.starved(streamsJoined.Add(exhausted / 3))
 	origin := drawing(t, starved, holder)
 	b = newTab(t, origin)
 	b.screen(1040, 600, "light")
@@ -174,11 +174,11 @@ func (b *tab) paste(file string, parts ...part) {
 
 // fewColors is a picture with the 256 colors that are most frequent in it. Of a page,
 // nothing is lost that can be seen, and more than half of the file.
-func fewColors(of *image.RGBA) *image.Paletted {
+func fewColors(img *image.RGBA) *image.Paletted {
 	count := map[color.RGBA]int{}
-	for y := range of.Rect.Dy() {
-		for x := range of.Rect.Dx() {
-			count[of.RGBAAt(x, y)]++
+	for y := range img.Rect.Dy() {
+		for x := range img.Rect.Dx() {
+			count[img.RGBAAt(x, y)]++
 		}
 	}
 	most := slices.SortedFunc(maps.Keys(count), func(a, b color.RGBA) int { return count[b] - count[a] })
@@ -190,10 +190,10 @@ func fewColors(of *image.RGBA) *image.Paletted {
 	for _, c := range most {
 		nearest[c] = uint8(palette.Index(c))
 	}
-	few := image.NewPaletted(of.Rect, palette)
-	for y := range of.Rect.Dy() {
-		for x := range of.Rect.Dx() {
-			few.SetColorIndex(x, y, nearest[of.RGBAAt(x, y)])
+	few := image.NewPaletted(img.Rect, palette)
+	for y := range img.Rect.Dy() {
+		for x := range img.Rect.Dx() {
+			few.SetColorIndex(x, y, nearest[img.RGBAAt(x, y)])
 		}
 	}
 	return few

@@ -60,8 +60,8 @@ scrape_configs: [{job_name: %s, static_configs: [{targets: [%q]}]}]
 	return r
 }
 
-// goOn lets the run go on for a while.
-func (r *run) goOn(d time.Duration) {
+// wait lets the run go on for a while.
+func (r *run) wait(d time.Duration) {
 	r.t.Helper()
 	select {
 	case <-time.After(d):
@@ -91,7 +91,7 @@ func (r *run) streams(n int) (leave func()) {
 			end()
 			r.t.Fatalf("%s has no event", address)
 		}
-		r.goOn(time.Second)
+		r.wait(time.Second)
 	}
 	return func() {
 		end()
@@ -121,7 +121,7 @@ func follow(ctx context.Context, address string, first func()) error {
 }
 
 // traces asks Jaeger's query API.
-func (r *run) traces(path string, query url.Values) []recorded {
+func (r *run) traces(path string, query url.Values) []jaegerTrace {
 	r.t.Helper()
 	answer, err := http.Get(r.jaeger + path + "?" + query.Encode())
 	if err != nil {
@@ -132,7 +132,7 @@ func (r *run) traces(path string, query url.Values) []recorded {
 	if err != nil {
 		r.t.Fatal(err)
 	}
-	var found struct{ Data []recorded }
+	var found struct{ Data []jaegerTrace }
 	if answer.StatusCode == http.StatusNotFound {
 		return nil
 	}
@@ -144,7 +144,7 @@ func (r *run) traces(path string, query url.Values) []recorded {
 
 // starved finds the trace of a request that got 503 after a moment, and that of one who
 // held a connection then, in a transaction: a link of the acquire leads there.
-func (r *run) starved(after time.Time) (starved, holder recorded) {
+func (r *run) starved(after time.Time) (starved, holder jaegerTrace) {
 	r.t.Helper()
 	query := url.Values{
 		"service": {service},
@@ -161,14 +161,14 @@ func (r *run) starved(after time.Time) (starved, holder recorded) {
 				continue
 			}
 			for _, link := range acquire.refers(followsFrom) {
-				for _, of := range r.traces("/api/traces/"+link.TraceID, nil) {
-					if of.root() != nil && of.root().event("otelpool.pool.exhausted") != nil && of.span("begin") != nil && of.span("hold") != nil {
-						return request, of
+				for _, trace := range r.traces("/api/traces/"+link.TraceID, nil) {
+					if trace.root() != nil && trace.root().event("otelpool.pool.exhausted") != nil && trace.span("begin") != nil && trace.span("hold") != nil {
+						return request, trace
 					}
 				}
 			}
 		}
 	}
 	r.t.Fatal("no request that starved has a link to a transaction")
-	return recorded{}, recorded{}
+	return jaegerTrace{}, jaegerTrace{}
 }

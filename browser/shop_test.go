@@ -28,7 +28,7 @@ type shop struct {
 
 // newShop opens a pool of at most so many connections. It is closed when the test
 // is over, before which all its callers must have been sent away.
-func newShop(t *testing.T, name string, most int) *shop {
+func newShop(t *testing.T, name string, limit int) *shop {
 	t.Helper()
 	provider := sdktrace.NewTracerProvider()
 	fake := fakedb.New(fakedb.Config{Conn: fakedb.AllConn, Quiet: true})
@@ -37,7 +37,7 @@ func newShop(t *testing.T, name string, most int) *shop {
 	if err != nil {
 		t.Fatal(err)
 	}
-	db.SetMaxOpenConns(most)
+	db.SetMaxOpenConns(limit)
 	s := &shop{t: t, db: db, tracer: provider.Tracer("shop")}
 	t.Cleanup(func() {
 		s.ended.Wait()
@@ -90,7 +90,7 @@ func (s *shop) checkout(ctx context.Context) error {
 }
 
 // holds waits until so many connections are held and so many callers wait.
-func (s *shop) holds(held, waiting int) {
+func (s *shop) awaitCounts(held, waiting int) {
 	s.t.Helper()
 	for end := time.Now().Add(patience); time.Now().Before(end); time.Sleep(5 * time.Millisecond) {
 		if snap, err := otelpool.Inspect(s.db.DB); err == nil && snap.Held == held && snap.Waiting == waiting {

@@ -16,7 +16,7 @@ import (
 // What Jaeger's query API tells of a trace, as far as it is drawn. Times and durations
 // are microseconds.
 type (
-	recorded struct {
+	jaegerTrace struct {
 		TraceID string
 		Spans   []*span
 	}
@@ -25,14 +25,14 @@ type (
 		StartTime, Duration            int64
 		References                     []reference
 		Tags                           []tag
-		Logs                           []occasion
+		Logs                           []spanEvent
 	}
 	reference struct{ RefType, TraceID, SpanID string }
 	tag       struct {
 		Key   string
 		Value any
 	}
-	occasion struct {
+	spanEvent struct {
 		Timestamp int64
 		Fields    []tag
 	}
@@ -50,7 +50,7 @@ func (s *span) refers(kind string) []reference {
 }
 
 // span is the span of a name, or nil.
-func (r recorded) span(name string) *span {
+func (r jaegerTrace) span(name string) *span {
 	if i := slices.IndexFunc(r.Spans, func(s *span) bool { return s.OperationName == name }); i >= 0 {
 		return r.Spans[i]
 	}
@@ -58,7 +58,7 @@ func (r recorded) span(name string) *span {
 }
 
 // root is the span without a parent, or nil.
-func (r recorded) root() *span {
+func (r jaegerTrace) root() *span {
 	if i := slices.IndexFunc(r.Spans, func(s *span) bool { return len(s.refers(childOf)) == 0 }); i >= 0 {
 		return r.Spans[i]
 	}
@@ -66,14 +66,14 @@ func (r recorded) root() *span {
 }
 
 // event is the first event of a name, or nil.
-func (s *span) event(name string) *occasion {
-	if i := slices.IndexFunc(s.Logs, func(o occasion) bool { return o.name() == name }); i >= 0 {
+func (s *span) event(name string) *spanEvent {
+	if i := slices.IndexFunc(s.Logs, func(o spanEvent) bool { return o.name() == name }); i >= 0 {
 		return &s.Logs[i]
 	}
 	return nil
 }
 
-func (o occasion) name() string { return value(o.Fields, "event") }
+func (o spanEvent) name() string { return value(o.Fields, "event") }
 
 // value is that of a key as text, or empty. A number has three digits after its point.
 func value(tags []tag, key string) string {
@@ -113,7 +113,7 @@ func (b bar) End() float64 { return b.At + b.Width }
 
 // place is where there is room for a text: inside at the end of a long bar, before one
 // that is far on the right, after any other.
-func (b bar) place() string {
+func (b bar) textPosition() string {
 	switch {
 	case b.Width > 20:
 		return "inside"
@@ -139,16 +139,16 @@ type row struct {
 // short is as much of a trace id as the pages of this module show.
 func short(id string) string { return id[:8] }
 
-// ofInterest is what is told of a span or an event of each kind, in this order.
-var ofInterest = map[string][]string{
+// shownTags is what is told of a span or an event of each kind, in this order.
+var shownTags = map[string][]string{
 	"server":                  {"http.response.status_code"},
 	"acquire":                 {"error.type", "otelpool.wait.queued", "otelpool.wait.dialed", "otelpool.wait.reset"},
 	"hold":                    {"otelpool.held.executing", "otelpool.held.rows", "otelpool.held.tx", "otelpool.held.pinned"},
 	"otelpool.pool.exhausted": {"otelpool.verdict", "otelpool.phase", "otelpool.held", "otelpool.idle"},
 }
 
-func told(kind string, tags []tag) (shown []tag) {
-	for _, key := range ofInterest[kind] {
+func selectTags(kind string, tags []tag) (shown []tag) {
+	for _, key := range shownTags[kind] {
 		if v := value(tags, key); v != "" {
 			shown = append(shown, tag{key, v})
 		}
@@ -158,14 +158,14 @@ func told(kind string, tags []tag) (shown []tag) {
 
 // newWaterfall lays a trace out, from the start of its root to its end. The link to
 // through is marked.
-func newWaterfall(of recorded, through string) waterfall {
-	root := of.root()
+func newWaterfall(trace jaegerTrace, through string) waterfall {
+	root := trace.root()
 	begin, length := root.StartTime, root.Duration
-	for _, s := range of.Spans {
+	for _, s := range trace.Spans {
 		length = max(length, s.StartTime+s.Duration-begin)
 	}
 	share := func(us int64) float64 { return 100 * float64(us) / float64(length) }
-	w := waterfall{Name: root.OperationName, Trace: of.TraceID}
+	w := waterfall{Name: root.OperationName, Trace: trace.TraceID}
 	// The last one needs room for its text.
 	for at, step := int64(0), roundStep(length); share(at) < 95; at += step {
 		w.Ticks = append(w.Ticks, tick{share(at), strings.Replace(duration(at), ".0 s", " s", 1)})
@@ -177,10 +177,10 @@ func newWaterfall(of recorded, through string) waterfall {
 			kind = s.OperationName
 		}
 		r := row{
-			Depth: depth, Name: s.OperationName, Class: kind, Took: duration(s.Duration), Tags: told(kind, s.Tags),
+			Depth: depth, Name: s.OperationName, Class: kind, Took: duration(s.Duration), Tags: selectTags(kind, s.Tags),
 			Bar: bar{share(s.StartTime - begin), share(s.Duration)},
 		}
-		r.Place = r.Bar.place()
+		r.Place = r.Bar.textPosition()
 		if value(s.Tags, "error") == "true" {
 			r.Class += " failed"
 		}
@@ -196,10 +196,10 @@ func newWaterfall(of recorded, through string) waterfall {
 			at := bar{At: share(o.Timestamp - begin)}
 			w.Rows = append(w.Rows, row{
 				Depth: depth + 1, Name: o.name(), Class: "event " + o.name()[strings.LastIndexByte(o.name(), '.')+1:],
-				Bar: at, Place: at.place(), Took: duration(o.Timestamp - begin), Tags: told(o.name(), o.Fields),
+				Bar: at, Place: at.textPosition(), Took: duration(o.Timestamp - begin), Tags: selectTags(o.name(), o.Fields),
 			})
 		}
-		children := slices.DeleteFunc(slices.Clone(of.Spans), func(c *span) bool {
+		children := slices.DeleteFunc(slices.Clone(trace.Spans), func(c *span) bool {
 			return !slices.ContainsFunc(c.refers(childOf), func(r reference) bool { return r.SpanID == s.SpanID })
 		})
 		slices.SortStableFunc(children, func(a, b *span) int { return int(a.StartTime - b.StartTime) })
@@ -244,7 +244,7 @@ var waterfallPage string
 
 // drawing serves the picture of two traces: of a request that starved, and of a holder
 // that a link of its acquire leads to.
-func drawing(t *testing.T, starved, holder recorded) (origin string) {
+func drawing(t *testing.T, starved, holder jaegerTrace) (origin string) {
 	t.Helper()
 	page, err := template.New("page").Funcs(template.FuncMap{"short": short}).Parse(waterfallPage)
 	if err != nil {
