@@ -18,11 +18,11 @@ import (
 	"github.com/chromedp/chromedp"
 )
 
-// patience is how long the page may take for what it does within seconds: the
-// machine may have other things to do.
+// patience is the limit for what the page does within seconds. It is long because the
+// machine may be busy.
 const patience = time.Minute
 
-// screenshots is the folder that the pictures go to.
+// screenshots is the folder of the screenshots.
 var screenshots = sync.OnceValues(func() (string, error) {
 	if dir := os.Getenv("OTELPOOL_SCREENSHOTS"); dir != "" {
 		dir, err := filepath.Abs(dir)
@@ -34,18 +34,18 @@ var screenshots = sync.OnceValues(func() (string, error) {
 	return os.MkdirTemp("", "poolz-screenshots-")
 })
 
-// tab is a tab of a browser. It writes down what must not happen.
+// tab is a browser tab. It records requests and console errors.
 type tab struct {
 	t   *testing.T
 	ctx context.Context
 
-	mu        sync.Mutex // guards what follows
-	requested []string   // addresses of requests
-	errors    []string   // what the console says is wrong
+	mu        sync.Mutex // guards requested and errors
+	requested []string   // URLs of requests
+	errors    []string   // errors and warnings in the console
 }
 
-// newTab starts a browser with one tab. At its end, the tab must have asked nobody
-// but origin, and said nothing in its console.
+// newTab starts a browser with one tab. The test fails if the tab sends a request to another
+// origin, or has an error in its console.
 func newTab(t *testing.T, origin string) *tab {
 	t.Helper()
 	b := newTabForAnyOrigin(t)
@@ -61,13 +61,13 @@ func newTab(t *testing.T, origin string) *tab {
 			t.Errorf("console: %s", e)
 		}
 		if len(b.requested) == 0 {
-			t.Error("no request was seen, not even that for the page")
+			t.Error("no request was recorded, not even for the page")
 		}
 	})
 	return b
 }
 
-// newTabForAnyOrigin starts a browser with one tab, for pages of others.
+// newTabForAnyOrigin starts a browser with one tab, for pages that are not otelpool's.
 func newTabForAnyOrigin(t *testing.T) *tab {
 	t.Helper()
 	program := ""
@@ -90,7 +90,7 @@ func newTabForAnyOrigin(t *testing.T) *tab {
 		chromedp.DisableGPU,
 		chromedp.NoFirstRun,
 		chromedp.NoDefaultBrowserCheck,
-		chromedp.NoSandbox, // it does not work for root, and the only page is ours
+		chromedp.NoSandbox, // the sandbox does not work for root
 		chromedp.Flag("disable-background-networking", true),
 		chromedp.Flag("disable-component-update", true),
 		chromedp.Flag("disable-dev-shm-usage", true),
@@ -112,7 +112,7 @@ func newTabForAnyOrigin(t *testing.T) *tab {
 	return b
 }
 
-// listen runs in the loop of the tab.
+// listen runs on the event loop of the tab.
 func (b *tab) listen(event any) {
 	b.mu.Lock()
 	defer b.mu.Unlock()
@@ -140,7 +140,7 @@ func (b *tab) do(actions ...chromedp.Action[chromedp.Void]) {
 	}
 }
 
-// get runs an action with a result.
+// get runs an action and returns its result.
 func get[T any](b *tab, a chromedp.Action[T]) T {
 	b.t.Helper()
 	v, err := chromedp.Run(b.ctx, a)
@@ -150,14 +150,14 @@ func get[T any](b *tab, a chromedp.Action[T]) T {
 	return v
 }
 
-// js is the value of an expression, as text.
+// js returns the value of an expression as text.
 func (b *tab) js(expression string) string {
 	b.t.Helper()
 	return get(b, chromedp.Evaluate[string]("String("+expression+")"))
 }
 
-// click clicks on what a person would hit in the middle of an element. It is one
-// step, so that the page cannot change between the look and the click.
+// click clicks on the topmost element at the center of the selected one. It is one script, so
+// that the page cannot change in between.
 func (b *tab) click(selector string) {
 	b.t.Helper()
 	got := b.js(`(() => {
@@ -174,7 +174,7 @@ func (b *tab) click(selector string) {
 	}
 }
 
-// until waits for an expression to have a value.
+// until waits until an expression has a value.
 func (b *tab) until(expression, want string) {
 	b.t.Helper()
 	got := ""
@@ -186,8 +186,8 @@ func (b *tab) until(expression, want string) {
 	b.t.Fatalf("%s: %q, want %q", expression, got, want)
 }
 
-// refreshed waits until the page has refreshed itself, twice: the first answer may
-// have been under way already.
+// refreshed waits until the page has refreshed itself twice: the first response may be older
+// than the call.
 func (b *tab) refreshed() {
 	b.t.Helper()
 	for range 2 {
@@ -197,7 +197,7 @@ func (b *tab) refreshed() {
 
 func quote(s string) string { return "'" + s + "'" }
 
-// screen sets the size of the window, and the scheme of colors.
+// screen sets the window's size and the color scheme.
 func (b *tab) screen(width, height int64, scheme string) {
 	b.t.Helper()
 	b.do(chromedp.EmulateViewport(width, height))
@@ -208,8 +208,8 @@ func (b *tab) screen(width, height int64, scheme string) {
 	}
 }
 
-// picture saves the whole page as it is, in both schemes, and finds out whether
-// anything is wider than the window.
+// picture saves a screenshot of the whole page in both color schemes, and checks that nothing
+// is wider than the window.
 func (b *tab) picture(name string, width, height int64) {
 	b.t.Helper()
 	dir, err := screenshots()
@@ -228,7 +228,7 @@ func (b *tab) picture(name string, width, height int64) {
 	b.screen(width, height, "light")
 }
 
-// fits fails if the page is wider than the window, and names what sticks out.
+// fits fails if the page is wider than the window, and names the elements.
 func (b *tab) fits() {
 	b.t.Helper()
 	out := b.js(`[...document.querySelectorAll("body *")]
@@ -237,6 +237,6 @@ func (b *tab) fits() {
 		.map((e) => e.nodeName + "." + e.className).join(" ")`)
 	overflow := b.js(`document.documentElement.scrollWidth > document.documentElement.clientWidth`)
 	if out != "" || overflow != "false" {
-		b.t.Errorf("the page is wider than its window: %s %s", overflow, out)
+		b.t.Errorf("the page is wider than the window: %s %s", overflow, out)
 	}
 }

@@ -1,18 +1,16 @@
-// Package browser looks at the page of package poolz as a person does: in a real
-// Chromium, without a window, while a pool is in trouble. The pools are those of
-// otelpool over a driver that is scripted.
+// Package browser tests the page of package poolz in a real, headless Chromium while a pool
+// is exhausted. The pools are real; the driver is a scripted fake.
 //
-// Without Chromium the tests are skipped, except with OTELPOOL_REQUIRE_SERVERS=1,
-// where they fail:
+// Without Chromium the tests are skipped; with OTELPOOL_REQUIRE_SERVERS=1 they fail
+// instead:
 //
 //	apt-get install --no-install-recommends chromium
 //
-// They leave pictures of the page in the folder that OTELPOOL_SCREENSHOTS names, or
-// else in a temporary one, which the log of the tests names.
+// They save screenshots in the folder that OTELPOOL_SCREENSHOTS names, or else in a
+// temporary folder that the log of the tests names.
 //
-// TestPictures takes the pictures of docs/operating.md from a run of the example, if
-// OTELPOOL_PICTURES names a folder for them.
+// If OTELPOOL_PICTURES names a folder, TestPictures makes the pictures of
+// docs/operating.md there from a run of the example.
 //
-// It is a module of its own because otelpool itself requires nothing that drives a
-// browser.
+// It is a separate module so that otelpool does not depend on a browser driver.
 package browser

@@ -10,7 +10,7 @@ import (
 	"github.com/chromedp/chromedp"
 )
 
-// What a person reads in the page, as expressions.
+// The visible values of the page, as JavaScript expressions.
 const (
 	verdict = `document.querySelector(".pool .verdict")?.textContent`
 	conns   = `[...document.querySelectorAll(".holders tbody tr")].map((r) => r.querySelector("[data-label=conn]").textContent).join(" ")`
@@ -18,8 +18,8 @@ const (
 	sorted  = `[...document.querySelectorAll(".holders th:not([aria-sort=none])")].map((h) => h.textContent + " " + h.ariaSort).join(" ")`
 )
 
-// TestPage_ShowsAnIncident is the incident as whoever is on call sees it, at a
-// desk and on a phone.
+// TestPage_ShowsAnIncident plays an incident and checks the page on a desktop and on a
+// phone.
 func TestPage_ShowsAnIncident(t *testing.T) {
 	for _, screen := range []struct {
 		name          string
@@ -39,7 +39,7 @@ func TestPage_ShowsAnIncident(t *testing.T) {
 			b.until(conns, "")
 			b.picture(screen.name+"-1-healthy", screen.width, screen.height)
 
-			// It sees the pool run dry, without being loaded again.
+			// The page shows the pool becoming exhausted without a reload.
 			b.js(`window.notReloaded = true`)
 			var streams []request
 			for i := range 4 {
@@ -60,14 +60,14 @@ func TestPage_ShowsAnIncident(t *testing.T) {
 			b.until(`document.querySelectorAll(".reports li.exhausted").length`, "1")
 			b.until(`document.querySelector(".groups td").textContent`, "4")
 
-			// It is sorted at once, and stays so, with the focus where it was.
+			// Sorting takes effect at once, and a refresh keeps it and the focus.
 			b.click(`a[data-sort=conn]`)
 			if got := b.js(sorted + `+": "+` + conns); got != "conn descending: 4 3 2 1" {
 				t.Errorf("sorted by connection: %s", got)
 			}
 			b.click(`a[data-sort=conn]`)
 			if got := b.js(sorted + `+": "+` + conns); got != "conn ascending: 1 2 3 4" {
-				t.Errorf("sorted by connection, and turned round: %s", got)
+				t.Errorf("sorted by connection, reversed: %s", got)
 			}
 			b.click(`a[data-sort=held]`)
 			b.click(`a[data-sort=held]`)
@@ -83,22 +83,22 @@ func TestPage_ShowsAnIncident(t *testing.T) {
 			}
 			b.picture(screen.name+"-2-exhausted", screen.width, screen.height)
 
-			// It sees a holder leave, and a caller get the connection.
+			// The page shows a holder release its connection and a waiting caller get it.
 			streams[1].leave()
 			s.awaitCounts(3, 0)
 			b.until(conns, "4 3 1")
 			b.until(numbers, "3 / 4 1 0 0")
 			if got := b.js(`window.notReloaded`); got != "true" {
-				t.Error("the page was loaded again")
+				t.Error("the page was reloaded")
 			}
 
-			// A trace id leads to the trace of the request that holds the connection.
+			// A trace id links to the trace of the request that holds the connection.
 			b.click(`tr[data-key=c3] a.id`)
 			b.until(`document.querySelector("#id")?.textContent`, streams[2].trace)
 			b.do(chromedp.NavigateBack())
 			b.until(conns, "4 3 1")
 
-			// Paused, it stays as it is.
+			// A paused page does not change.
 			b.click(`#pause`)
 			b.until(`document.querySelector("#state").textContent`, "paused")
 			streams[0].leave()
@@ -112,7 +112,7 @@ func TestPage_ShowsAnIncident(t *testing.T) {
 	}
 }
 
-// TestPage_WorksWithoutJavaScript finds the same in a page that runs no script.
+// TestPage_WorksWithoutJavaScript checks sorting and links with scripts disabled.
 func TestPage_WorksWithoutJavaScript(t *testing.T) {
 	origin, address := site(t)
 	b := newTab(t, origin)
@@ -129,7 +129,7 @@ func TestPage_WorksWithoutJavaScript(t *testing.T) {
 	}
 	b.do(chromedp.Navigate(address))
 	if got := b.js(conns + ` + ", " + document.querySelector("#pause").hidden`); got != "1 2 3 4, true" {
-		t.Errorf("the holders, and whether there is no button: %s", got)
+		t.Errorf("holders, and whether the button is hidden: %s", got)
 	}
 	b.click(`a[data-sort=conn]`)
 	b.until(sorted+` + ": " + `+conns, "conn descending: 4 3 2 1")
@@ -138,7 +138,7 @@ func TestPage_WorksWithoutJavaScript(t *testing.T) {
 	b.until(`document.querySelector("#id")?.textContent`, streams[1].trace)
 }
 
-// TestPage_FitsTheWindowWithFewAndManyPools goes through what is hard to lay out.
+// TestPage_FitsTheWindowWithFewAndManyPools checks contents that are hard to lay out.
 func TestPage_FitsTheWindowWithFewAndManyPools(t *testing.T) {
 	origin, address := site(t)
 	b := newTab(t, origin)

@@ -21,24 +21,24 @@ import (
 	"github.com/chromedp/chromedp"
 )
 
-// What TestPictures needs: the folder that the pictures go to, and the program jaeger,
-// unless it is on the path.
+// What TestPictures needs: the folder for the pictures, and the program jaeger, unless it is
+// on the path.
 const (
 	picturesEnv = "OTELPOOL_PICTURES"
 	jaegerEnv   = "OTELPOOL_JAEGER"
 )
 
-// How long each part of the run takes.
+// The duration of each part of the run.
 const (
 	loadOnly  = time.Minute      // load alone
-	exhausted = 90 * time.Second // ten streams as well
+	exhausted = 90 * time.Second // with ten streams
 	after     = 20 * time.Second // load alone
 )
 
-// TestPictures takes the pictures of docs/operating.md from a run of the example. Ten
-// streams join its load, and leave again: what Prometheus' own page shows of it, the page
-// of poolz meanwhile, and what Jaeger answers afterwards. It takes three minutes and two
-// more programs, and is no part of CI.
+// TestPictures makes the pictures of docs/operating.md from a run of the example, in which
+// ten streams join the load and leave again: a graph from Prometheus' own page, the page of
+// poolz during the incident, and traces from Jaeger afterwards. It takes three minutes and
+// two more programs, and does not run in CI.
 func TestPictures(t *testing.T) {
 	dir := os.Getenv(picturesEnv)
 	if dir == "" {
@@ -62,13 +62,13 @@ func TestPictures(t *testing.T) {
 	b.do(chromedp.Navigate(r.example + "/debug/poolz/"))
 	b.until(verdict, "exhausted")
 	r.wait(10 * time.Second)
-	// The pinned ones run a statement now and then.
+	// The streams with a pinned connection run a statement now and then.
 	b.until(`[...document.querySelectorAll(".groups td[data-label=phases]")].map((d) => d.textContent).join(", ")`, "4 rows, 3 tx, 3 pinned")
 	b.fits()
 	b.paste(filepath.Join(dir, "poolz.png"),
 		part{"header.top", "table.holders"}, part{"section.history", "section.history .charts"})
 
-	b = newTabForAnyOrigin(t) // before the last part, which would show the load of its start
+	b = newTabForAnyOrigin(t) // now, because its start would show up as load in the last part
 	r.wait(time.Until(streamsJoined.Add(exhausted)))
 	leave()
 	r.wait(after)
@@ -90,8 +90,8 @@ func TestPictures(t *testing.T) {
 	b.paste(filepath.Join(dir, "trace.png"), part{"html", "html"})
 }
 
-// panel is the first expression of a panel of the dashboard, with what Grafana puts in
-// for its variables if the example is scraped every second.
+// panel is the first expression of a panel of the dashboard, with the variables replaced as
+// Grafana does if the example is scraped every second.
 func panel(t *testing.T, title string) string {
 	t.Helper()
 	content, err := os.ReadFile("../docs/dashboards/otelpool-pool.json")
@@ -116,15 +116,14 @@ func panel(t *testing.T, title string) string {
 	return ""
 }
 
-// part is a part of a page: all of its width, from the top of an element to the bottom
-// of another.
+// part is a part of a page: its full width, from the top of one element to the bottom of
+// another.
 type part struct{ from, to string }
 
-// margin is left around a part.
+// margin is the space around a part.
 const margin = 6
 
-// paste saves parts of the page, one below the other, with a line where something was
-// cut out between them.
+// paste saves parts of the page, one below the other, with a dashed line between them.
 func (b *tab) paste(file string, parts ...part) {
 	b.t.Helper()
 	var cuts []image.Rectangle
@@ -172,8 +171,8 @@ func (b *tab) paste(file string, parts ...part) {
 	b.t.Logf("picture: %s, %v, %d KB", file, all.Max, out.Len()/1000)
 }
 
-// fewColors is a picture with the 256 colors that are most frequent in it. Of a page,
-// nothing is lost that can be seen, and more than half of the file.
+// fewColors reduces a picture to its 256 most frequent colors. For a page the difference is
+// invisible, and the file is less than half the size.
 func fewColors(img *image.RGBA) *image.Paletted {
 	count := map[color.RGBA]int{}
 	for y := range img.Rect.Dy() {

@@ -19,18 +19,18 @@ import (
 	"github.com/otelpool/otelpool/internal/process"
 )
 
-// service is the name of the example, of its pool, and of its job.
+// service is the example's service name, pool name and job.
 const service = "notifications"
 
-// run is a run of the example with those who watch it: a Prometheus that scrapes it
-// every second, and a Jaeger that gets its traces by OTLP.
+// run is a run of the example with a Prometheus that scrapes it every second and a Jaeger
+// that receives its traces by OTLP.
 type run struct {
 	t                           *testing.T
-	example, prometheus, jaeger string // their addresses, as URLs
+	example, prometheus, jaeger string // their URLs
 }
 
-// startRun starts all three. They end with the test. The load is that of a scene. A
-// stream that sends a result set takes longer for it than hold.
+// startRun starts all three. They stop with the test. The load is that of a scene. A stream
+// sends its result set for longer than hold.
 func startRun(t *testing.T, jaeger string, hold time.Duration) *run {
 	t.Helper()
 	dir := t.TempDir()
@@ -60,7 +60,7 @@ scrape_configs: [{job_name: %s, static_configs: [{targets: [%q]}]}]
 	return r
 }
 
-// wait lets the run go on for a while.
+// wait waits while the run continues.
 func (r *run) wait(d time.Duration) {
 	r.t.Helper()
 	select {
@@ -70,26 +70,26 @@ func (r *run) wait(d time.Duration) {
 	}
 }
 
-// streams opens n streams, one a second, which keep a connection each in the three ways
-// that the example has, until they are told to leave.
+// streams opens n streams, one per second. Each holds a connection, in one of the example's
+// three ways, until leave is called.
 func (r *run) streams(n int) (leave func()) {
 	r.t.Helper()
 	ctx, end := context.WithCancel(r.t.Context())
 	var all sync.WaitGroup
 	for i := range n {
-		// The users that have a backlog begin with 101.
+		// The users with a backlog start at 101.
 		address := fmt.Sprintf("%s/users/%d/stream?hold=%s", r.example, 101+i, []string{"rows", "tx", "conn"}[i%3])
 		opened := make(chan struct{})
 		all.Go(func() {
 			if err := follow(ctx, address, sync.OnceFunc(func() { close(opened) })); ctx.Err() == nil {
-				r.t.Errorf("%s has ended: %v", address, err)
+				r.t.Errorf("%s ended: %v", address, err)
 			}
 		})
 		select {
 		case <-opened:
 		case <-time.After(patience):
 			end()
-			r.t.Fatalf("%s has no event", address)
+			r.t.Fatalf("no event from %s", address)
 		}
 		r.wait(time.Second)
 	}
@@ -99,7 +99,7 @@ func (r *run) streams(n int) (leave func()) {
 	}
 }
 
-// follow reads a stream until it ends, and says when the first line is there.
+// follow reads a stream until it ends. It calls first for each line.
 func follow(ctx context.Context, address string, first func()) error {
 	q, err := http.NewRequestWithContext(ctx, http.MethodGet, address, http.NoBody)
 	if err != nil {
@@ -120,7 +120,7 @@ func follow(ctx context.Context, address string, first func()) error {
 	return lines.Err()
 }
 
-// traces asks Jaeger's query API.
+// traces queries Jaeger's API.
 func (r *run) traces(path string, query url.Values) []jaegerTrace {
 	r.t.Helper()
 	answer, err := http.Get(r.jaeger + path + "?" + query.Encode())
@@ -142,8 +142,8 @@ func (r *run) traces(path string, query url.Values) []jaegerTrace {
 	return found.Data
 }
 
-// starved finds the trace of a request that got 503 after a moment, and that of one who
-// held a connection then, in a transaction: a link of the acquire leads there.
+// starved finds the trace of a request that got 503 after a time, and the trace of a request
+// that held a connection in a transaction then, which a link of the acquire leads to.
 func (r *run) starved(after time.Time) (starved, holder jaegerTrace) {
 	r.t.Helper()
 	query := url.Values{
@@ -153,7 +153,7 @@ func (r *run) starved(after time.Time) (starved, holder jaegerTrace) {
 		"end":     {strconv.FormatInt(after.Add(5*time.Second).UnixMicro(), 10)},
 		"limit":   {"20"},
 	}
-	// What the streams did is told when they have ended, a few seconds later.
+	// The spans of the streams are exported a few seconds after they end.
 	for end := time.Now().Add(patience); time.Now().Before(end); time.Sleep(time.Second) {
 		for _, request := range r.traces("/api/traces", query) {
 			acquire := request.span("acquire")
@@ -169,6 +169,6 @@ func (r *run) starved(after time.Time) (starved, holder jaegerTrace) {
 			}
 		}
 	}
-	r.t.Fatal("no request that starved has a link to a transaction")
+	r.t.Fatal("no request without a connection has a link to a transaction")
 	return jaegerTrace{}, jaegerTrace{}
 }

@@ -18,7 +18,7 @@ import (
 	"github.com/otelpool/otelpool/poolz"
 )
 
-// shop is a program whose handlers keep connections.
+// shop is a program whose handlers hold connections.
 type shop struct {
 	t      *testing.T
 	db     *otelpool.DB
@@ -26,8 +26,8 @@ type shop struct {
 	ended  sync.WaitGroup
 }
 
-// newShop opens a pool of at most so many connections. It is closed when the test
-// is over, before which all its callers must have been sent away.
+// newShop opens a pool of at most limit connections. It is closed at the end of the
+// test, after all its callers have returned.
 func newShop(t *testing.T, name string, limit int) *shop {
 	t.Helper()
 	provider := sdktrace.NewTracerProvider()
@@ -48,13 +48,13 @@ func newShop(t *testing.T, name string, limit int) *shop {
 	return s
 }
 
-// request is a request that goes on until it is left.
+// request is a request that runs until leave is called.
 type request struct {
 	trace string
 	leave func()
 }
 
-// serve runs a handler in a span, until the client leaves or the test is over.
+// serve runs a handler in a span until leave is called or the test ends.
 func (s *shop) serve(handler func(context.Context) error) request {
 	ctx, leave := context.WithCancel(context.Background())
 	s.t.Cleanup(leave)
@@ -68,7 +68,7 @@ func (s *shop) serve(handler func(context.Context) error) request {
 	return request{span.SpanContext().TraceID().String(), leave}
 }
 
-// stream runs one query, and keeps its connection until the client leaves.
+// stream runs one query, and holds its connection until the client leaves.
 func (s *shop) stream(ctx context.Context) error {
 	c, err := s.db.Conn(ctx)
 	if err != nil {
@@ -83,13 +83,13 @@ func (s *shop) stream(ctx context.Context) error {
 	return nil
 }
 
-// checkout is short work, for which there is no connection left.
+// checkout runs one statement.
 func (s *shop) checkout(ctx context.Context) error {
 	_, err := s.db.ExecContext(ctx, "INSERT INTO orders VALUES (1)")
 	return err
 }
 
-// holds waits until so many connections are held and so many callers wait.
+// awaitCounts waits until the given numbers of connections are held and callers wait.
 func (s *shop) awaitCounts(held, waiting int) {
 	s.t.Helper()
 	for end := time.Now().Add(patience); time.Now().Before(end); time.Sleep(5 * time.Millisecond) {
@@ -97,11 +97,11 @@ func (s *shop) awaitCounts(held, waiting int) {
 			return
 		}
 	}
-	s.t.Fatalf("there are never %d held and %d waiting", held, waiting)
+	s.t.Fatalf("never reached %d held and %d waiting", held, waiting)
 }
 
-// site serves the page as a program would, and a stand-in for the traces that the
-// page leads to.
+// site serves the page as a program would, and a substitute for the trace pages that it
+// links to.
 func site(t *testing.T) (origin, page string) {
 	t.Helper()
 	mux := http.NewServeMux()

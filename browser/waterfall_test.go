@@ -13,8 +13,7 @@ import (
 	"time"
 )
 
-// What Jaeger's query API tells of a trace, as far as it is drawn. Times and durations
-// are microseconds.
+// The parts of Jaeger's query API that are drawn. Times and durations are in microseconds.
 type (
 	jaegerTrace struct {
 		TraceID string
@@ -38,18 +37,18 @@ type (
 	}
 )
 
-// What Jaeger makes of the parent of a span, and of a link.
+// Jaeger's reference types of a parent and of a link.
 const (
 	childOf     = "CHILD_OF"
 	followsFrom = "FOLLOWS_FROM"
 )
 
-// refers are the references of a kind.
+// refers returns the references of a type.
 func (s *span) refers(kind string) []reference {
 	return slices.DeleteFunc(slices.Clone(s.References), func(r reference) bool { return r.RefType != kind })
 }
 
-// span is the span of a name, or nil.
+// span returns the first span with a name, or nil.
 func (r jaegerTrace) span(name string) *span {
 	if i := slices.IndexFunc(r.Spans, func(s *span) bool { return s.OperationName == name }); i >= 0 {
 		return r.Spans[i]
@@ -57,7 +56,7 @@ func (r jaegerTrace) span(name string) *span {
 	return nil
 }
 
-// root is the span without a parent, or nil.
+// root returns the span without a parent, or nil.
 func (r jaegerTrace) root() *span {
 	if i := slices.IndexFunc(r.Spans, func(s *span) bool { return len(s.refers(childOf)) == 0 }); i >= 0 {
 		return r.Spans[i]
@@ -65,7 +64,7 @@ func (r jaegerTrace) root() *span {
 	return nil
 }
 
-// event is the first event of a name, or nil.
+// event returns the first event with a name, or nil.
 func (s *span) event(name string) *spanEvent {
 	if i := slices.IndexFunc(s.Logs, func(o spanEvent) bool { return o.name() == name }); i >= 0 {
 		return &s.Logs[i]
@@ -75,7 +74,7 @@ func (s *span) event(name string) *spanEvent {
 
 func (o spanEvent) name() string { return value(o.Fields, "event") }
 
-// value is that of a key as text, or empty. A number has three digits after its point.
+// value returns the value of a key as text, or "". A fraction has three decimals.
 func value(tags []tag, key string) string {
 	i := slices.IndexFunc(tags, func(t tag) bool { return t.Key == key })
 	if i < 0 {
@@ -92,12 +91,12 @@ func value(tags []tag, key string) string {
 	}
 }
 
-// waterfall is a trace as it is drawn. Positions are percent of its whole length.
+// waterfall is the drawing of a trace. Positions are percentages of its length.
 type waterfall struct {
 	Name, Trace string
 	Ticks       []tick
 	Rows        []row
-	Band        *bar // when the other request waited
+	Band        *bar // the time of the other request's wait
 }
 
 type tick struct {
@@ -105,14 +104,14 @@ type tick struct {
 	Text string
 }
 
-// bar is a part of the length.
+// bar is a horizontal bar.
 type bar struct{ At, Width float64 }
 
-// End is where it ends.
+// End is the bar's right end.
 func (b bar) End() float64 { return b.At + b.Width }
 
-// place is where there is room for a text: inside at the end of a long bar, before one
-// that is far on the right, after any other.
+// textPosition is where there is room for a text: inside a long bar, before one that ends
+// far to the right, after any other.
 func (b bar) textPosition() string {
 	switch {
 	case b.Width > 20:
@@ -127,19 +126,19 @@ func (b bar) textPosition() string {
 type row struct {
 	Depth   int
 	Name    string
-	Class   string // what it looks like
+	Class   string // CSS class
 	Bar     bar
 	Took    string
-	Place   string // where the duration stands
+	Place   string // position of the duration
 	Tags    []tag
 	Links   []string
-	Through string // the link that the picture follows
+	Through string // the link to the other trace in the picture
 }
 
-// short is as much of a trace id as the pages of this module show.
+// short shortens a trace id for display.
 func short(id string) string { return id[:8] }
 
-// shownTags is what is told of a span or an event of each kind, in this order.
+// shownTags are the attributes shown for each kind of span or event, in order.
 var shownTags = map[string][]string{
 	"server":                  {"http.response.status_code"},
 	"acquire":                 {"error.type", "otelpool.wait.queued", "otelpool.wait.dialed", "otelpool.wait.reset"},
@@ -156,8 +155,8 @@ func selectTags(kind string, tags []tag) (shown []tag) {
 	return shown
 }
 
-// newWaterfall lays a trace out, from the start of its root to its end. The link to
-// through is marked.
+// newWaterfall lays out a trace, from the start of its root to its end. It marks the link to
+// the trace through.
 func newWaterfall(trace jaegerTrace, through string) waterfall {
 	root := trace.root()
 	begin, length := root.StartTime, root.Duration
@@ -166,7 +165,7 @@ func newWaterfall(trace jaegerTrace, through string) waterfall {
 	}
 	share := func(us int64) float64 { return 100 * float64(us) / float64(length) }
 	w := waterfall{Name: root.OperationName, Trace: trace.TraceID}
-	// The last one needs room for its text.
+	// Leave room for the last tick's text.
 	for at, step := int64(0), roundStep(length); share(at) < 95; at += step {
 		w.Ticks = append(w.Ticks, tick{share(at), strings.Replace(duration(at), ".0 s", " s", 1)})
 	}
@@ -211,7 +210,7 @@ func newWaterfall(trace jaegerTrace, through string) waterfall {
 	return w
 }
 
-// roundStep divides a length into at most seven parts, each of a round length.
+// roundStep returns a round length that divides length into at most seven parts.
 func roundStep(length int64) int64 {
 	for step := int64(1); ; step *= 10 {
 		for _, s := range []int64{step, 2 * step, 5 * step} {
@@ -222,7 +221,7 @@ func roundStep(length int64) int64 {
 	}
 }
 
-// duration is a number of microseconds for a person.
+// duration formats a number of microseconds.
 func duration(us int64) string {
 	d := time.Duration(us) * time.Microsecond
 	switch {
@@ -242,8 +241,8 @@ func duration(us int64) string {
 //go:embed waterfall.html
 var waterfallPage string
 
-// drawing serves the picture of two traces: of a request that starved, and of a holder
-// that a link of its acquire leads to.
+// drawing serves the picture of two traces: of a request that got no connection, and of a
+// holder that its acquire links to.
 func drawing(t *testing.T, starved, holder jaegerTrace) (origin string) {
 	t.Helper()
 	page, err := template.New("page").Funcs(template.FuncMap{"short": short}).Parse(waterfallPage)
