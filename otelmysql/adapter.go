@@ -11,12 +11,12 @@ import (
 	"github.com/otelpool/otelpool"
 )
 
-// WithAdapter brings what this package knows to the entrances of otelpool, such as
+// WithAdapter adds this package's knowledge of the driver to otelpool's own functions:
 //
 //	db, err := otelpool.Open("mysql", dsn, otelmysql.WithAdapter())
 //
-// Of a connector that comes from the driver itself only the errors and the answers of
-// the server are known, since it does not show its configuration: see [NewConnector].
+// A connector made by the driver does not expose its configuration. With one, only errors
+// are classified and the server is queried: use [NewConnector] to get the rest.
 func WithAdapter() otelpool.Option {
 	a := &adapter{}
 	return otelpool.WithAdapter(otelpool.Adapter{
@@ -28,10 +28,10 @@ func WithAdapter() otelpool.Option {
 	})
 }
 
-// adapter is the state between the dials of one pool and the questions after them.
+// adapter keeps state of one pool between a dial and the call of server that follows it.
 type adapter struct {
-	// idleTimeouts has what is known of a connection from its dial until otelpool asks,
-	// which it does before the connection is used.
+	// idleTimeouts has an entry for each connection from its dial until otelpool calls
+	// server, which it does before the connection is used.
 	idleTimeouts sync.Map // driver.Conn to time.Duration
 }
 
@@ -60,7 +60,7 @@ func (a *adapter) target(c driver.Connector) otelpool.Target {
 	return otelpool.Target{}
 }
 
-// isOwn reports whether a driver is the one that this package is about.
+// isOwn reports whether d is go-sql-driver/mysql.
 func isOwn(d driver.Driver) bool {
 	switch d.(type) {
 	case mysql.MySQLDriver, *mysql.MySQLDriver:
@@ -69,25 +69,25 @@ func isOwn(d driver.Driver) bool {
 	return false
 }
 
-func (a *adapter) connect(ctx context.Context, c driver.Connector, said func(error)) (driver.Conn, error) {
+func (a *adapter) connect(ctx context.Context, c driver.Connector, onNotice func(error)) (driver.Conn, error) {
 	ours, ok := c.(*connector)
 	if !ok {
 		return c.Connect(ctx)
 	}
-	dc, err := ours.connect(ctx, said)
+	dc, err := ours.connect(ctx, onNotice)
 	if err == nil && ours.idleTimeout > 0 {
 		a.idleTimeouts.Store(dc, ours.idleTimeout)
 	}
 	return dc, err
 }
 
-func (a *adapter) server(ctx context.Context, c driver.Conn, ask bool) otelpool.Server {
+func (a *adapter) server(ctx context.Context, c driver.Conn, query bool) otelpool.Server {
 	var s otelpool.Server
 	if d, ok := a.idleTimeouts.LoadAndDelete(c); ok {
 		s.IdleTimeout = d.(time.Duration)
 	}
-	if ask {
-		s = asked(ctx, c, s)
+	if query {
+		s = queryServer(ctx, c, s)
 	}
 	return s
 }

@@ -274,8 +274,8 @@ func TestTheLoggerIsCalledAsBefore(t *testing.T) {
 	}
 	var bare, wrapped bytes.Buffer
 	want := log.New(&bare, "[mysql] ", 0)
-	var said []error
-	got := &logger{in: log.New(&wrapped, "[mysql] ", 0), said: func(err error) { said = append(said, err) }}
+	var notices []error
+	got := &logger{inner: log.New(&wrapped, "[mysql] ", 0), onNotice: func(err error) { notices = append(notices, err) }}
 	for _, v := range script {
 		want.Print(v...)
 		got.Print(v...)
@@ -283,8 +283,8 @@ func TestTheLoggerIsCalledAsBefore(t *testing.T) {
 	if wrapped.String() != bare.String() {
 		t.Errorf("the program's logger got\n%s\nwant\n%s", wrapped.String(), bare.String())
 	}
-	if !slices.Equal(said, []error{errOther}) {
-		t.Errorf("said %v, want only %v", said, errOther)
+	if !slices.Equal(notices, []error{errOther}) {
+		t.Errorf("notices %v, want only %v", notices, errOther)
 	}
 }
 

@@ -13,11 +13,11 @@ import (
 	"github.com/otelpool/otelpool/internal/target"
 )
 
-// defaultPort is what a data source name without a port means.
+// defaultPort is the port of a data source name without one.
 const defaultPort = 3306
 
-// Open is sql.Open("mysql", dataSourceName) with telemetry. The error is the driver's,
-// for a data source name that it refuses.
+// Open is sql.Open("mysql", dataSourceName) with telemetry. If the driver refuses the
+// data source name, Open returns the driver's error.
 func Open(dataSourceName string, opts ...otelpool.Option) (*sql.DB, error) {
 	cfg, err := mysql.ParseDSN(dataSourceName)
 	if err != nil {
@@ -26,8 +26,8 @@ func Open(dataSourceName string, opts ...otelpool.Option) (*sql.DB, error) {
 	return OpenDB(cfg, opts...)
 }
 
-// OpenDB is [sql.OpenDB] for a configuration, with telemetry. The error is the
-// driver's, for a configuration that it refuses.
+// OpenDB is [sql.OpenDB] for a configuration, with telemetry. If the driver refuses the
+// configuration, OpenDB returns the driver's error.
 func OpenDB(cfg *mysql.Config, opts ...otelpool.Option) (*sql.DB, error) {
 	c, err := newConnector(cfg)
 	if err != nil {
@@ -36,8 +36,8 @@ func OpenDB(cfg *mysql.Config, opts ...otelpool.Option) (*sql.DB, error) {
 	return otelpool.OpenDB(c, with(opts)...), nil
 }
 
-// NewConnector is [mysql.NewConnector] with telemetry, for those who call sql.OpenDB
-// themselves: [otelpool.Watch] then tells the pool which DB it serves.
+// NewConnector is [mysql.NewConnector] with telemetry, for programs that call sql.OpenDB
+// themselves. Pass the resulting DB to [otelpool.Watch].
 func NewConnector(cfg *mysql.Config, opts ...otelpool.Option) (driver.Connector, error) {
 	c, err := newConnector(cfg)
 	if err != nil {
@@ -46,15 +46,15 @@ func NewConnector(cfg *mysql.Config, opts ...otelpool.Option) (driver.Connector,
 	return otelpool.NewConnector(c, with(opts)...), nil
 }
 
-// with puts the adapter before the options of the program, which may have another.
+// with puts the adapter before the program's options, which may replace it.
 func with(opts []otelpool.Option) []otelpool.Option {
 	return append([]otelpool.Option{WithAdapter()}, opts...)
 }
 
-// connector is the driver's connector, and the configuration that it was made from.
+// connector is the driver's connector and its configuration.
 type connector struct {
 	driver.Connector
-	cfg         *mysql.Config // ours alone, and only read
+	cfg         *mysql.Config // a private copy, never changed
 	idleTimeout time.Duration // 0 unless the configuration sets it
 }
 
@@ -64,7 +64,7 @@ func newConnector(cfg *mysql.Config) (*connector, error) {
 	if cfg == nil {
 		return nil, errors.New("otelmysql: the configuration is nil")
 	}
-	in, err := mysql.NewConnector(cfg)
+	inner, err := mysql.NewConnector(cfg)
 	if err != nil {
 		return nil, err
 	}
@@ -72,12 +72,12 @@ func newConnector(cfg *mysql.Config) (*connector, error) {
 	if err != nil {
 		return nil, err
 	}
-	return &connector{Connector: in, cfg: cfg, idleTimeout: idleTimeout(cfg.Params)}, nil
+	return &connector{Connector: inner, cfg: cfg, idleTimeout: idleTimeout(cfg.Params)}, nil
 }
 
 // completed returns a copy of cfg with the defaults and the registered TLS
-// configuration that the driver finds for it now. The driver shows them to nobody but
-// its hook.
+// configuration that the driver uses for it now. The driver exposes them only to its
+// BeforeConnect hook.
 func completed(cfg *mysql.Config) (*mysql.Config, error) {
 	var seen *mysql.Config
 	probe := cfg.Clone()
@@ -102,27 +102,28 @@ func completed(cfg *mysql.Config) (*mysql.Config, error) {
 	return cfg, nil
 }
 
-// errSeen ends a connect before anything is dialed.
+// errSeen aborts a connect before anything is dialed.
 var errSeen = errors.New("otelmysql: the configuration was seen")
 
-// connect dials with a configuration of its own, so that what the driver logs is known
-// to be of this connection.
+// connect dials with a separate copy of the configuration, so that each log message of
+// the driver belongs to one connection.
 //
-// The driver notes in the configuration that a server has no TLS, where that is allowed;
-// here this holds for one connection, as it does in the driver with a BeforeConnect hook.
-func (c *connector) connect(ctx context.Context, said func(error)) (driver.Conn, error) {
+// Where plaintext is allowed, the driver records in the configuration that a server has
+// no TLS. Here that applies to one connection only, as it does in the driver with a
+// BeforeConnect hook.
+func (c *connector) connect(ctx context.Context, onNotice func(error)) (driver.Conn, error) {
 	cfg := c.cfg.Clone()
-	cfg.Logger = &logger{in: cfg.Logger, said: said}
-	in, err := mysql.NewConnector(cfg)
+	cfg.Logger = &logger{inner: cfg.Logger, onNotice: onNotice}
+	inner, err := mysql.NewConnector(cfg)
 	if err != nil {
-		// A key that was registered when the pool was made is not any more.
+		// A key that was registered when the pool was made no longer is.
 		return c.Connect(ctx)
 	}
-	return in.Connect(ctx)
+	return inner.Connect(ctx)
 }
 
-// target is what the configuration leads to. The address of a network that the program
-// registered may be anything.
+// target returns what the configuration connects to. In a network that the program
+// registered, the address may be any text.
 func (c *connector) target() otelpool.Target {
 	host := target.Host{Name: c.cfg.Addr}
 	if c.cfg.Net != "unix" {

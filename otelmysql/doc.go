@@ -1,29 +1,27 @@
-// Package otelmysql is what otelpool knows of github.com/go-sql-driver/mysql: where
-// a data source name leads, what an error number means, and why the driver gave a
-// connection up, which it tells its logger and nobody else.
+// Package otelmysql is otelpool's adapter for github.com/go-sql-driver/mysql. It reads
+// the server from the data source name, classifies errors by number, and records why the
+// driver closed a connection, which the driver reports only to its logger.
 //
 //	db, err := otelmysql.Open(dsn)
 //
-// is [otelpool.Open] with all of it. [OpenDB] and [NewConnector] take a
-// configuration, and [WithAdapter] brings it to the other entrances of otelpool. The
-// driver does what it does without: its hooks, its registered dials and its logger
-// are called as before.
+// is [otelpool.Open] with the adapter. [OpenDB] and [NewConnector] take a configuration,
+// and [WithAdapter] is the option for otelpool's own functions. The driver's behaviour
+// does not change: its hooks, registered dials and logger are called as before.
 //
-// # What is told of the server
+// # Server attributes
 //
-// db.system.name, server.address, server.port unless it is 3306, db.namespace, and the
-// name of the pool are those of the data source name. User, password and parameters are
-// never told, nor is what does not look like a host or the name of a database.
+// db.system.name, server.address, server.port (unless it is 3306), db.namespace and the
+// name of the pool come from the data source name. User, password and parameters are
+// never emitted, nor is a text that does not look like a host or the name of a database.
 //
-// The driver keeps the server's greeting to itself. That the server is a MariaDB, its
-// version, and after how long it closes an idle connection are therefore known with
-// [otelpool.WithServerQuery] only, except for a wait_timeout that the data source name
-// sets in seconds.
+// The driver does not expose the server's greeting. Whether the server is a MariaDB, its
+// version and its idle timeout are therefore known only with [otelpool.WithServerQuery].
+// The exception is a wait_timeout that the data source name sets in seconds.
 //
-// # What the driver does not show
+// # What the driver hides
 //
-// With rejectReadOnly the driver makes driver.ErrBadConn of the errors of a server that
-// takes no writes. Of an idle connection on which the server has said something it closes,
-// the driver does not read what: that it was killed, or idle for too long, is then told by
-// how long it was idle only.
+// With rejectReadOnly the driver replaces the errors of a read-only server by
+// driver.ErrBadConn. The driver closes an idle connection that has unexpected data to
+// read, but does not read that data. Whether such a connection was killed or idle for too
+// long is then decided only by how long it was idle.
 package otelmysql

@@ -11,8 +11,8 @@ import (
 	"github.com/otelpool/otelpool"
 )
 
-// classify tells an error of the driver or of the server apart. The rest, such as what
-// became of a socket, is left to otelpool.
+// classify classifies errors of the driver and of the server. Others, such as those of a
+// socket, are left to otelpool.
 func classify(err error) otelpool.Failure {
 	var server *mysql.MySQLError
 	if errors.As(err, &server) {
@@ -38,23 +38,23 @@ func classify(err error) otelpool.Failure {
 	return otelpool.Failure{}
 }
 
-// unexpectedRead is what the driver logs of an idle connection on which the server has
-// said something: why it closes it, but the driver does not read what. By text, since it
-// has no name, and only the type that all errors have which are nothing but a text.
+// unexpectedRead is the text of the error that the driver logs when it closes an idle
+// connection that has unexpected data to read. The driver does not export that error, so
+// it is recognised by its text, and only if it has the type of errors.New.
 const unexpectedRead = "unexpected read from socket"
 
-// numberClasses are the classes by error number, for those that the SQLSTATE does not
-// tell. MariaDB and MySQL share the numbers below 1900; the others are of one of them,
-// as noted.
+// numberClasses has the classes of error numbers whose SQLSTATE does not give the class.
+// MariaDB and MySQL share the numbers below 1900. The comments name the server of each
+// other number.
 var numberClasses = map[uint16]otelpool.Class{
 	1045: otelpool.ClassAuth,            // access denied
 	1044: otelpool.ClassAuth,            // to the database
 	1130: otelpool.ClassAuth,            // from this host
-	1251: otelpool.ClassAuth,            // by this way of authentication
-	1275: otelpool.ClassAuth,            // an old one
-	1524: otelpool.ClassAuth,            // one that the server has not
+	1251: otelpool.ClassAuth,            // unsupported authentication method
+	1275: otelpool.ClassAuth,            // password in the old format
+	1524: otelpool.ClassAuth,            // authentication plugin not loaded
 	1698: otelpool.ClassAuth,            // without a password
-	1820: otelpool.ClassAuth,            // before the password is changed
+	1820: otelpool.ClassAuth,            // the password must be changed first
 	1862: otelpool.ClassAuth,            // the same
 	3118: otelpool.ClassAuth,            // MySQL: the account is locked
 	3955: otelpool.ClassAuth,            // MySQL: for too many wrong passwords
@@ -66,9 +66,9 @@ var numberClasses = map[uint16]otelpool.Class{
 	1203: otelpool.ClassTooManyConnections, // of the user
 	1226: otelpool.ClassTooManyConnections, // of the user's resources
 	1129: otelpool.ClassHostBlocked,        // after too many failed connects
-	1047: otelpool.ClassServerStarting,     // unknown command: what a Galera node says to all until it is ready
+	1047: otelpool.ClassServerStarting,     // unknown command: a Galera node's reply to everything until it is ready
 
-	4031: otelpool.ClassServerIdleTimeout, // MySQL: wait_timeout, sent ahead
+	4031: otelpool.ClassServerIdleTimeout, // MySQL: wait_timeout, sent before the close
 	1053: otelpool.ClassServerShutdown,    //
 	1077: otelpool.ClassServerShutdown,    //
 	1079: otelpool.ClassServerShutdown,    //
@@ -79,36 +79,36 @@ var numberClasses = map[uint16]otelpool.Class{
 	1152: otelpool.ClassNetwork,           // aborted
 	1184: otelpool.ClassNetwork,           // aborted
 	1159: otelpool.ClassNetwork,           // the server's read timed out
-	1161: otelpool.ClassNetwork,           // the server's write did
+	1161: otelpool.ClassNetwork,           // the server's write timed out
 	1043: otelpool.ClassProtocol,          // bad handshake
 	1156: otelpool.ClassProtocol,          // packets out of order
-	1157: otelpool.ClassProtocol,          // cannot be uncompressed
+	1157: otelpool.ClassProtocol,          // packet cannot be uncompressed
 	1835: otelpool.ClassProtocol,          // malformed packet
-	1153: otelpool.ClassStatement,         // larger than max_allowed_packet
+	1153: otelpool.ClassStatement,         // packet larger than max_allowed_packet
 
 	1290: otelpool.ClassReadOnly, // --read-only, or another option that forbids the statement
-	1792: otelpool.ClassReadOnly, // the transaction is
-	1836: otelpool.ClassReadOnly, // the server is
-	1874: otelpool.ClassReadOnly, // InnoDB is
-	3100: otelpool.ClassReadOnly, // MySQL: the group is, or does not take the transaction
+	1792: otelpool.ClassReadOnly, // the transaction is read-only
+	1836: otelpool.ClassReadOnly, // the server is read-only
+	1874: otelpool.ClassReadOnly, // InnoDB is read-only
+	3100: otelpool.ClassReadOnly, // MySQL: the group is read-only, or refuses the transaction
 
 	1213: otelpool.ClassDeadlock,
-	1614: otelpool.ClassDeadlock, // of an XA transaction
-	3058: otelpool.ClassDeadlock, // MySQL: of locks by GET_LOCK
+	1614: otelpool.ClassDeadlock, // XA transaction
+	3058: otelpool.ClassDeadlock, // MySQL: locks by GET_LOCK
 	1205: otelpool.ClassLockWait,
-	1613: otelpool.ClassLockWait,         // of an XA transaction
+	1613: otelpool.ClassLockWait,         // XA transaction
 	3572: otelpool.ClassLockWait,         // MySQL: NOWAIT
 	1020: otelpool.ClassSerialization,    // the row has changed since it was read
 	3101: otelpool.ClassSerialization,    // MySQL: the group rolled it back
-	1028: otelpool.ClassStatementTimeout, // a sort that was given up
+	1028: otelpool.ClassStatementTimeout, // sort aborted
 	1969: otelpool.ClassStatementTimeout, // MariaDB: max_statement_time
 	3024: otelpool.ClassStatementTimeout, // MySQL: max_execution_time
 
 	1364: otelpool.ClassConstraint, // no value and no default
-	1366: otelpool.ClassConstraint, // a value that the column cannot have
-	1265: otelpool.ClassConstraint, // one that would be cut
-	1526: otelpool.ClassConstraint, // no partition for it
-	1557: otelpool.ClassConstraint, // a duplicate key by a foreign key
+	1366: otelpool.ClassConstraint, // incorrect value for the column
+	1265: otelpool.ClassConstraint, // value would be truncated
+	1526: otelpool.ClassConstraint, // no partition for the value
+	1557: otelpool.ClassConstraint, // a foreign key would cause a duplicate key
 	3819: otelpool.ClassConstraint, // MySQL: CHECK
 	4025: otelpool.ClassConstraint, // MariaDB: CHECK
 
@@ -116,11 +116,11 @@ var numberClasses = map[uint16]otelpool.Class{
 	1243: otelpool.ClassStatement, // no such prepared statement
 	1461: otelpool.ClassStatement, // too many prepared statements
 	1193: otelpool.ClassStatement, // no such variable
-	1295: otelpool.ClassStatement, // not to be prepared
-	1615: otelpool.ClassStatement, // to be prepared anew
+	1295: otelpool.ClassStatement, // cannot be prepared
+	1615: otelpool.ClassStatement, // must be prepared again
 }
 
-// stateClasses are the classes by the first two characters of the SQLSTATE.
+// stateClasses has the classes by the first two characters of the SQLSTATE.
 var stateClasses = map[string]otelpool.Class{
 	"08": otelpool.ClassNetwork,
 	"0A": otelpool.ClassStatement,
@@ -136,7 +136,7 @@ var stateClasses = map[string]otelpool.Class{
 	"44": otelpool.ClassConstraint,
 }
 
-// sentinelClasses are the classes of the errors that the driver exports.
+// sentinelClasses has the classes of the errors that the driver exports.
 var sentinelClasses = []struct {
 	err   error
 	class otelpool.Class

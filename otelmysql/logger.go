@@ -8,25 +8,24 @@ import (
 	"github.com/go-sql-driver/mysql"
 )
 
-// logger passes on what the driver logs about one connection, and hands the first error
-// in it to said: the driver logs nothing that a connection outlives, and what it logs
-// after that is about the closing. A standard logger that prints file names prints this
-// one where it would print the driver's; the driver puts its own in front of each
-// message.
+// logger forwards the driver's log messages about one connection, and passes the first
+// error in them to onNotice: the driver logs only errors that end a connection, and later
+// messages are about the close. A standard logger that prints file names prints this file
+// instead of the driver's; the driver prefixes each message with its own.
 type logger struct {
-	in   mysql.Logger
-	said func(error)
-	told atomic.Bool
+	inner    mysql.Logger
+	onNotice func(error)
+	notified atomic.Bool
 }
 
-// Print is called by the driver, on the goroutine of a call or on that which watches
+// Print is called by the driver, on the goroutine of a call or on the one that watches
 // the call's context.
 func (l *logger) Print(v ...any) {
-	l.in.Print(v...)
+	l.inner.Print(v...)
 	for _, a := range v {
 		err, ok := a.(error)
-		if ok && !errors.Is(err, net.ErrClosed) && l.told.CompareAndSwap(false, true) {
-			l.said(err)
+		if ok && !errors.Is(err, net.ErrClosed) && l.notified.CompareAndSwap(false, true) {
+			l.onNotice(err)
 		}
 	}
 }

@@ -17,23 +17,23 @@ const (
 	systemMariaDB = "mariadb"
 )
 
-// question changes nothing in the session. wait_timeout is the one that counts: the
-// server puts interactive_timeout into it for clients that say that they are
-// interactive, and the driver never does.
-const question = "SELECT VERSION(), @@SESSION.wait_timeout"
+// serverQuery changes nothing in the session. wait_timeout is the setting that applies:
+// the server copies interactive_timeout into it only for interactive clients, and this
+// driver never is one.
+const serverQuery = "SELECT VERSION(), @@SESSION.wait_timeout"
 
-// asked is s with what the server answers, or s if it does not. The driver closes a
-// connection whose call runs out of time; otelpool then dials another.
-func asked(ctx context.Context, c driver.Conn, s otelpool.Server) otelpool.Server {
+// queryServer returns s completed by the server's answer, or s if there is none. The
+// driver closes a connection whose call times out; otelpool then dials another.
+func queryServer(ctx context.Context, c driver.Conn, s otelpool.Server) otelpool.Server {
 	q, ok := c.(driver.QueryerContext)
 	if !ok {
 		return s
 	}
-	rows, err := q.QueryContext(ctx, question, nil)
+	rows, err := q.QueryContext(ctx, serverQuery, nil)
 	if err != nil {
 		return s
 	}
-	defer func() { _ = rows.Close() }() // what follows finds out
+	defer func() { _ = rows.Close() }() // the next call reports the error
 	answer := make([]driver.Value, len(rows.Columns()))
 	if rows.Next(answer) != nil || len(answer) != 2 {
 		return s
@@ -47,8 +47,8 @@ func asked(ctx context.Context, c driver.Conn, s otelpool.Server) otelpool.Serve
 	return s
 }
 
-// text is a value of a result, which the driver gives as what it parsed, or as bytes
-// that are its own until the rows move.
+// text returns a value of a result as a string. The driver gives a parsed value, or bytes
+// that are valid only until the rows move.
 func text(v driver.Value) string {
 	if b, ok := v.([]byte); ok {
 		return string(b)
@@ -56,8 +56,8 @@ func text(v driver.Value) string {
 	return fmt.Sprint(v)
 }
 
-// idleTimeout is the wait_timeout that the driver sets after each dial, 0 if that is
-// none, more than one, or an expression.
+// idleTimeout returns the wait_timeout that the driver sets after each dial. It is 0 if
+// there is none, more than one, or an expression.
 func idleTimeout(params map[string]string) time.Duration {
 	var d time.Duration
 	found := 0
@@ -74,7 +74,8 @@ func idleTimeout(params map[string]string) time.Duration {
 	return d
 }
 
-// seconds reads a number of seconds, 0 if s is none, or more than the server takes.
+// seconds parses a number of seconds. It is 0 if s is not a number, or is more than the
+// server allows.
 func seconds(s string) time.Duration {
 	n, err := strconv.ParseUint(s, 10, 32)
 	if err != nil || n > maxWaitTimeout {
@@ -83,5 +84,5 @@ func seconds(s string) time.Duration {
 	return time.Duration(n) * time.Second
 }
 
-// maxWaitTimeout is a year. The server lowers what is above it.
+// maxWaitTimeout is a year. The server lowers larger values to it.
 const maxWaitTimeout = 365 * 24 * 60 * 60

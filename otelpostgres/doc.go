@@ -1,5 +1,5 @@
-// Package otelpostgres has nothing but two folders: what otelpool knows of PostgreSQL
-// is in otelpgx, for pgx's database/sql driver, and in otelpq, for lib/pq. They are apart
-// so that a program is built with the driver that it uses, and not with the other, and
-// named so that either can stand beside the driver's own package.
+// Package otelpostgres only holds two packages: otelpgx is the adapter for pgx's
+// database/sql driver, and otelpq the one for lib/pq. They are separate so that a program
+// links only the driver that it uses. Their names do not collide with those of the
+// drivers' own packages.
 package otelpostgres

@@ -11,12 +11,12 @@ import (
 	"github.com/otelpool/otelpool/otelpostgres/internal/setting"
 )
 
-// WithAdapter brings what this package knows to the entrances of otelpool, such as
+// WithAdapter adds this package's knowledge of the driver to otelpool's own functions:
 //
 //	db, err := otelpool.Open("pgx", dsn, otelpgx.WithAdapter())
 //
-// Of a connector that comes from stdlib itself only the errors and the answers of the
-// server are known, since it does not show its configuration: see [Connector].
+// A connector made by stdlib does not expose its configuration. With one, only errors
+// are classified and the server is queried: use [Connector] to get the rest.
 func WithAdapter() otelpool.Option {
 	a := &adapter{}
 	return otelpool.WithAdapter(otelpool.Adapter{
@@ -28,10 +28,10 @@ func WithAdapter() otelpool.Option {
 	})
 }
 
-// adapter is the state between the dials of one pool and the questions after them.
+// adapter keeps state of one pool between a dial and the call of server that follows it.
 type adapter struct {
-	// dialed has what is known of a connection from its dial until otelpool asks, which
-	// it does before the connection is used.
+	// dialed has an entry for each connection from its dial until otelpool calls server,
+	// which it does before the connection is used.
 	dialed sync.Map // driver.Conn to otelpool.Server
 }
 
@@ -53,19 +53,19 @@ func (a *adapter) target(c driver.Connector) otelpool.Target {
 	return otelpool.Target{}
 }
 
-func (a *adapter) connect(ctx context.Context, c driver.Connector, said func(error)) (driver.Conn, error) {
+func (a *adapter) connect(ctx context.Context, c driver.Connector, onNotice func(error)) (driver.Conn, error) {
 	ours, ok := c.(*connector)
 	if !ok {
 		return c.Connect(ctx)
 	}
-	dc, s, err := ours.connect(ctx, said)
+	dc, s, err := ours.connect(ctx, onNotice)
 	if err == nil {
 		a.dialed.Store(dc, s)
 	}
 	return dc, err
 }
 
-func (a *adapter) server(ctx context.Context, c driver.Conn, ask bool) otelpool.Server {
+func (a *adapter) server(ctx context.Context, c driver.Conn, query bool) otelpool.Server {
 	var s otelpool.Server
 	if known, ok := a.dialed.LoadAndDelete(c); ok {
 		s = known.(otelpool.Server)
@@ -78,11 +78,11 @@ func (a *adapter) server(ctx context.Context, c driver.Conn, ask bool) otelpool.
 	s.Version = pg.ParameterStatus("server_version")
 	cfg := own.Conn().Config()
 	s.IdleTimeout = setting.FromConfig(cfg.RuntimeParams, cfg.RuntimeParams["options"])
-	if !ask {
+	if !query {
 		return s
 	}
-	// One message each way, and past the tracers of the program.
-	results, err := pg.Exec(ctx, setting.Question).ReadAll()
+	// One message each way, without calling the program's tracers.
+	results, err := pg.Exec(ctx, setting.ServerQuery).ReadAll()
 	if err != nil || len(results) != 1 || len(results[0].Rows) != 1 || len(results[0].Rows[0]) != 2 {
 		return s
 	}

@@ -299,8 +299,8 @@ func TestADialThatCancelsIsNotTheConnection(t *testing.T) {
 		}
 		_ = c.Close()
 	}
-	if d.reached != "a:5432" {
-		t.Errorf("reached %s", d.reached)
+	if d.dialedAddr != "a:5432" {
+		t.Errorf("reached %s", d.dialedAddr)
 	}
 }
 
@@ -345,7 +345,7 @@ func TestTheVersionAndTheTimeoutAreKnownWithoutAsking(t *testing.T) {
 func TestAServerIsAskedWithOneMessage(t *testing.T) {
 	answer := backend{version: "15.18", play: func(t *testing.T, _ net.Conn, b *pgproto3.Backend) {
 		m, err := b.Receive()
-		if q, ok := m.(*pgproto3.Query); err != nil || !ok || q.String != setting.Question {
+		if q, ok := m.(*pgproto3.Query); err != nil || !ok || q.String != setting.ServerQuery {
 			t.Errorf("the server was sent %#v, %v", m, err)
 			return
 		}

@@ -14,23 +14,23 @@ import (
 )
 
 const (
-	// driverName is that of this major version of pgx.
+	// driverName is the name that this major version of pgx registers.
 	driverName = "pgx/v5"
 	// system is db.system.name.
 	system = "postgresql"
-	// defaultPort is what a data source without a port means.
+	// defaultPort is the port of a data source without one.
 	defaultPort = 5432
 )
 
-// Open is sql.Open("pgx", dataSourceName) with telemetry. As there, pgx reads the data
-// source anew for each connection, together with the environment and the files that it
-// names, and what is wrong with it is the error of the first use.
+// Open is sql.Open("pgx", dataSourceName) with telemetry. As with sql.Open, pgx parses
+// the data source again for each connection, and reads the environment and the files that
+// it names. An invalid data source is an error of the first use.
 func Open(dataSourceName string, opts ...otelpool.Option) (*sql.DB, error) {
 	return otelpool.Open(driverName, dataSourceName, with(opts)...)
 }
 
-// OpenDB is [stdlib.OpenDB] with telemetry, for a configuration that pgx.ParseConfig
-// made. The error is for one that is nil.
+// OpenDB is [stdlib.OpenDB] with telemetry, for a configuration from pgx.ParseConfig. It
+// returns an error if the configuration is nil.
 func OpenDB(cfg *pgx.ConnConfig, opts ...otelpool.Option) (*sql.DB, error) {
 	if cfg == nil {
 		return nil, errNilConfig
@@ -38,9 +38,9 @@ func OpenDB(cfg *pgx.ConnConfig, opts ...otelpool.Option) (*sql.DB, error) {
 	return otelpool.OpenDB(Connector(*cfg), with(opts)...), nil
 }
 
-// NewConnector is [stdlib.GetConnector] with telemetry, for those who call sql.OpenDB
-// themselves: [otelpool.Watch] then tells the pool which DB it serves. The error is for
-// a configuration that is nil.
+// NewConnector is [stdlib.GetConnector] with telemetry, for programs that call sql.OpenDB
+// themselves. Pass the resulting DB to [otelpool.Watch]. NewConnector returns an error if
+// the configuration is nil.
 func NewConnector(cfg *pgx.ConnConfig, opts ...otelpool.Option) (driver.Connector, error) {
 	if cfg == nil {
 		return nil, errNilConfig
@@ -50,8 +50,8 @@ func NewConnector(cfg *pgx.ConnConfig, opts ...otelpool.Option) (driver.Connecto
 
 var errNilConfig = errors.New("otelpgx: the configuration is nil")
 
-// Connector is [stdlib.GetConnector] for an entrance of otelpool that has
-// [WithAdapter], and for stdlib's own options:
+// Connector is [stdlib.GetConnector] with stdlib's own options, for a function of
+// otelpool that is called with [WithAdapter]:
 //
 //	c := otelpgx.Connector(*cfg, stdlib.OptionBeforeConnect(choose))
 //	db := otelpool.OpenDB(c, otelpgx.WithAdapter())
@@ -65,52 +65,54 @@ func Connector(cfg pgx.ConnConfig, options ...stdlib.OptionOpenDB) driver.Connec
 	}
 }
 
-// dataSource is the driver's connector for a data source name, which may also be that
-// of a configuration that is registered with the driver: that one is left to it.
+// dataSource returns the driver's connector for a data source name. The name may also
+// stand for a configuration that is registered with the driver; only the driver can
+// resolve that one.
 func dataSource(d *stdlib.Driver, name string) (driver.Connector, error) {
-	in, err := d.OpenConnector(name)
+	inner, err := d.OpenConnector(name)
 	if err != nil {
 		return nil, err
 	}
 	return &connector{
-		Connector: in,
+		Connector: inner,
 		config:    func() (*pgx.ConnConfig, error) { return pgx.ParseConfig(name) },
 	}, nil
 }
 
-// with puts the adapter before the options of the program, which may have another.
+// with puts the adapter before the program's options, which may replace it.
 func with(opts []otelpool.Option) []otelpool.Option {
 	return append([]otelpool.Option{WithAdapter()}, opts...)
 }
 
-// connector is the driver's connector, and what it was made from.
+// connector is the driver's connector and its configuration.
 type connector struct {
 	driver.Connector
-	config  func() (*pgx.ConnConfig, error) // what it returns is not changed
+	config  func() (*pgx.ConnConfig, error) // its result is never changed
 	options []stdlib.OptionOpenDB
 }
 
 var _ driver.Connector = (*connector)(nil)
 
-// connect dials with hooks of our own in a copy of the configuration. It also returns
-// the server that was reached, empty if it is the one that target names.
-func (c *connector) connect(ctx context.Context, said func(error)) (driver.Conn, otelpool.Server, error) {
+// connect dials with our hooks in a copy of the configuration. It also returns the server
+// it connected to, empty if that is the one that target returns.
+func (c *connector) connect(ctx context.Context, onNotice func(error)) (driver.Conn, otelpool.Server, error) {
 	cfg, err := c.config()
 	if err != nil {
-		// The driver's error, or a configuration that only the driver knows.
+		// An invalid data source, or a configuration that only the driver has.
 		dc, err := c.Connect(ctx)
-		return dc, reached(dc, &dial{}, nil), err
+		return dc, reachedServer(dc, &dial{}, nil), err
 	}
-	d := &dial{said: said}
+	d := &dial{onNotice: onNotice}
 	copied := *cfg
 	d.hook(&copied)
 	dc, err := stdlib.GetConnector(copied, c.options...).Connect(d.context(ctx))
 	d.end()
-	return dc, reached(dc, d, hosts(&cfg.Config)), err
+	return dc, reachedServer(dc, d, hosts(&cfg.Config)), err
 }
 
-// reached tells which server it is, unless it is the only one that was to be expected.
-func reached(c driver.Conn, d *dial, expected []target.Host) otelpool.Server {
+// reachedServer returns the server that c is connected to, empty if it is the only one
+// expected.
+func reachedServer(c driver.Conn, d *dial, expected []target.Host) otelpool.Server {
 	var s otelpool.Server
 	if h := d.host(c); len(expected) != 1 || h != expected[0] {
 		s.Address, s.Port = target.ServerAttributes(h, defaultPort)
@@ -118,7 +120,7 @@ func reached(c driver.Conn, d *dial, expected []target.Host) otelpool.Server {
 	return s
 }
 
-// target is what the data source leads to.
+// target returns what the data source connects to.
 func (c *connector) target() otelpool.Target {
 	cfg, err := c.config()
 	if err != nil {

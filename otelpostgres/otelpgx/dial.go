@@ -18,37 +18,35 @@ import (
 	"github.com/otelpool/otelpool/internal/target"
 )
 
-// dial is one call of Connect, and what its hooks see of the connection until that is
-// closed.
+// dial is one call of Connect. Its hooks observe the connection until it is closed.
 type dial struct {
-	said func(error)
+	onNotice func(error)
 
-	mu      sync.Mutex // guards the fields below
-	over    bool       // Connect has returned
-	lookups []lookup
-	told    bool   // said was called: the rest is about the closing
-	reached string // the address that was dialed last
+	mu         sync.Mutex // guards the fields below
+	finished   bool       // Connect has returned
+	lookups    []lookup
+	notified   bool   // onNotice was called: later errors are about the close
+	dialedAddr string // the address that was dialed last
 }
 
-// lookup is a host and what its name resolved to.
+// lookup is a host and its resolved addresses.
 type lookup struct {
 	host      string
 	addresses []string
 }
 
-// hook puts our hooks in front of those of cfg. What the configuration has none of
-// stays so.
+// hook puts our hooks before those of cfg. Hooks that are nil stay nil.
 func (d *dial) hook(cfg *pgx.ConnConfig) {
 	if find := cfg.LookupFunc; find != nil {
 		cfg.LookupFunc = func(ctx context.Context, host string) ([]string, error) {
 			addresses, err := find(ctx, host)
-			d.looked(lookup{host, slices.Clone(addresses)})
+			d.addLookup(lookup{host, slices.Clone(addresses)})
 			return addresses, err
 		}
 	}
 	if open := cfg.DialFunc; open != nil {
 		cfg.DialFunc = func(ctx context.Context, network, address string) (net.Conn, error) {
-			d.dialed(ctx, address)
+			d.setDialed(ctx, address)
 			return open(ctx, network, address)
 		}
 	}
@@ -57,75 +55,76 @@ func (d *dial) hook(cfg *pgx.ConnConfig) {
 			if c, ok := w.(net.Conn); ok {
 				w = &writer{Conn: c, d: d}
 			}
-			return build(&reader{in: r, d: d}, w)
+			return build(&reader{inner: r, d: d}, w)
 		}
 	}
 	if judge := cfg.OnPgError; judge != nil {
 		cfg.OnPgError = func(c *pgconn.PgConn, err *pgconn.PgError) bool {
 			keep := judge(c, err)
 			if !keep {
-				// The text and the details are not for us.
-				d.say(&pgconn.PgError{Severity: err.Severity, Code: err.Code})
+				// Without text and details, which may hold data.
+				d.notify(&pgconn.PgError{Severity: err.Severity, Code: err.Code})
 			}
 			return keep
 		}
 	}
 }
 
-// of is the key of a context by which a hook knows whose call it is: pgx cancels what
-// it gives up, an earlier host of the same configuration even, through the same dials.
-type of struct{}
+// dialKey is the context key that identifies the call of Connect to a hook. Without it, a
+// dial that sends a cancel request, even for an earlier host of the same configuration,
+// looks the same to the hook.
+type dialKey struct{}
 
 // context returns ctx for the call of Connect.
 func (d *dial) context(ctx context.Context) context.Context {
-	return context.WithValue(ctx, of{}, d)
+	return context.WithValue(ctx, dialKey{}, d)
 }
 
-func (d *dial) looked(l lookup) {
+func (d *dial) addLookup(l lookup) {
 	d.mu.Lock()
 	defer d.mu.Unlock()
 	d.lookups = append(d.lookups, l)
 }
 
-func (d *dial) dialed(ctx context.Context, address string) {
-	if ctx.Value(of{}) != d {
+func (d *dial) setDialed(ctx context.Context, address string) {
+	if ctx.Value(dialKey{}) != d {
 		return
 	}
 	d.mu.Lock()
 	defer d.mu.Unlock()
-	d.reached = address
+	d.dialedAddr = address
 }
 
-// end is called when Connect returns. What failed until then is its error.
+// end is called when Connect returns. Connect itself returns earlier failures.
 func (d *dial) end() {
 	d.mu.Lock()
 	defer d.mu.Unlock()
-	d.over = true
+	d.finished = true
 }
 
-// say hands on what became of the connection.
-func (d *dial) say(err error) {
+// notify passes the first error after Connect to onNotice.
+func (d *dial) notify(err error) {
 	d.mu.Lock()
-	first := d.over && !d.told
-	d.told = d.told || first
+	first := d.finished && !d.notified
+	d.notified = d.notified || first
 	d.mu.Unlock()
 	if first {
-		d.said(err)
+		d.onNotice(err)
 	}
 }
 
-// saw is what a read or write of the connection returned. pgx makes a timeout of it
-// that the caller gave up, and closes connections itself.
-func (d *dial) saw(err error) {
+// checkIO takes the error of a read or write of the connection. It ignores timeouts,
+// which are how pgx implements a cancelled context, and closes by pgx itself.
+func (d *dial) checkIO(err error) {
 	var timeout net.Error
 	if err == nil || errors.Is(err, net.ErrClosed) || errors.As(err, &timeout) && timeout.Timeout() {
 		return
 	}
-	d.say(err)
+	d.notify(err)
 }
 
-// host returns the host that c has reached, by the name that the configuration has for
-// it, or by its address if two names stand for it.
+// host returns the host that c is connected to, by its name in the configuration. If two
+// names resolve to it, host returns its address.
 func (d *dial) host(c driver.Conn) target.Host {
 	own, ok := c.(*stdlib.Conn)
 	if !ok {
@@ -139,15 +138,15 @@ func (d *dial) host(c driver.Conn) target.Host {
 	d.mu.Lock()
 	defer d.mu.Unlock()
 	names = slices.DeleteFunc(names, func(h target.Host) bool {
-		return !slices.Contains(d.addresses(h), d.reached)
+		return !slices.Contains(d.addresses(h), d.dialedAddr)
 	})
 	if len(names) == 1 {
 		return names[0]
 	}
-	return target.Split(d.reached)
+	return target.Split(d.dialedAddr)
 }
 
-// addresses returns what pgx dials for a host.
+// addresses returns the addresses that pgx dials for a host.
 func (d *dial) addresses(h target.Host) []string {
 	if h.Port == 0 {
 		return []string{h.Name}
@@ -158,7 +157,7 @@ func (d *dial) addresses(h target.Host) []string {
 			continue
 		}
 		for _, a := range l.addresses {
-			// A lookup may bring a port of its own.
+			// A lookup may return a port.
 			if _, _, err := net.SplitHostPort(a); err != nil {
 				a = net.JoinHostPort(a, strconv.Itoa(h.Port))
 			}
@@ -168,8 +167,8 @@ func (d *dial) addresses(h target.Host) []string {
 	return dialed
 }
 
-// hosts returns the servers of a configuration, each once. Most are there twice: with
-// TLS and without.
+// hosts returns the servers of a configuration, each once. The configuration lists most
+// of them twice: with TLS and without.
 func hosts(cfg *pgconn.Config) []target.Host {
 	all := []target.Host{host(cfg.Host, cfg.Port)}
 	for _, f := range cfg.Fallbacks {
@@ -188,19 +187,19 @@ func host(name string, port uint16) target.Host {
 	return target.Host{Name: name, Port: int(port)}
 }
 
-// reader is what pgx reads from a connection. It changes nothing.
+// reader observes what pgx reads from a connection. It changes nothing.
 type reader struct {
-	in io.Reader
-	d  *dial
+	inner io.Reader
+	d     *dial
 }
 
 func (r *reader) Read(p []byte) (int, error) {
-	n, err := r.in.Read(p)
-	r.d.saw(err)
+	n, err := r.inner.Read(p)
+	r.d.checkIO(err)
 	return n, err
 }
 
-// writer is the connection as the frontend gets it, to write to. It changes nothing.
+// writer observes what the frontend writes to a connection. It changes nothing.
 type writer struct {
 	net.Conn
 	d *dial
@@ -208,6 +207,6 @@ type writer struct {
 
 func (w *writer) Write(p []byte) (int, error) {
 	n, err := w.Conn.Write(p)
-	w.d.saw(err)
+	w.d.checkIO(err)
 	return n, err
 }

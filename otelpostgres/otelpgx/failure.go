@@ -10,8 +10,8 @@ import (
 	"github.com/otelpool/otelpool"
 )
 
-// classify tells an error of pgx apart. Those of the server have an SQLSTATE, which
-// otelpool knows, and so are those of the network left to it.
+// classify classifies errors of pgx. Errors of the server, which have an SQLSTATE, and
+// errors of the network are left to otelpool.
 func classify(err error) otelpool.Failure {
 	for _, s := range sentinelClasses {
 		if errors.Is(err, s.err) {
@@ -25,23 +25,23 @@ func classify(err error) otelpool.Failure {
 	return otelpool.Failure{Class: textClass(err)}
 }
 
-// sentinelClasses are the classes of the errors that pgx exports.
+// sentinelClasses has the classes of the errors that pgx exports.
 var sentinelClasses = []struct {
 	err   error
 	class otelpool.Class
 }{
 	{pgconn.ErrConnClosed, otelpool.ClassBadConnection},
 	{pgx.ErrTxCommitRollback, otelpool.ClassFailedTransaction},
-	// What target_session_attrs asked for, after a failover.
+	// target_session_attrs is not met, as after a failover.
 	{pgconn.ErrReadOnlyConnection, otelpool.ClassReadOnly},
 	{pgconn.ErrStandbyConnection, otelpool.ClassReadOnly},
 }
 
-// textClass returns the class of an error that pgx makes of a text and nothing else. It
-// looks at what the error says of itself, not at what wraps it, and only at errors of
-// pgx, and of the type that all errors have which are nothing but a text.
+// textClass returns the class of an error that pgx makes from a text alone. It compares
+// the text of the innermost error, not of its wrappers, and only of errors that have a type
+// of pgx or the type of errors.New.
 func textClass(err error) otelpool.Class {
-	switch e := err.(type) { //nolint:errorlint // it is what As does, with a text in place of a type
+	switch e := err.(type) { //nolint:errorlint // as errors.As, but compares a text instead of a type
 	case nil:
 		return ""
 	case interface{ Unwrap() error }:
@@ -63,7 +63,7 @@ func textClass(err error) otelpool.Class {
 	return ""
 }
 
-// textClasses are the classes by text.
+// textClasses has the classes by text.
 var textClasses = map[string]otelpool.Class{
 	"conn busy":                     otelpool.ClassBusyConnection,
 	"server refused TLS connection": otelpool.ClassTLS,

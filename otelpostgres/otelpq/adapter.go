@@ -11,12 +11,12 @@ import (
 	"github.com/otelpool/otelpool/otelpostgres/internal/setting"
 )
 
-// WithAdapter brings what this package knows to the entrances of otelpool, such as
+// WithAdapter adds this package's knowledge of the driver to otelpool's own functions:
 //
 //	db, err := otelpool.Open("postgres", dsn, otelpq.WithAdapter())
 //
-// Of a connector that comes from pq itself only the errors and the answers of the server
-// are known, since it does not show its configuration: see [NewConnector].
+// A connector made by pq does not expose its configuration. With one, only errors are
+// classified and the server is queried: use [NewConnector] to get the rest.
 func WithAdapter() otelpool.Option {
 	a := &adapter{}
 	return otelpool.WithAdapter(otelpool.Adapter{
@@ -28,10 +28,10 @@ func WithAdapter() otelpool.Option {
 	})
 }
 
-// adapter is the state between the dials of one pool and the questions after them.
+// adapter keeps state of one pool between a dial and the call of server that follows it.
 type adapter struct {
-	// dialed has what is known of a connection from its dial until otelpool asks, which
-	// it does before the connection is used.
+	// dialed has entries for connections from their dial until otelpool calls server,
+	// which it does before the connection is used.
 	dialed sync.Map // driver.Conn to otelpool.Server
 }
 
@@ -52,7 +52,7 @@ func (a *adapter) target(c driver.Connector) otelpool.Target {
 	return otelpool.Target{}
 }
 
-// isOwn reports whether a driver is the one that this package is about.
+// isOwn reports whether d is lib/pq.
 func isOwn(d driver.Driver) bool {
 	switch d.(type) {
 	case pq.Driver, *pq.Driver:
@@ -61,32 +61,32 @@ func isOwn(d driver.Driver) bool {
 	return false
 }
 
-func (a *adapter) connect(ctx context.Context, c driver.Connector, said func(error)) (driver.Conn, error) {
+func (a *adapter) connect(ctx context.Context, c driver.Connector, onNotice func(error)) (driver.Conn, error) {
 	ours, ok := c.(*connector)
 	if !ok {
 		return c.Connect(ctx)
 	}
-	dc, s, err := ours.connect(ctx, said)
+	dc, s, err := ours.connect(ctx, onNotice)
 	if err == nil && s != (otelpool.Server{}) {
 		a.dialed.Store(dc, s)
 	}
 	return dc, err
 }
 
-func (a *adapter) server(ctx context.Context, c driver.Conn, ask bool) otelpool.Server {
+func (a *adapter) server(ctx context.Context, c driver.Conn, query bool) otelpool.Server {
 	var s otelpool.Server
 	if known, ok := a.dialed.LoadAndDelete(c); ok {
 		s = known.(otelpool.Server)
 	}
 	q, ok := c.(driver.QueryerContext)
-	if !ask || !ok {
+	if !query || !ok {
 		return s
 	}
-	rows, err := q.QueryContext(ctx, setting.Question, nil)
+	rows, err := q.QueryContext(ctx, setting.ServerQuery, nil)
 	if err != nil {
 		return s
 	}
-	defer func() { _ = rows.Close() }() // what follows finds out
+	defer func() { _ = rows.Close() }() // the next call reports the error
 	answer := make([]driver.Value, len(rows.Columns()))
 	if rows.Next(answer) != nil || len(answer) != 2 {
 		return s
@@ -96,8 +96,8 @@ func (a *adapter) server(ctx context.Context, c driver.Conn, ask bool) otelpool.
 	return s
 }
 
-// text is a value of a result: pq gives text as a string, or as bytes where it does not
-// know the type.
+// text returns a value of a result as a string. pq gives text as a string, or as bytes
+// if it does not know the type.
 func text(v driver.Value) string {
 	switch v := v.(type) {
 	case string:

@@ -262,7 +262,7 @@ func TestTheServerThatWasReachedIsTold(t *testing.T) {
 func TestAServerIsAskedWithOneMessage(t *testing.T) {
 	port := backend(t, func(b *pgproto3.Backend) {
 		m, err := b.Receive()
-		if q, ok := m.(*pgproto3.Query); err != nil || !ok || q.String != setting.Question {
+		if q, ok := m.(*pgproto3.Query); err != nil || !ok || q.String != setting.ServerQuery {
 			t.Errorf("the server was sent %#v, %v", m, err)
 			return
 		}
@@ -366,7 +366,7 @@ func TestLastWordsAreThoseOfAFatalError(t *testing.T) {
 		"a length that is absurd": {append([]byte{'E', 255, 255, 255, 255}, fatal...), nil},
 	} {
 		t.Run(name, func(t *testing.T) {
-			if got := lastWords(tc.data); whole(got) != whole(tc.want) {
+			if got := fatalError(tc.data); whole(got) != whole(tc.want) {
 				t.Errorf("got %s, want %s", whole(got), whole(tc.want))
 			}
 		})

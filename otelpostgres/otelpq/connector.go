@@ -18,24 +18,24 @@ import (
 )
 
 const (
-	// driverName is what pq registers itself as.
+	// driverName is the name that pq registers.
 	driverName = "postgres"
 	// system is db.system.name.
 	system = "postgresql"
-	// defaultPort is what a data source without a port means.
+	// defaultPort is the port of a data source without one.
 	defaultPort = 5432
 )
 
-// Open is sql.Open("postgres", dataSourceName) with telemetry. As there, pq reads the
-// data source anew for each connection, together with the environment, what is wrong
-// with it is the error of the first use, and a dial does not end with the caller's
-// context. [OpenDB] does better in all three.
+// Open is sql.Open("postgres", dataSourceName) with telemetry. As with sql.Open, pq
+// parses the data source and the environment again for each connection, an invalid data
+// source is an error of the first use, and a dial ignores the caller's context. [OpenDB]
+// has none of these limitations.
 func Open(dataSourceName string, opts ...otelpool.Option) (*sql.DB, error) {
 	return otelpool.Open(driverName, dataSourceName, with(opts)...)
 }
 
-// OpenDB is [sql.OpenDB] for a configuration, such as that of [pq.NewConfig], with
-// telemetry. The error is the driver's, for a configuration that it refuses.
+// OpenDB is [sql.OpenDB] for a configuration, such as one from [pq.NewConfig], with
+// telemetry. If the driver refuses the configuration, OpenDB returns the driver's error.
 func OpenDB(cfg pq.Config, opts ...otelpool.Option) (*sql.DB, error) {
 	c, err := configured(cfg)
 	if err != nil {
@@ -44,8 +44,8 @@ func OpenDB(cfg pq.Config, opts ...otelpool.Option) (*sql.DB, error) {
 	return otelpool.OpenDB(c, with(opts)...), nil
 }
 
-// NewConnector is [pq.NewConnectorConfig] with telemetry, for those who call sql.OpenDB
-// themselves: [otelpool.Watch] then tells the pool which DB it serves.
+// NewConnector is [pq.NewConnectorConfig] with telemetry, for programs that call
+// sql.OpenDB themselves. Pass the resulting DB to [otelpool.Watch].
 func NewConnector(cfg pq.Config, opts ...otelpool.Option) (driver.Connector, error) {
 	c, err := configured(cfg)
 	if err != nil {
@@ -54,16 +54,16 @@ func NewConnector(cfg pq.Config, opts ...otelpool.Option) (driver.Connector, err
 	return otelpool.NewConnector(c, with(opts)...), nil
 }
 
-// with puts the adapter before the options of the program, which may have another.
+// with puts the adapter before the program's options, which may replace it.
 func with(opts []otelpool.Option) []otelpool.Option {
 	return append([]otelpool.Option{WithAdapter()}, opts...)
 }
 
-// connector is a connector of the driver, and what it was made from.
+// connector is a connector of the driver and its configuration.
 type connector struct {
 	driver.Connector
 	config func() (pq.Config, error)
-	// open does what Connect does, but dials through the dialer.
+	// open does what Connect does, but dials with d.
 	open    func(ctx context.Context, d pq.Dialer) (driver.Conn, error)
 	misread bool // see target.HasUnescapedPassword
 }
@@ -72,12 +72,12 @@ var _ driver.Connector = (*connector)(nil)
 
 func configured(cfg pq.Config) (*connector, error) {
 	cfg = cfg.Clone()
-	in, err := pq.NewConnectorConfig(cfg)
+	inner, err := pq.NewConnectorConfig(cfg)
 	if err != nil {
 		return nil, err
 	}
 	return &connector{
-		Connector: in,
+		Connector: inner,
 		config:    func() (pq.Config, error) { return cfg, nil },
 		open: func(ctx context.Context, d pq.Dialer) (driver.Conn, error) {
 			c, err := pq.NewConnectorConfig(cfg)
@@ -99,7 +99,7 @@ func dataSource(d driver.Driver, name string) *connector {
 	}
 }
 
-// named is the connector that database/sql makes for a driver that has none.
+// named is the connector that database/sql makes for a driver without DriverContext.
 type named struct {
 	driver driver.Driver
 	name   string
@@ -109,10 +109,10 @@ func (n named) Connect(context.Context) (driver.Conn, error) { return n.driver.O
 
 func (n named) Driver() driver.Driver { return n.driver }
 
-// connect dials with a dialer of our own. It also returns the server that was reached,
-// as far as target does not name it.
-func (c *connector) connect(ctx context.Context, said func(error)) (driver.Conn, otelpool.Server, error) {
-	d := &dial{said: said}
+// connect dials with our dialer. It also returns what target does not know of the server
+// it connected to.
+func (c *connector) connect(ctx context.Context, onNotice func(error)) (driver.Conn, otelpool.Server, error) {
+	d := &dial{onNotice: onNotice}
 	dc, err := c.open(ctx, d)
 	d.end()
 	if err != nil {
@@ -150,7 +150,7 @@ func idleTimeout(cfg pq.Config) time.Duration {
 	return setting.FromConfig(cfg.Runtime, cfg.Options)
 }
 
-// hosts returns the servers of a configuration, by the names that it has for them.
+// hosts returns the servers of a configuration, by their names in it.
 func hosts(cfg pq.Config) []target.Host {
 	all := []target.Host{host(cfg.Host, cfg.Hostaddr, cfg.Port)}
 	for _, m := range cfg.Multi {
@@ -159,8 +159,8 @@ func hosts(cfg pq.Config) []target.Host {
 	return all
 }
 
-// host is where pq dials to for one host of a configuration. An address goes before a
-// name.
+// host returns what pq dials for one host of a configuration. An address takes precedence
+// over a name.
 func host(name string, address netip.Addr, port uint16) target.Host {
 	switch {
 	case address.IsValid():

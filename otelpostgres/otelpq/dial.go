@@ -15,16 +15,16 @@ import (
 	"github.com/otelpool/otelpool/internal/target"
 )
 
-// dial is one call of Connect, and what its network connections see until they are
-// closed. As a dialer it does what pq's own does.
+// dial is one call of Connect. It observes the network connection until it is closed. As
+// a dialer it does what pq's own dialer does.
 type dial struct {
-	said func(error)
-	net  net.Dialer
+	onNotice func(error)
+	net      net.Dialer
 
-	mu      sync.Mutex // guards the fields below
-	over    bool       // the connection is there: what is dialed now is to cancel a statement
-	told    bool       // said was called: the rest is about the closing
-	reached string     // the address that was dialed last
+	mu         sync.Mutex // guards the fields below
+	finished   bool       // Connect has returned: later dials only cancel statements
+	notified   bool       // onNotice was called: later errors are about the close
+	dialedAddr string     // the address that was dialed last
 }
 
 var (
@@ -44,57 +44,58 @@ func (d *dial) DialTimeout(network, address string, timeout time.Duration) (net.
 
 func (d *dial) DialContext(ctx context.Context, network, address string) (net.Conn, error) {
 	c, err := d.net.DialContext(ctx, network, address)
-	if err != nil || !d.dialed(address) {
+	if err != nil || !d.setDialed(address) {
 		return c, err
 	}
 	return &conn{Conn: c, d: d}, nil
 }
 
-// dialed notes an address, and reports whether the connection may become ours.
-func (d *dial) dialed(address string) bool {
+// setDialed records an address, and reports whether the dial is for the connection rather
+// than to cancel a statement.
+func (d *dial) setDialed(address string) bool {
 	d.mu.Lock()
 	defer d.mu.Unlock()
-	if !d.over {
-		d.reached = address
+	if !d.finished {
+		d.dialedAddr = address
 	}
-	return !d.over
+	return !d.finished
 }
 
-// end is called when Connect returns. What failed until then is its error.
+// end is called when Connect returns. Connect itself returns earlier failures.
 func (d *dial) end() {
 	d.mu.Lock()
 	defer d.mu.Unlock()
-	d.over = true
+	d.finished = true
 }
 
-// host returns which of the hosts was reached.
+// host returns which of the hosts was dialed last.
 func (d *dial) host(hosts []target.Host) target.Host {
 	d.mu.Lock()
 	defer d.mu.Unlock()
 	for _, h := range hosts {
-		if h.String() == d.reached {
+		if h.String() == d.dialedAddr {
 			return h
 		}
 	}
-	return target.Split(d.reached)
+	return target.Split(d.dialedAddr)
 }
 
-// say hands on what became of the connection. pq closes connections itself, and does not
-// set deadlines once they are there.
-func (d *dial) say(err error) {
+// notify passes the first error after Connect to onNotice. It ignores closes by pq itself.
+// There are no timeouts: pq sets no deadline after the dial.
+func (d *dial) notify(err error) {
 	if errors.Is(err, net.ErrClosed) {
 		return
 	}
 	d.mu.Lock()
-	first := d.over && !d.told
-	d.told = d.told || first
+	first := d.finished && !d.notified
+	d.notified = d.notified || first
 	d.mu.Unlock()
 	if first {
-		d.said(err)
+		d.onNotice(err)
 	}
 }
 
-// conn is a connection that tells how it ends. It changes nothing.
+// conn reports how a network connection ends. It changes nothing.
 type conn struct {
 	net.Conn
 	d *dial
@@ -102,11 +103,11 @@ type conn struct {
 
 func (c *conn) Read(p []byte) (int, error) {
 	n, err := c.Conn.Read(p)
-	if last := lastWords(p[:n]); last != nil {
-		c.d.say(last)
+	if last := fatalError(p[:n]); last != nil {
+		c.d.notify(last)
 	}
 	if err != nil {
-		c.d.say(err)
+		c.d.notify(err)
 	}
 	return n, err
 }
@@ -114,14 +115,15 @@ func (c *conn) Read(p []byte) (int, error) {
 func (c *conn) Write(p []byte) (int, error) {
 	n, err := c.Conn.Write(p)
 	if err != nil {
-		c.d.say(err)
+		c.d.notify(err)
 	}
 	return n, err
 }
 
-// lastWords returns the error with which the server ends a session, if there is one among
-// the messages of a read that begins with a whole one. Under TLS there is nothing to see.
-func lastWords(data []byte) error {
+// fatalError returns the error with which the server ends a session, if it is among the
+// messages in data. data must start at the beginning of a message. Under TLS the messages
+// are not readable.
+func fatalError(data []byte) error {
 	const header = 5
 	for len(data) >= header {
 		size := int(binary.BigEndian.Uint32(data[1:header])) - (header - 1)
@@ -129,7 +131,7 @@ func lastWords(data []byte) error {
 			break
 		}
 		if data[0] == 'E' {
-			if last := fatal(data[header : header+size]); last != nil {
+			if last := parseFatal(data[header : header+size]); last != nil {
 				return last
 			}
 		}
@@ -138,9 +140,9 @@ func lastWords(data []byte) error {
 	return nil
 }
 
-// fatal returns the error in a message, nil if the session goes on after it. Only
+// parseFatal returns the error in a message, nil if it does not end the session. Only
 // severity and code are kept.
-func fatal(message []byte) error {
+func parseFatal(message []byte) error {
 	fields := map[byte]string{}
 	for field := range bytes.SplitSeq(message, []byte{0}) {
 		if len(field) > 1 {

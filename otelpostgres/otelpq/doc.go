@@ -1,27 +1,27 @@
-// Package otelpq is what otelpool knows of github.com/lib/pq: where a data source leads
-// and which of its hosts was reached, what an error means, and what happened to a
-// connection of which pq only says that it is bad.
+// Package otelpq is otelpool's adapter for github.com/lib/pq. It reads the servers from
+// the data source, records which of them a connection uses, classifies errors, and
+// records why a connection broke that pq reports only as bad.
 //
 //	db, err := otelpq.Open(dsn)
 //
-// is [otelpool.Open] with all of it. [OpenDB] and [NewConnector] take a
-// configuration, and [WithAdapter] brings it to the other entrances of otelpool.
+// is [otelpool.Open] with the adapter. [OpenDB] and [NewConnector] take a configuration,
+// and [WithAdapter] is the option for otelpool's own functions.
 //
-// # What is told of the server
+// # Server attributes
 //
-// db.system.name, server.address, server.port unless it is 5432, db.namespace, and the
-// name of the pool are those of the data source. User, password and parameters are never
-// told, nor is what does not look like a host or the name of a database. With several
-// hosts the one that a connection has reached is told.
+// db.system.name, server.address, server.port (unless it is 5432), db.namespace and the
+// name of the pool come from the data source. User, password and parameters are never
+// emitted, nor is a text that does not look like a host or the name of a database. With
+// several hosts, the host that a connection uses is emitted.
 //
-// pq keeps the server's version to itself: it is known with [otelpool.WithServerQuery]
-// only. So is after how long the server ends an idle session, unless the data source sets
-// idle_session_timeout.
+// pq does not expose the server's version: it is known only with
+// [otelpool.WithServerQuery]. So is the server's timeout for idle sessions, unless the
+// data source sets idle_session_timeout.
 //
-// # What pq does not show
+// # What pq hides
 //
-// pq makes driver.ErrBadConn of an error that ends the session, such as that of a
-// server that stops. What is known of it is read from the network: errors of reading and
-// writing, and the code of the server's last message if the connection has no TLS. To
-// that end the network connection that pq gets is wrapped; pq shows it to nobody.
+// pq replaces an error that ends the session, such as a shutdown of the server, by
+// driver.ErrBadConn. The adapter reads the cause from the network: errors of reads and
+// writes, and the code of the server's last message if the connection has no TLS. For
+// that it wraps the network connection, which pq does not expose.
 package otelpq

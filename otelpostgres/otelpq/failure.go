@@ -9,8 +9,8 @@ import (
 	"github.com/otelpool/otelpool"
 )
 
-// classify tells an error of pq apart. Those of the server have an SQLSTATE, which
-// otelpool knows, and so are those of the network left to it.
+// classify classifies errors of pq. Errors of the server, which have an SQLSTATE, and
+// errors of the network are left to otelpool.
 func classify(err error) otelpool.Failure {
 	for _, s := range sentinelClasses {
 		if errors.Is(err, s.err) {
@@ -23,12 +23,12 @@ func classify(err error) otelpool.Failure {
 	return otelpool.Failure{}
 }
 
-// queryInProgress is the error for a connection that is used while its rows are open. By
-// text, since it has no name, and only the type that all errors have which are nothing
-// but a text.
+// queryInProgress is the text of the error for a connection that is used while its rows
+// are open. pq does not export that error, so it is recognised by its text, and only if it
+// has the type of errors.New.
 const queryInProgress = "pq: there is already a query being processed on this connection"
 
-// sentinelClasses are the classes of the errors that pq exports.
+// sentinelClasses has the classes of the errors that pq exports.
 var sentinelClasses = []struct {
 	err   error
 	class otelpool.Class

@@ -1,5 +1,5 @@
-// Package setting finds idle_session_timeout, after how long without a statement a
-// PostgreSQL server ends a session, and reads it.
+// Package setting finds and parses idle_session_timeout: how long a session may be idle
+// before a PostgreSQL server ends it.
 package setting
 
 import (
@@ -9,17 +9,17 @@ import (
 	"time"
 )
 
-// Name is the setting of the server. Before PostgreSQL 14 there is none.
+// Name is the server's setting. PostgreSQL has it since version 14.
 const Name = "idle_session_timeout"
 
-// Question asks a server for its version and for the setting; the second is null where
-// there is none. It changes nothing in the session. The drivers close a connection whose
-// call runs out of time; otelpool then dials another.
-const Question = "SELECT current_setting('server_version'), current_setting('" + Name + "', true)"
+// ServerQuery returns the server's version and the setting, which is null where the
+// server does not have it. It changes nothing in the session. The drivers close a
+// connection whose call times out; otelpool then dials another.
+const ServerQuery = "SELECT current_setting('server_version'), current_setting('" + Name + "', true)"
 
-// FromConfig returns the setting that a client sends when it connects, 0 if it sends
-// none: a parameter, or in the options of the server's command line. The parameter
-// counts, since the server reads it last.
+// FromConfig returns the setting that a client sends when it connects, as a parameter or
+// in the options of the server's command line. It is 0 if the client sends none. The
+// parameter takes precedence, since the server reads it last.
 func FromConfig(params map[string]string, options string) time.Duration {
 	for name, value := range params {
 		if strings.EqualFold(name, Name) {
@@ -29,9 +29,9 @@ func FromConfig(params map[string]string, options string) time.Duration {
 	return Interval(option(options))
 }
 
-// option returns the value that the last of the options -c name=value, -cname=value and
-// --name=value gives the setting, empty if none does. A backslash takes the meaning
-// from the character after it.
+// option returns the value of the setting in options of the forms -c name=value,
+// -cname=value and --name=value. The last one applies; without any the value is empty. A
+// backslash escapes the next character.
 func option(options string) string {
 	var found string
 	words := split(options)
@@ -56,7 +56,7 @@ func option(options string) string {
 	return found
 }
 
-// split takes the words of a command line apart as the server does.
+// split splits a command line into words as the server does.
 func split(s string) []string {
 	var words []string
 	var word strings.Builder
@@ -82,8 +82,8 @@ func split(s string) []string {
 	return words
 }
 
-// Interval reads a setting of time as the server writes and takes it: a number, and a
-// unit that is milliseconds if there is none. What it cannot read is 0, as is never.
+// Interval parses a time setting as the server does: a number and a unit, which defaults
+// to milliseconds. It is 0 for a text that it cannot parse, and for a timeout that is off.
 func Interval(s string) time.Duration {
 	s = strings.TrimSpace(s)
 	i := strings.IndexFunc(s, func(c rune) bool { return (c < '0' || c > '9') && c != '.' })
@@ -106,7 +106,7 @@ func Interval(s string) time.Duration {
 	return time.Duration(ms) * time.Millisecond
 }
 
-// units are those of the server's settings, which tells capitals from small letters.
+// units are the units of the server's settings. They are case-sensitive.
 var units = map[string]time.Duration{
 	"":    time.Millisecond,
 	"us":  time.Microsecond,
