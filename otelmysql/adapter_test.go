@@ -22,8 +22,8 @@ import (
 	"github.com/otelpool/otelpool"
 )
 
-// dsns are data source names and what is told of them. Whatever is secret in them, or
-// could be taken for it, has the letters qqq in it.
+// dsns are data source names with their targets. Every secret, and every text that may be
+// taken for one, contains the letters qqq.
 var dsns = []struct {
 	dsn  string
 	want otelpool.Target
@@ -57,7 +57,7 @@ var dsns = []struct {
 	{"tcp(db)/shop%3Fpassword=qqq", otelpool.Target{System: "mysql"}},
 }
 
-func TestATargetIsThatOfTheDataSourceName(t *testing.T) {
+func TestTarget_IsReadFromTheDataSourceName(t *testing.T) {
 	a := &adapter{}
 	for _, tc := range dsns {
 		t.Run(tc.dsn, func(t *testing.T) {
@@ -73,7 +73,7 @@ func TestATargetIsThatOfTheDataSourceName(t *testing.T) {
 	}
 }
 
-func TestAConfigurationGivesTheSameTargetAsItsName(t *testing.T) {
+func TestTarget_IsTheSameForAConfigurationAndItsName(t *testing.T) {
 	for _, tc := range dsns {
 		t.Run(tc.dsn, func(t *testing.T) {
 			cfg, err := mysql.ParseDSN(tc.dsn)
@@ -89,7 +89,7 @@ func TestAConfigurationGivesTheSameTargetAsItsName(t *testing.T) {
 			}
 		})
 	}
-	// What a program writes that makes the configuration itself.
+	// Configurations that a program builds itself.
 	for _, tc := range []struct {
 		cfg  *mysql.Config
 		want otelpool.Target
@@ -110,16 +110,16 @@ func TestAConfigurationGivesTheSameTargetAsItsName(t *testing.T) {
 			t.Errorf("got  %+v\nwant %+v", got, tc.want)
 		}
 		if c.cfg.Logger == nil {
-			t.Error("no logger, and not the driver's either")
+			t.Error("no logger, not even the driver's default")
 		}
 	}
 }
 
-func TestABadDataSourceNameIsTheDriversError(t *testing.T) {
+func TestOpen_ReturnsTheDriversErrorForABadDataSourceName(t *testing.T) {
 	for _, dsn := range []string{"x", "qqq@tcp(db/shop", "u:p@x/shop", "tcp(db)/?timeout=1", "tcp(db)/?tls=nowhere", "tcp(db)/%zz"} {
 		_, want := mysql.MySQLDriver{}.OpenConnector(dsn)
 		if want == nil {
-			t.Fatalf("the driver takes %q", dsn)
+			t.Fatalf("the driver accepts %q", dsn)
 		}
 		_, err := Open(dsn)
 		if !sameError(err, want) {
@@ -143,13 +143,12 @@ func TestABadDataSourceNameIsTheDriversError(t *testing.T) {
 	}
 }
 
-// sameError reports whether two errors that were made at different times are the same
-// to a program.
+// sameError reports whether two errors have the same type and text.
 func sameError(a, b error) bool {
 	return reflect.TypeOf(a) == reflect.TypeOf(b) && a.Error() == b.Error()
 }
 
-func TestOtherDriversAreLeftAlone(t *testing.T) {
+func TestAdapter_IgnoresOtherDrivers(t *testing.T) {
 	a := &adapter{}
 	if c, err := a.connector(other{}, "tcp(db)/shop"); c != nil || err != nil {
 		t.Errorf("connector: %v, %v", c, err)
@@ -173,16 +172,16 @@ func (other) Connect(context.Context) (driver.Conn, error) { return nil, errOthe
 
 func (o other) Driver() driver.Driver { return o }
 
-// failed is a config whose dials fail with err.
-func failed(err error) *mysql.Config {
+// failingConfig is a configuration whose dials fail with err.
+func failingConfig(err error) *mysql.Config {
 	cfg := mysql.NewConfig()
 	cfg.DialFunc = func(context.Context, string, string) (net.Conn, error) { return nil, err }
 	return cfg
 }
 
-func TestTheProgramsHooksAreCalled(t *testing.T) {
+func TestConnect_CallsTheHooksOfTheProgram(t *testing.T) {
 	errDial := errors.New("dial")
-	cfg := failed(errDial)
+	cfg := failingConfig(errDial)
 	var hosts []string
 	err := cfg.Apply(mysql.BeforeConnect(func(_ context.Context, c *mysql.Config) error {
 		hosts = append(hosts, c.Addr)
@@ -208,9 +207,9 @@ func TestTheProgramsHooksAreCalled(t *testing.T) {
 	}
 }
 
-func TestAConfigurationMayBeChangedAfterwards(t *testing.T) {
+func TestConnector_CopiesTheConfiguration(t *testing.T) {
 	errDial := errors.New("dial")
-	cfg := failed(errDial)
+	cfg := failingConfig(errDial)
 	cfg.Params = map[string]string{"wait_timeout": "30"}
 	c, err := newConnector(cfg)
 	if err != nil {
@@ -228,7 +227,7 @@ func TestAConfigurationMayBeChangedAfterwards(t *testing.T) {
 	}
 }
 
-func TestWhatIsRegisteredCountsWhenThePoolIsMade(t *testing.T) {
+func TestConnector_ResolvesRegisteredNamesWhenItIsMade(t *testing.T) {
 	errDial := errors.New("dial")
 	const name = "otelmysql-test"
 	key, err := rsa.GenerateKey(rand.Reader, 2048)
@@ -243,7 +242,7 @@ func TestWhatIsRegisteredCountsWhenThePoolIsMade(t *testing.T) {
 		if err := mysql.RegisterTLSConfig(name, &tls.Config{ServerName: "registered"}); err != nil {
 			t.Fatal(err)
 		}
-		cfg := failed(errDial)
+		cfg := failingConfig(errDial)
 		set(cfg)
 		c, err := newConnector(cfg)
 		if err != nil {
@@ -252,7 +251,7 @@ func TestWhatIsRegisteredCountsWhenThePoolIsMade(t *testing.T) {
 		mysql.DeregisterServerPubKey(name)
 		mysql.DeregisterTLSConfig(name)
 		if _, err := mysql.NewConnector(cfg); err == nil {
-			t.Fatalf("%s: the driver does not look any more", what)
+			t.Fatalf("%s: the driver still finds it", what)
 		}
 		if _, err := c.connect(t.Context(), func(error) {}); !errors.Is(err, errDial) {
 			t.Errorf("%s: %v, want %v", what, err, errDial)
@@ -263,7 +262,7 @@ func TestWhatIsRegisteredCountsWhenThePoolIsMade(t *testing.T) {
 	}
 }
 
-func TestTheLoggerIsCalledAsBefore(t *testing.T) {
+func TestLogger_ForwardsEveryMessage(t *testing.T) {
 	script := [][]any{
 		{"packets.go:58 ", net.ErrClosed},
 		{"connection.go:803 ", "closing bad idle connection: ", errOther},
@@ -288,7 +287,7 @@ func TestTheLoggerIsCalledAsBefore(t *testing.T) {
 	}
 }
 
-func TestTheIdleTimeoutOfADataSourceNameIsKnown(t *testing.T) {
+func TestIdleTimeout_ReadsWaitTimeoutFromTheParameters(t *testing.T) {
 	for params, want := range map[string]time.Duration{
 		"":                               0,
 		"wait_timeout=28800":             8 * time.Hour,
@@ -304,7 +303,7 @@ func TestTheIdleTimeoutOfADataSourceNameIsKnown(t *testing.T) {
 		"wait_timeout=%2730%27":          0,
 		"wait_timeout=31536000":          365 * 24 * time.Hour,
 		"wait_timeout=31536001":          0,
-		"wait_timeout=30&WAIT_TIMEOUT=9": 0, // which of them is last is not certain
+		"wait_timeout=30&WAIT_TIMEOUT=9": 0, // the order is not defined
 	} {
 		cfg, err := mysql.ParseDSN("/?" + params)
 		if err != nil {
@@ -316,9 +315,9 @@ func TestTheIdleTimeoutOfADataSourceNameIsKnown(t *testing.T) {
 	}
 }
 
-// FuzzATargetIsHostAndDatabaseOnly composes what may be told of a data source name from
-// what the driver takes for the host and the database: there is no room for anything else.
-func FuzzATargetIsHostAndDatabaseOnly(f *testing.F) {
+// FuzzTarget_HasHostAndDatabaseOnly builds the expected target from nothing but the host
+// and the database that the driver parses.
+func FuzzTarget_HasHostAndDatabaseOnly(f *testing.F) {
 	for _, tc := range dsns {
 		f.Add(tc.dsn)
 	}
@@ -362,7 +361,7 @@ func FuzzATargetIsHostAndDatabaseOnly(f *testing.F) {
 			t.Errorf("%q: got %+v, want %+v", dsn, got, want)
 		}
 		if strings.ContainsAny(got.Address+got.Namespace, "?=&\x00\n") || strings.Contains(got.Namespace, "@") {
-			t.Errorf("%q tells %+v", dsn, got)
+			t.Errorf("%q gives %+v", dsn, got)
 		}
 	})
 }

@@ -14,7 +14,7 @@ import (
 	"github.com/otelpool/otelpool"
 )
 
-func TestAnErrorOfTheServerHasItsNumberAndAClass(t *testing.T) {
+func TestClassify_ReturnsNumberAndClassOfServerErrors(t *testing.T) {
 	for _, tc := range []struct {
 		number uint16
 		state  string
@@ -84,7 +84,7 @@ func TestAnErrorOfTheServerHasItsNumberAndAClass(t *testing.T) {
 	}
 }
 
-func TestAnErrorOfTheDriverHasAClass(t *testing.T) {
+func TestClassify_ReturnsTheClassOfDriverErrors(t *testing.T) {
 	for err, want := range map[error]otelpool.Class{
 		mysql.ErrInvalidConn:       otelpool.ClassBadConnection,
 		mysql.ErrMalformPkt:        otelpool.ClassProtocol,
@@ -99,12 +99,12 @@ func TestAnErrorOfTheDriverHasAClass(t *testing.T) {
 		mysql.ErrPktTooLarge:       otelpool.ClassStatement,
 		mysql.ErrBusyBuffer:        otelpool.ClassBusyConnection,
 
-		// What the driver logs of an idle connection that has something to read.
+		// Logged by the driver for an idle connection with unexpected data.
 		errors.New("unexpected read from socket"): otelpool.ClassBadConnection,
 
 		fmt.Errorf("wrapped: %w", mysql.ErrBusyBuffer): otelpool.ClassBusyConnection,
 
-		// Otelpool knows these.
+		// The root package classifies these.
 		driver.ErrBadConn:                      "",
 		io.EOF:                                 "",
 		context.DeadlineExceeded:               "",

@@ -11,9 +11,9 @@ import (
 	"github.com/otelpool/otelpool"
 )
 
-// server is a connection that answers the question, once, in one row.
+// server is a connection that answers the query, once, with one row.
 type server struct {
-	driver.Conn // none: nothing else may be called
+	driver.Conn // nil: no other method may be called
 	row         []driver.Value
 	err         error
 	queries     []string
@@ -38,7 +38,7 @@ func (s *server) Next(dest []driver.Value) error {
 	return nil
 }
 
-// Close spoils the bytes, as the driver does that reuses them.
+// Close overwrites the bytes, as a driver that reuses them may.
 func (s *server) Close() error {
 	s.closed++
 	for _, v := range s.row {
@@ -49,14 +49,14 @@ func (s *server) Close() error {
 	return nil
 }
 
-func TestAServerIsAskedOnlyIfThatIsAllowed(t *testing.T) {
+func TestServer_SendsNothingUnlessAllowedToQuery(t *testing.T) {
 	s := &server{row: []driver.Value{"11.4.2-MariaDB", int64(60)}}
 	if got := (&adapter{}).server(t.Context(), s, false); got != (otelpool.Server{}) || s.queries != nil {
 		t.Errorf("%+v after %q", got, s.queries)
 	}
 }
 
-func TestAServerSaysWhatItIsAndWhenItCloses(t *testing.T) {
+func TestServer_ParsesTheAnswerToTheQuery(t *testing.T) {
 	for _, tc := range []struct {
 		name string
 		row  []driver.Value
@@ -88,7 +88,7 @@ func TestAServerSaysWhatItIsAndWhenItCloses(t *testing.T) {
 	}
 }
 
-func TestWhatIsKnownOfADialIsForgottenOnceItIsTold(t *testing.T) {
+func TestServer_ReturnsTheIdleTimeoutOfADialOnce(t *testing.T) {
 	a := &adapter{}
 	s := &server{}
 	a.idleTimeouts.Store(driver.Conn(s), time.Minute)

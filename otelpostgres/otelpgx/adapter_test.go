@@ -24,8 +24,8 @@ import (
 	"github.com/otelpool/otelpool/otelpostgres/internal/setting"
 )
 
-// dsns are data sources and what is told of them. Whatever is secret in them, or could be
-// taken for it, has the letters qqq in it.
+// dsns are data sources with their targets. Every secret, and every text that may be taken
+// for one, contains the letters qqq.
 var dsns = []struct {
 	dsn  string
 	want otelpool.Target
@@ -62,21 +62,21 @@ var dsns = []struct {
 	{"host=db dbname=postgres://qqqu:qqqp@db/shop", otelpool.Target{System: "postgresql"}},
 }
 
-// environment keeps that of the machine out of what pgx makes of a data source.
-func environment(tb testing.TB) {
+// clearEnvironment unsets the variables that pgx reads.
+func clearEnvironment(tb testing.TB) {
 	tb.Helper()
 	for _, name := range []string{
 		"PGHOST", "PGPORT", "PGDATABASE", "PGUSER", "PGPASSWORD", "PGOPTIONS", "PGSERVICE", "PGSSLMODE", "PGTARGETSESSIONATTRS",
 	} {
-		tb.Setenv(name, "") // so that it comes back
+		tb.Setenv(name, "") // restores it at the end
 		if err := os.Unsetenv(name); err != nil {
 			tb.Fatal(err)
 		}
 	}
 }
 
-func TestATargetIsThatOfTheDataSource(t *testing.T) {
-	environment(t)
+func TestTarget_IsReadFromTheDataSource(t *testing.T) {
+	clearEnvironment(t)
 	a := &adapter{}
 	for _, tc := range dsns {
 		t.Run(tc.dsn, func(t *testing.T) {
@@ -89,17 +89,17 @@ func TestATargetIsThatOfTheDataSource(t *testing.T) {
 			}
 			cfg, err := pgx.ParseConfig(tc.dsn)
 			if err != nil {
-				return // the driver's own names
+				return // a name registered with the driver
 			}
 			if got := a.target(Connector(*cfg)); got != tc.want {
-				t.Errorf("of the configuration: got  %+v\nwant %+v", got, tc.want)
+				t.Errorf("configuration: got  %+v\nwant %+v", got, tc.want)
 			}
 		})
 	}
 }
 
-func TestABadDataSourceIsAnErrorOfTheFirstUse(t *testing.T) {
-	environment(t)
+func TestOpen_ReportsABadDataSourceAtTheFirstUse(t *testing.T) {
+	clearEnvironment(t)
 	for _, dsn := range []string{"qqq", "postgres://u:qqq@h:x/", "host=db sslmode=x", "host=a,b port=1,2,3"} {
 		bare, err := stdlib.GetDefaultDriver().(*stdlib.Driver).OpenConnector(dsn)
 		if err != nil {
@@ -132,7 +132,7 @@ func TestABadDataSourceIsAnErrorOfTheFirstUse(t *testing.T) {
 	}
 }
 
-func TestOtherDriversAreLeftAlone(t *testing.T) {
+func TestAdapter_IgnoresOtherDrivers(t *testing.T) {
 	a := &adapter{}
 	if c, err := a.connector(other{}, "host=db"); c != nil || err != nil {
 		t.Errorf("connector: %v, %v", c, err)
@@ -159,17 +159,16 @@ func (other) Connect(context.Context) (driver.Conn, error) { return nil, errOthe
 
 func (o other) Driver() driver.Driver { return o }
 
-// backend is a PostgreSQL server that lets everybody in and then does what the test
-// says.
+// backend is a PostgreSQL server that accepts every login and then calls play.
 type backend struct {
 	version string
 	play    func(t *testing.T, c net.Conn, b *pgproto3.Backend)
 }
 
-// config is a configuration that connects to the server, by whatever host.
+// config is a configuration that connects to the server, whatever its host is.
 func (s backend) config(t *testing.T, dsn string) *pgx.ConnConfig {
 	t.Helper()
-	environment(t)
+	clearEnvironment(t)
 	cfg, err := pgx.ParseConfig(dsn + " sslmode=disable")
 	if err != nil {
 		t.Fatal(err)
@@ -183,11 +182,11 @@ func (s backend) config(t *testing.T, dsn string) *pgx.ConnConfig {
 	return cfg
 }
 
-// untilItLeaves answers nothing.
-func untilItLeaves(_ *testing.T, _ net.Conn, b *pgproto3.Backend) {
+// waitForTerminate never answers.
+func waitForTerminate(_ *testing.T, _ net.Conn, b *pgproto3.Backend) {
 	for {
 		m, err := b.Receive()
-		if _, leaves := m.(*pgproto3.Terminate); leaves || err != nil {
+		if _, terminated := m.(*pgproto3.Terminate); terminated || err != nil {
 			return
 		}
 	}
@@ -212,9 +211,9 @@ func (s backend) serve(t *testing.T, c net.Conn) {
 }
 
 // dialed connects through an adapter.
-func dialed(t *testing.T, a *adapter, c driver.Connector, said func(error)) *stdlib.Conn {
+func dialed(t *testing.T, a *adapter, c driver.Connector, onNotice func(error)) *stdlib.Conn {
 	t.Helper()
-	dc, err := a.connect(t.Context(), c, said)
+	dc, err := a.connect(t.Context(), c, onNotice)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -222,7 +221,7 @@ func dialed(t *testing.T, a *adapter, c driver.Connector, said func(error)) *std
 	return dc.(*stdlib.Conn)
 }
 
-func TestTheServerThatWasReachedIsTold(t *testing.T) {
+func TestServer_ReturnsTheHostOfTheConnection(t *testing.T) {
 	refuse := func(addresses ...string) func(*pgx.ConnConfig) {
 		return func(cfg *pgx.ConnConfig) {
 			open := cfg.DialFunc
@@ -277,7 +276,7 @@ func TestTheServerThatWasReachedIsTold(t *testing.T) {
 			if got := a.server(t.Context(), c, false); got != tc.want {
 				t.Errorf("got %+v, want %+v", got, tc.want)
 			}
-			// It is told once, and then forgotten.
+			// It is returned once.
 			if got := a.server(t.Context(), c, false); got != (otelpool.Server{}) {
 				t.Errorf("a second time: %+v", got)
 			}
@@ -285,7 +284,7 @@ func TestTheServerThatWasReachedIsTold(t *testing.T) {
 	}
 }
 
-func TestADialThatCancelsIsNotTheConnection(t *testing.T) {
+func TestDial_IgnoresDialsForCancelRequests(t *testing.T) {
 	cfg := backend{}.config(t, "host=a,b")
 	d := &dial{}
 	d.hook(cfg)
@@ -304,13 +303,13 @@ func TestADialThatCancelsIsNotTheConnection(t *testing.T) {
 	}
 }
 
-func TestAHookThatChoosesAnotherHostIsBelieved(t *testing.T) {
+func TestServer_ReturnsTheHostThatAHookChose(t *testing.T) {
 	cfg := backend{}.config(t, "host=a")
 	own := cfg.DialFunc
 	a := &adapter{}
 	c := dialed(t, a, Connector(*cfg, stdlib.OptionBeforeConnect(func(_ context.Context, cfg *pgx.ConnConfig) error {
 		cfg.Host, cfg.Fallbacks = "c", nil
-		cfg.DialFunc = own // past our hook
+		cfg.DialFunc = own // without our hook
 		return nil
 	})), func(error) {})
 	if got, want := a.server(t.Context(), c, false), (otelpool.Server{Address: "c"}); got != want {
@@ -318,7 +317,7 @@ func TestAHookThatChoosesAnotherHostIsBelieved(t *testing.T) {
 	}
 }
 
-func TestTheVersionAndTheTimeoutAreKnownWithoutAsking(t *testing.T) {
+func TestServer_KnowsVersionAndTimeoutWithoutAQuery(t *testing.T) {
 	silent := backend{version: "15.18", play: func(t *testing.T, _ net.Conn, b *pgproto3.Backend) {
 		if m, err := b.Receive(); err == nil {
 			if _, ok := m.(*pgproto3.Terminate); !ok {
@@ -342,7 +341,7 @@ func TestTheVersionAndTheTimeoutAreKnownWithoutAsking(t *testing.T) {
 	}
 }
 
-func TestAServerIsAskedWithOneMessage(t *testing.T) {
+func TestServer_QueriesWithOneMessage(t *testing.T) {
 	answer := backend{version: "15.18", play: func(t *testing.T, _ net.Conn, b *pgproto3.Backend) {
 		m, err := b.Receive()
 		if q, ok := m.(*pgproto3.Query); err != nil || !ok || q.String != setting.ServerQuery {
@@ -356,7 +355,7 @@ func TestAServerIsAskedWithOneMessage(t *testing.T) {
 		if err := b.Flush(); err != nil {
 			t.Error(err)
 		}
-		_, _ = b.Receive() // that the client leaves
+		_, _ = b.Receive() // the Terminate message
 	}}
 	a := &adapter{}
 	cfg := answer.config(t, "host=db")
@@ -367,7 +366,7 @@ func TestAServerIsAskedWithOneMessage(t *testing.T) {
 	}
 }
 
-// tracer is one of the program, which must not see our question.
+// tracer is a tracer of the program. It must not see our query.
 type tracer struct{ t *testing.T }
 
 func (r tracer) TraceQueryStart(ctx context.Context, _ *pgx.Conn, data pgx.TraceQueryStartData) context.Context {
@@ -377,60 +376,60 @@ func (r tracer) TraceQueryStart(ctx context.Context, _ *pgx.Conn, data pgx.Trace
 
 func (tracer) TraceQueryEnd(context.Context, *pgx.Conn, pgx.TraceQueryEndData) {}
 
-// whole is an error with all that is in it.
-func whole(err error) string { return fmt.Sprintf("%#v", err) }
+// describe formats an error with all its fields.
+func describe(err error) string { return fmt.Sprintf("%#v", err) }
 
-func TestWhatEndsAConnectionIsSaid(t *testing.T) {
+func TestConnect_ReportsWhyAConnectionEnds(t *testing.T) {
 	for _, tc := range []struct {
 		name string
 		play func(t *testing.T, c net.Conn, b *pgproto3.Backend)
 		want error
 	}{
-		{"the server's last words", func(_ *testing.T, _ net.Conn, b *pgproto3.Backend) {
+		{"a fatal error", func(_ *testing.T, _ net.Conn, b *pgproto3.Backend) {
 			if _, err := b.Receive(); err == nil {
 				b.Send(&pgproto3.ErrorResponse{Severity: "FATAL", Code: "57P05", Message: "secret", Detail: "secret", Hint: "secret"})
-				_ = b.Flush() // the test finds out
+				_ = b.Flush() // a failure fails the test
 			}
 		}, &pgconn.PgError{Severity: "FATAL", Code: "57P05"}},
-		{"the end of the connection", func(_ *testing.T, _ net.Conn, b *pgproto3.Backend) {
+		{"end of file", func(_ *testing.T, _ net.Conn, b *pgproto3.Backend) {
 			_, _ = b.Receive()
 		}, io.EOF},
-		{"an error that ends nothing", func(_ *testing.T, _ net.Conn, b *pgproto3.Backend) {
+		{"an error that is not fatal", func(_ *testing.T, _ net.Conn, b *pgproto3.Backend) {
 			if _, err := b.Receive(); err == nil {
 				b.Send(&pgproto3.ErrorResponse{Severity: "ERROR", Code: "42601", Message: "secret"})
 				b.Send(&pgproto3.ReadyForQuery{TxStatus: 'I'})
-				_ = b.Flush() // the test finds out
+				_ = b.Flush() // a failure fails the test
 				_, _ = b.Receive()
 			}
 		}, nil},
 	} {
 		t.Run(tc.name, func(t *testing.T) {
-			said := make(chan error, 10)
+			notices := make(chan error, 10)
 			a := &adapter{}
-			c := dialed(t, a, Connector(*backend{play: tc.play}.config(t, "host=db")), func(err error) { said <- err })
+			c := dialed(t, a, Connector(*backend{play: tc.play}.config(t, "host=db")), func(err error) { notices <- err })
 			if err := c.Ping(t.Context()); !errors.Is(err, driver.ErrBadConn) {
 				t.Errorf("ping: %v", err)
 			}
-			_ = c.Close() // twice, as database/sql may
-			close(said)
+			_ = c.Close() // once here and once in the cleanup, as database/sql may
+			close(notices)
 			var got, want []string
-			for err := range said {
-				got = append(got, whole(err))
+			for err := range notices {
+				got = append(got, describe(err))
 			}
 			if tc.want != nil {
-				want = append(want, whole(tc.want))
+				want = append(want, describe(tc.want))
 			}
 			if !slices.Equal(got, want) {
-				t.Errorf("said %s, want %s", got, want)
+				t.Errorf("notices %s, want %s", got, want)
 			}
 		})
 	}
 }
 
-func TestACallThatRanOutOfTimeSaysNothing(t *testing.T) {
-	stalled := backend{play: untilItLeaves}
+func TestConnect_ReportsNothingForACallThatTimedOut(t *testing.T) {
+	stalled := backend{play: waitForTerminate}
 	a := &adapter{}
-	c := dialed(t, a, Connector(*stalled.config(t, "host=db")), func(err error) { t.Errorf("said %v", err) })
+	c := dialed(t, a, Connector(*stalled.config(t, "host=db")), func(err error) { t.Errorf("notice %v", err) })
 	ctx, cancel := context.WithTimeout(t.Context(), time.Millisecond)
 	defer cancel()
 	if err := c.Ping(ctx); !errors.Is(err, driver.ErrBadConn) {
@@ -439,7 +438,7 @@ func TestACallThatRanOutOfTimeSaysNothing(t *testing.T) {
 	<-c.Conn().PgConn().CleanupDone()
 }
 
-func TestADialThatFailedSaysNothing(t *testing.T) {
+func TestConnect_ReportsNothingForAFailedDial(t *testing.T) {
 	cfg := backend{}.config(t, "host=a")
 	cfg.DialFunc = func(context.Context, string, string) (net.Conn, error) {
 		client, server := net.Pipe()
@@ -447,20 +446,20 @@ func TestADialThatFailedSaysNothing(t *testing.T) {
 		return client, nil
 	}
 	a := &adapter{}
-	_, err := a.connect(t.Context(), Connector(*cfg), func(err error) { t.Errorf("said %v", err) })
+	_, err := a.connect(t.Context(), Connector(*cfg), func(err error) { t.Errorf("notice %v", err) })
 	var failed *pgconn.ConnectError
 	if !errors.As(err, &failed) {
 		t.Errorf("connect: %v", err)
 	}
 }
 
-func TestTheHooksOfAConfigurationAreCalledAsBefore(t *testing.T) {
+func TestConnect_CallsTheHooksOfTheConfiguration(t *testing.T) {
 	var calls []string
 	note := func(s string) { calls = append(calls, s) }
 	server := backend{play: func(_ *testing.T, _ net.Conn, b *pgproto3.Backend) {
 		if _, err := b.Receive(); err == nil {
 			b.Send(&pgproto3.ErrorResponse{Severity: "FATAL", Code: "57P01", Message: "as it was sent"})
-			_ = b.Flush() // the test finds out
+			_ = b.Flush() // a failure fails the test
 		}
 	}}
 	cfg := server.config(t, "host=a")
@@ -509,7 +508,7 @@ func TestTheHooksOfAConfigurationAreCalledAsBefore(t *testing.T) {
 	}
 }
 
-func TestAConfigurationWithoutHooksGetsNone(t *testing.T) {
+func TestHook_AddsNoHookWhereThereIsNone(t *testing.T) {
 	cfg := &pgx.ConnConfig{}
 	(&dial{}).hook(cfg)
 	if cfg.LookupFunc != nil || cfg.DialFunc != nil || cfg.BuildFrontend != nil || cfg.OnPgError != nil {
@@ -517,10 +516,10 @@ func TestAConfigurationWithoutHooksGetsNone(t *testing.T) {
 	}
 }
 
-// FuzzATargetIsHostsAndDatabaseOnly composes what may be told of a data source from what
-// pgx takes for the hosts and the database: there is no room for anything else.
-func FuzzATargetIsHostsAndDatabaseOnly(f *testing.F) {
-	environment(f)
+// FuzzTarget_HasHostsAndDatabaseOnly builds the expected target from nothing but the hosts
+// and the database that pgx parses.
+func FuzzTarget_HasHostsAndDatabaseOnly(f *testing.F) {
+	clearEnvironment(f)
 	for _, tc := range dsns {
 		f.Add(tc.dsn)
 	}
@@ -561,7 +560,7 @@ func FuzzATargetIsHostsAndDatabaseOnly(f *testing.F) {
 			t.Errorf("%q: got %+v, want %+v", dsn, got, want)
 		}
 		if strings.ContainsAny(got.Address+got.Namespace, "@?=&\x00\n") {
-			t.Errorf("%q tells %+v", dsn, got)
+			t.Errorf("%q gives %+v", dsn, got)
 		}
 	})
 }

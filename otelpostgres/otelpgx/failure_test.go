@@ -14,7 +14,7 @@ import (
 	"github.com/otelpool/otelpool"
 )
 
-// locked is the error of a connection that is in use, as pgx has it.
+// locked imitates the error of pgx for a connection that is in use.
 type locked struct{ status string }
 
 func (e locked) Error() string { return e.status }
@@ -23,7 +23,7 @@ func (locked) SafeToRetry() bool { return true }
 
 func (locked) Unwrap() error { return nil }
 
-func TestAnErrorHasTheClassThatOnlyPgxKnows(t *testing.T) {
+func TestClassify_ReturnsTheClassOfErrorsOfPgx(t *testing.T) {
 	for err, want := range map[error]otelpool.Class{
 		pgconn.ErrConnClosed:                                             otelpool.ClassBadConnection,
 		fmt.Errorf("x: %w", pgconn.ErrConnClosed):                        otelpool.ClassBadConnection,
@@ -35,7 +35,7 @@ func TestAnErrorHasTheClassThatOnlyPgxKnows(t *testing.T) {
 		fmt.Errorf("x: %w", errors.New("server refused TLS connection")): otelpool.ClassTLS,
 		errors.Join(errOther, fmt.Errorf("x: %w", errors.New("server refused TLS connection"))): otelpool.ClassTLS,
 
-		// Otelpool knows these, or nobody does.
+		// The root package classifies these, or nothing does.
 		&pgconn.PgError{Code: "53300"}: "",
 		errors.Join(errors.New("server refused TLS connection"), &pgconn.PgError{Code: "28P01"}): "",
 		(*pgconn.PgError)(nil):              "",
@@ -54,18 +54,18 @@ func TestAnErrorHasTheClassThatOnlyPgxKnows(t *testing.T) {
 	}
 }
 
-func TestAConnectionThatIsInUseIsToldByPgxAsTheTableHasIt(t *testing.T) {
+func TestClassify_KnowsTheErrorOfPgxForABusyConnection(t *testing.T) {
 	a := &adapter{}
-	c := dialed(t, a, Connector(*backend{play: untilItLeaves}.config(t, "host=db")), func(error) {})
+	c := dialed(t, a, Connector(*backend{play: waitForTerminate}.config(t, "host=db")), func(error) {})
 	pg := c.Conn().PgConn()
 	ctx, cancel := context.WithCancel(t.Context())
-	unread := pg.Exec(ctx, "x") // so that the connection is in use
+	unread := pg.Exec(ctx, "x") // keeps the connection in use
 	_, err := pg.Prepare(t.Context(), "", "y", nil)
 	if got, want := classify(err), (otelpool.Failure{Class: otelpool.ClassBusyConnection}); got != want {
 		t.Errorf("%v: %+v, want %+v", err, got, want)
 	}
 	cancel()
-	_ = unread.Close() // an error, and no connection any more
+	_ = unread.Close() // fails, and closes the connection
 	_, err = pg.Prepare(t.Context(), "", "y", nil)
 	if got, want := classify(err), (otelpool.Failure{Class: otelpool.ClassBadConnection}); got != want {
 		t.Errorf("%v: %+v, want %+v", err, got, want)

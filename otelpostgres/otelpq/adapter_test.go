@@ -25,8 +25,8 @@ import (
 	"github.com/otelpool/otelpool/otelpostgres/internal/setting"
 )
 
-// dsns are data sources and what is told of them. Whatever is secret in them, or could be
-// taken for it, has the letters qqq in it.
+// dsns are data sources with their targets. Every secret, and every text that may be taken
+// for one, contains the letters qqq.
 var dsns = []struct {
 	dsn  string
 	want otelpool.Target
@@ -59,21 +59,21 @@ var dsns = []struct {
 	{"postgres://u:12/qqq@db/shop", otelpool.Target{System: "postgresql"}},
 }
 
-// environment keeps that of the machine out of what pq makes of a data source.
-func environment(tb testing.TB) {
+// clearEnvironment unsets the variables that pq reads.
+func clearEnvironment(tb testing.TB) {
 	tb.Helper()
 	for _, name := range []string{
 		"PGHOST", "PGHOSTADDR", "PGPORT", "PGDATABASE", "PGUSER", "PGPASSWORD", "PGOPTIONS", "PGSERVICE", "PGSSLMODE", "PGTARGETSESSIONATTRS",
 	} {
-		tb.Setenv(name, "") // so that it comes back
+		tb.Setenv(name, "") // restores it at the end
 		if err := os.Unsetenv(name); err != nil {
 			tb.Fatal(err)
 		}
 	}
 }
 
-func TestATargetIsThatOfTheDataSource(t *testing.T) {
-	environment(t)
+func TestTarget_IsReadFromTheDataSource(t *testing.T) {
+	clearEnvironment(t)
 	a := &adapter{}
 	for _, tc := range dsns {
 		t.Run(tc.dsn, func(t *testing.T) {
@@ -93,11 +93,11 @@ func TestATargetIsThatOfTheDataSource(t *testing.T) {
 				t.Fatal(err)
 			}
 			if got := a.target(c); got != tc.want {
-				t.Errorf("of the configuration: got  %+v\nwant %+v", got, tc.want)
+				t.Errorf("configuration: got  %+v\nwant %+v", got, tc.want)
 			}
 		})
 	}
-	// What a program writes that makes the configuration itself.
+	// A configuration that a program builds itself.
 	c, err := configured(pq.Config{Hostaddr: netip.MustParseAddr("::1"), Port: 5432, Database: "shop"})
 	if err != nil {
 		t.Fatal(err)
@@ -107,8 +107,8 @@ func TestATargetIsThatOfTheDataSource(t *testing.T) {
 	}
 }
 
-func TestABadDataSourceIsAnErrorOfTheFirstUse(t *testing.T) {
-	environment(t)
+func TestOpen_ReportsABadDataSourceAtTheFirstUse(t *testing.T) {
+	clearEnvironment(t)
 	for _, dsn := range []string{"qqq", "postgres://u:qqq@h:x/", "host=db sslmode=x", "host=a,b port=1,2,3"} {
 		_, want := pq.Driver{}.Open(dsn)
 		a := &adapter{}
@@ -131,7 +131,7 @@ func TestABadDataSourceIsAnErrorOfTheFirstUse(t *testing.T) {
 	}
 }
 
-func TestOtherDriversAreLeftAlone(t *testing.T) {
+func TestAdapter_IgnoresOtherDrivers(t *testing.T) {
 	a := &adapter{}
 	if c, err := a.connector(other{}, "host=db"); c != nil || err != nil {
 		t.Errorf("connector: %v, %v", c, err)
@@ -158,11 +158,11 @@ func (other) Connect(context.Context) (driver.Conn, error) { return nil, errOthe
 
 func (o other) Driver() driver.Driver { return o }
 
-// backend is a PostgreSQL server that lets everybody in and then does what the test
-// says. It returns its port.
+// backend starts a PostgreSQL server that accepts every login and then calls play. It
+// returns its port.
 func backend(t *testing.T, play func(b *pgproto3.Backend)) int {
 	t.Helper()
-	environment(t)
+	clearEnvironment(t)
 	l, err := net.Listen("tcp", "127.0.0.1:0")
 	if err != nil {
 		t.Fatal(err)
@@ -200,18 +200,18 @@ func serve(c net.Conn, play func(b *pgproto3.Backend)) {
 	}
 }
 
-// untilItLeaves answers nothing.
-func untilItLeaves(b *pgproto3.Backend) {
+// waitForTerminate never answers.
+func waitForTerminate(b *pgproto3.Backend) {
 	for {
 		m, err := b.Receive()
-		if _, leaves := m.(*pgproto3.Terminate); leaves || err != nil {
+		if _, terminated := m.(*pgproto3.Terminate); terminated || err != nil {
 			return
 		}
 	}
 }
 
 // dialed connects through an adapter, by a data source name and by a configuration.
-func dialed(t *testing.T, a *adapter, dsn string, said func(error)) map[string]driver.Conn {
+func dialed(t *testing.T, a *adapter, dsn string, onNotice func(error)) map[string]driver.Conn {
 	t.Helper()
 	cfg, err := pq.NewConfig(dsn)
 	if err != nil {
@@ -223,19 +223,19 @@ func dialed(t *testing.T, a *adapter, dsn string, said func(error)) map[string]d
 	}
 	conns := map[string]driver.Conn{}
 	for name, c := range map[string]driver.Connector{"config": byConfig, "name": dataSource(&pq.Driver{}, dsn)} {
-		dc, err := a.connect(t.Context(), c, said)
+		dc, err := a.connect(t.Context(), c, onNotice)
 		if err != nil {
 			t.Fatal(err)
 		}
-		t.Cleanup(func() { _ = dc.Close() }) // a second time, mostly
+		t.Cleanup(func() { _ = dc.Close() }) // often for a second time
 		conns[name] = dc
 	}
 	return conns
 }
 
-func TestTheServerThatWasReachedIsTold(t *testing.T) {
-	port := backend(t, untilItLeaves)
-	free := backend(t, untilItLeaves)
+func TestServer_ReturnsTheHostOfTheConnection(t *testing.T) {
+	port := backend(t, waitForTerminate)
+	free := backend(t, waitForTerminate)
 	for _, tc := range []struct {
 		dsn  string
 		want otelpool.Server
@@ -259,7 +259,7 @@ func TestTheServerThatWasReachedIsTold(t *testing.T) {
 	}
 }
 
-func TestAServerIsAskedWithOneMessage(t *testing.T) {
+func TestServer_QueriesWithOneMessage(t *testing.T) {
 	port := backend(t, func(b *pgproto3.Backend) {
 		m, err := b.Receive()
 		if q, ok := m.(*pgproto3.Query); err != nil || !ok || q.String != setting.ServerQuery {
@@ -275,7 +275,7 @@ func TestAServerIsAskedWithOneMessage(t *testing.T) {
 		if err := b.Flush(); err != nil {
 			t.Error(err)
 		}
-		untilItLeaves(b)
+		waitForTerminate(b)
 	})
 	a := &adapter{}
 	for by, c := range dialed(t, a, "host=127.0.0.1 sslmode=disable port="+strconv.Itoa(port), func(error) {}) {
@@ -285,30 +285,30 @@ func TestAServerIsAskedWithOneMessage(t *testing.T) {
 	}
 }
 
-// whole is an error with all that is in it.
-func whole(err error) string { return fmt.Sprintf("%#v", err) }
+// describe formats an error with all its fields.
+func describe(err error) string { return fmt.Sprintf("%#v", err) }
 
-func TestWhatEndsAConnectionIsSaid(t *testing.T) {
+func TestConnect_ReportsWhyAConnectionEnds(t *testing.T) {
 	for _, tc := range []struct {
 		name string
 		play func(b *pgproto3.Backend)
 		want error
 	}{
-		{"the server's last words", func(b *pgproto3.Backend) {
+		{"a fatal error", func(b *pgproto3.Backend) {
 			if _, err := b.Receive(); err == nil {
 				b.Send(&pgproto3.ErrorResponse{
 					Severity: "FATAL", SeverityUnlocalized: "FATAL", Code: "57P05", Message: "secret", Detail: "secret", Hint: "secret",
 				})
-				_ = b.Flush() // the test finds out
+				_ = b.Flush() // a failure fails the test
 			}
 		}, &pq.Error{Severity: "FATAL", Code: "57P05"}},
-		{"the end of the connection", func(b *pgproto3.Backend) { _, _ = b.Receive() }, io.EOF},
-		{"an error that ends nothing", func(b *pgproto3.Backend) {
+		{"end of file", func(b *pgproto3.Backend) { _, _ = b.Receive() }, io.EOF},
+		{"an error that is not fatal", func(b *pgproto3.Backend) {
 			if _, err := b.Receive(); err == nil {
 				b.Send(&pgproto3.ErrorResponse{Severity: "ERROR", SeverityUnlocalized: "ERROR", Code: "42601", Message: "secret"})
 				b.Send(&pgproto3.ReadyForQuery{TxStatus: 'I'})
-				_ = b.Flush() // the test finds out
-				untilItLeaves(b)
+				_ = b.Flush() // a failure fails the test
+				waitForTerminate(b)
 			}
 		}, nil},
 	} {
@@ -316,7 +316,7 @@ func TestWhatEndsAConnectionIsSaid(t *testing.T) {
 			port := backend(t, tc.play)
 			var got []string
 			conns := dialed(t, &adapter{}, "host=127.0.0.1 sslmode=disable port="+strconv.Itoa(port), func(err error) {
-				got = append(got, whole(err))
+				got = append(got, describe(err))
 			})
 			for by, c := range conns {
 				got = nil
@@ -326,17 +326,17 @@ func TestWhatEndsAConnectionIsSaid(t *testing.T) {
 				_ = c.Close()
 				var want []string
 				if tc.want != nil {
-					want = append(want, whole(tc.want))
+					want = append(want, describe(tc.want))
 				}
 				if !slices.Equal(got, want) {
-					t.Errorf("by %s: said %s, want %s", by, got, want)
+					t.Errorf("by %s: notices %s, want %s", by, got, want)
 				}
 			}
 		})
 	}
 }
 
-func TestLastWordsAreThoseOfAFatalError(t *testing.T) {
+func TestFatalError_FindsAFatalMessage(t *testing.T) {
 	message := func(fields string) []byte {
 		size := len(fields) + 5
 		return append([]byte{'E', 0, 0, byte(size >> 8), byte(size)}, fields+"\x00"...)
@@ -356,24 +356,24 @@ func TestLastWordsAreThoseOfAFatalError(t *testing.T) {
 		"a panic":                 {message("VPANIC\x00C57P02\x00"), &pq.Error{Severity: "PANIC", Code: "57P02"}},
 		"an error":                {message("VERROR\x00C57P01\x00"), nil},
 		"no code":                 {message("VFATAL\x00"), nil},
-		"a code that is none":     {message("VFATAL\x00Csecret\x00"), nil},
+		"an invalid code":         {message("VFATAL\x00Csecret\x00"), nil},
 		"nothing":                 {nil, nil},
 		"an empty message":        {message(""), nil},
 		"a part of it":            {message(fatal)[:20], nil},
 		"less than a header":      {message(fatal)[:4], nil},
 		"a row":                   {append([]byte{'D'}, message(fatal)[1:]...), nil},
-		"a length that is none":   {[]byte{'E', 0, 0, 0, 0, 'V'}, nil},
+		"an invalid length":       {[]byte{'E', 0, 0, 0, 0, 'V'}, nil},
 		"a length that is absurd": {append([]byte{'E', 255, 255, 255, 255}, fatal...), nil},
 	} {
 		t.Run(name, func(t *testing.T) {
-			if got := fatalError(tc.data); whole(got) != whole(tc.want) {
-				t.Errorf("got %s, want %s", whole(got), whole(tc.want))
+			if got := fatalError(tc.data); describe(got) != describe(tc.want) {
+				t.Errorf("got %s, want %s", describe(got), describe(tc.want))
 			}
 		})
 	}
 }
 
-func TestADialThatFailedSaysNothing(t *testing.T) {
+func TestConnect_ReportsNothingForAFailedDial(t *testing.T) {
 	l, err := net.Listen("tcp", "127.0.0.1:0")
 	if err != nil {
 		t.Fatal(err)
@@ -388,15 +388,15 @@ func TestADialThatFailedSaysNothing(t *testing.T) {
 			_ = c.Close()
 		}
 	}()
-	environment(t)
+	clearEnvironment(t)
 	c := dataSource(&pq.Driver{}, "host=127.0.0.1 sslmode=disable port="+strconv.Itoa(l.Addr().(*net.TCPAddr).Port))
-	if _, err := (&adapter{}).connect(t.Context(), c, func(err error) { t.Errorf("said %v", err) }); err == nil {
+	if _, err := (&adapter{}).connect(t.Context(), c, func(err error) { t.Errorf("notice %v", err) }); err == nil {
 		t.Error("connect: no error")
 	}
 }
 
-func TestADialDoesWhatThatOfPqDoes(t *testing.T) {
-	port := backend(t, untilItLeaves)
+func TestDial_BehavesAsTheDialerOfPq(t *testing.T) {
+	port := backend(t, waitForTerminate)
 	address := net.JoinHostPort("127.0.0.1", strconv.Itoa(port))
 	d := &dial{}
 	for name, open := range map[string]func() (net.Conn, error){
@@ -416,7 +416,7 @@ func TestADialDoesWhatThatOfPqDoes(t *testing.T) {
 	if _, err := d.DialTimeout("tcp", address, -1); !errors.Is(err, context.DeadlineExceeded) && !isTimeout(err) {
 		t.Errorf("no time: %v", err)
 	}
-	// What cancels a statement is not the connection.
+	// A dial that cancels a statement is not wrapped.
 	d.end()
 	c, err := d.Dial("tcp", address)
 	if err != nil {
@@ -433,14 +433,14 @@ func isTimeout(err error) bool {
 	return errors.As(err, &timeout) && timeout.Timeout()
 }
 
-func TestAnErrorHasTheClassThatOnlyPqKnows(t *testing.T) {
+func TestClassify_ReturnsTheClassOfErrorsOfPq(t *testing.T) {
 	for err, want := range map[error]otelpool.Class{
 		pq.ErrSSLNotSupported:                        otelpool.ClassTLS,
 		pq.ErrInFailedTransaction:                    otelpool.ClassFailedTransaction,
 		errors.New(queryInProgress):                  otelpool.ClassBusyConnection,
 		errors.Join(errOther, pq.ErrSSLNotSupported): otelpool.ClassTLS,
 
-		// Otelpool knows these, or nobody does.
+		// The root package classifies these, or nothing does.
 		&pq.Error{Code: "53300"}: "",
 		(*pq.Error)(nil):         "",
 		driver.ErrBadConn:        "",
@@ -456,15 +456,15 @@ func TestAnErrorHasTheClassThatOnlyPqKnows(t *testing.T) {
 	}
 }
 
-func TestAConnectionThatIsInUseIsToldByPqAsItIsHere(t *testing.T) {
+func TestClassify_KnowsTheErrorOfPqForABusyConnection(t *testing.T) {
 	port := backend(t, func(b *pgproto3.Backend) {
 		if _, err := b.Receive(); err != nil {
 			return
 		}
 		b.Send(&pgproto3.RowDescription{Fields: []pgproto3.FieldDescription{{Name: []byte("a"), DataTypeOID: 25}}})
 		b.Send(&pgproto3.DataRow{Values: [][]byte{[]byte("x")}})
-		_ = b.Flush() // the test finds out
-		untilItLeaves(b)
+		_ = b.Flush() // a failure fails the test
+		waitForTerminate(b)
 	})
 	for by, c := range dialed(t, &adapter{}, "host=127.0.0.1 sslmode=disable port="+strconv.Itoa(port), func(error) {}) {
 		q := c.(driver.QueryerContext)
@@ -478,10 +478,10 @@ func TestAConnectionThatIsInUseIsToldByPqAsItIsHere(t *testing.T) {
 	}
 }
 
-// FuzzATargetIsHostsAndDatabaseOnly composes what may be told of a data source from what
-// pq takes for the hosts and the database: there is no room for anything else.
-func FuzzATargetIsHostsAndDatabaseOnly(f *testing.F) {
-	environment(f)
+// FuzzTarget_HasHostsAndDatabaseOnly builds the expected target from nothing but the hosts
+// and the database that pq parses.
+func FuzzTarget_HasHostsAndDatabaseOnly(f *testing.F) {
+	clearEnvironment(f)
 	for _, tc := range dsns {
 		f.Add(tc.dsn)
 	}
@@ -530,7 +530,7 @@ func FuzzATargetIsHostsAndDatabaseOnly(f *testing.F) {
 			t.Errorf("%q: got %+v, want %+v", dsn, got, want)
 		}
 		if strings.ContainsAny(strings.TrimPrefix(got.Address, "@")+got.Namespace, "@?=&\x00\n") {
-			t.Errorf("%q tells %+v", dsn, got)
+			t.Errorf("%q gives %+v", dsn, got)
 		}
 	})
 }

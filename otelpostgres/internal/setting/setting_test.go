@@ -6,7 +6,7 @@ import (
 	"time"
 )
 
-func TestAnIntervalIsReadAsTheServerReadsIt(t *testing.T) {
+func TestInterval_ParsesAsTheServerDoes(t *testing.T) {
 	for s, want := range map[string]time.Duration{
 		"0":          0,
 		"1":          time.Millisecond,
@@ -21,7 +21,7 @@ func TestAnIntervalIsReadAsTheServerReadsIt(t *testing.T) {
 		"2500us":     2 * time.Millisecond,
 		"300us":      0,
 		"24d":        24 * 24 * time.Hour,
-		"25d":        0, // more milliseconds than the server takes
+		"25d":        0, // more milliseconds than the server allows
 		"2147483647": 2147483647 * time.Millisecond,
 		"2147483648": 0,
 		"2S":         0,
@@ -38,7 +38,7 @@ func TestAnIntervalIsReadAsTheServerReadsIt(t *testing.T) {
 	}
 }
 
-func TestTheSettingOfAConfigurationIsTheOneThatCounts(t *testing.T) {
+func TestFromConfig_ReturnsTheSettingThatTakesPrecedence(t *testing.T) {
 	for _, tc := range []struct {
 		name    string
 		params  map[string]string
@@ -68,7 +68,7 @@ func TestTheSettingOfAConfigurationIsTheOneThatCounts(t *testing.T) {
 	}
 }
 
-func TestOptionsAreSplitAtSpaces(t *testing.T) {
+func TestSplit_SplitsAtSpaces(t *testing.T) {
 	for s, want := range map[string][]string{
 		"":            nil,
 		"  ":          nil,
