@@ -5,7 +5,7 @@ import (
 	"testing"
 )
 
-// Benchmark is every peer doing every operation in every mode. Its names read
+// Benchmark measures every peer with every operation in every mode. The names are
 // Benchmark/<operation>/<mode>/<serial|parallel>/<peer>.
 func Benchmark(b *testing.B) {
 	for _, op := range Ops {
@@ -20,8 +20,8 @@ func Benchmark(b *testing.B) {
 	}
 }
 
-// BenchmarkStatement is what a text costs by how well it is known. Its names read
-// BenchmarkStatement/<statement>/<mode>/<peer>.
+// BenchmarkStatement measures statements whose texts are cached, and others. The names
+// are BenchmarkStatement/<statement>/<mode>/<peer>.
 func BenchmarkStatement(b *testing.B) {
 	for _, op := range Statements {
 		b.Run(op.Name, func(b *testing.B) {
@@ -44,8 +44,8 @@ func benchmarkPeers(b *testing.B, op Op, mode Mode, parallel bool) {
 	}
 }
 
-// BenchmarkSaturated is what the goroutines of a saturated pool get done. Its
-// names read BenchmarkSaturated/<server>/<limit>/<mode>/<peer>.
+// BenchmarkSaturated measures the throughput of a saturated pool. The names are
+// BenchmarkSaturated/<server>/<limit>/<mode>/<peer>.
 func BenchmarkSaturated(b *testing.B) {
 	for _, server := range Servers {
 		b.Run(server.Name, func(b *testing.B) {

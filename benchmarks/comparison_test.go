@@ -21,34 +21,34 @@ import (
 	"github.com/otelpool/otelpool/internal/fakedb"
 )
 
-var updatePages = flag.Bool("update", false, "write the tables of docs/peers.md and of the README anew")
+var updatePages = flag.Bool("update", false, "rewrite the tables of docs/peers.md and of the README")
 
-// A question is what a row of the comparison asks of a peer. The answer is found by
-// running a program over it. That of dd-trace-go is written down here: it brings a
-// tracer and 65 modules that nobody else here needs, and was looked at apart.
-type question struct {
+// A comparison is a row of a table. Its cells are found by running a program with each
+// peer. Only the cell of dd-trace-go is written here: it needs a tracer and 65 modules
+// that nothing else here needs, and was examined separately.
+type comparison struct {
 	text    string
-	inShort string // in the table of the README, if it is there
-	answer  func(t *testing.T, w *watched) string
+	label   string // its text in the table of the README, empty if it is not there
+	observe func(t *testing.T, w *watched) string
 	datadog string
-	// short is the answer as the README has it; nil for inShort.
-	short func(answer string) string
+	// shorten makes the cell of the README's table; nil means the function shorten.
+	shorten func(cell string) string
 }
 
-// The data of the program, which telemetry should know nothing of.
+// The program's data. It must not appear in telemetry.
 const (
 	secretLiteral  = "tulipbulb"
 	secretArgument = "hyacinth"
 	secretText     = "Duplicate entry 'crocus'"
 )
 
-// operations are the questions about single statements.
-var operations = []question{
-	{text: "spans of a query whose rows are read, on an open connection", answer: func(t *testing.T, w *watched) string {
+// operations are the comparisons of single statements.
+var operations = []comparison{
+	{text: "spans of a query whose rows are read, on an open connection", observe: func(t *testing.T, w *watched) string {
 		w.run(t)
 		return list(w.made(anySpan), "none")
 	}, datadog: "`Query`"},
-	{text: "spans of a transaction with one exec", answer: func(t *testing.T, w *watched) string {
+	{text: "spans of a transaction with one exec", observe: func(t *testing.T, w *watched) string {
 		w.open(t)
 		ctx, end := w.caller(t)
 		tx := must(w.BeginTx(ctx, nil))(t)
@@ -57,30 +57,30 @@ var operations = []question{
 		end()
 		return list(w.made(anySpan), "none")
 	}, datadog: "`Begin`, `Exec`, `Commit`"},
-	{text: "attributes of the span of a query", answer: func(t *testing.T, w *watched) string {
+	{text: "attributes of the span of a query", observe: func(t *testing.T, w *watched) string {
 		w.run(t)
 		return list(w.attributesOf(func(s sdktrace.ReadOnlySpan) bool {
 			return s.Name() == "SELECT users" || strings.HasSuffix(strings.ToLower(s.Name()), "query")
 		}), "none")
 	}, datadog: "`component`, `db.system`, `resource.name` (the text), `service.name`, `span.kind`, `span.type`, `sql.query_type`; with a data source name `db.name`, `db.user`, `out.host`, `out.port`"},
-	{text: "a literal in the text of a statement", inShort: "literals of statements leave the process", answer: func(t *testing.T, w *watched) string {
+	{text: "a literal in the text of a statement", label: "literals of statements leave the process", observe: func(t *testing.T, w *watched) string {
 		w.run(t)
-		return w.saysWhere(t, secretLiteral)
-	}, datadog: "on spans; its agent takes it out"},
-	{text: "an argument of a statement", answer: func(t *testing.T, w *watched) string {
+		return w.signalsWith(t, secretLiteral)
+	}, datadog: "on spans; its agent removes it"},
+	{text: "an argument of a statement", observe: func(t *testing.T, w *watched) string {
 		w.run(t)
-		return w.saysWhere(t, secretArgument)
-	}, datadog: "not told"},
-	{text: "the text of an error of the database", inShort: "texts of errors leave the process", answer: func(t *testing.T, w *watched) string {
+		return w.signalsWith(t, secretArgument)
+	}, datadog: "not reported"},
+	{text: "the text of an error of the database", label: "texts of errors leave the process", observe: func(t *testing.T, w *watched) string {
 		w.open(t)
 		w.fake.Fail(fakedb.Exec, 1, errors.New(secretText))
 		_, err := w.ExecContext(t.Context(), update, 1)
 		if err == nil || err.Error() != secretText {
 			t.Fatal(err)
 		}
-		return w.saysWhere(t, secretText)
+		return w.signalsWith(t, secretText)
 	}, datadog: "on spans"},
-	{text: "an exec that the driver declines to run unprepared (`ErrSkip`)", answer: func(t *testing.T, w *watched) string {
+	{text: "an exec that the driver declines to run unprepared (`ErrSkip`)", observe: func(t *testing.T, w *watched) string {
 		w.open(t)
 		w.fake.Fail(fakedb.Exec, 1, driver.ErrSkip)
 		ctx, end := w.caller(t)
@@ -88,7 +88,7 @@ var operations = []question{
 		end()
 		return list(w.made(anySpan), "no spans")
 	}, datadog: "`Prepare`, `Exec`, `Close`"},
-	{text: "an exec that database/sql repeats twice, after two dead connections", inShort: "calls that database/sql has repeated", answer: func(t *testing.T, w *watched) string {
+	{text: "an exec that database/sql retries twice, after two bad connections", label: "calls that database/sql has retried", observe: func(t *testing.T, w *watched) string {
 		w.open(t)
 		before := w.numbers(t)
 		w.fake.Fail(fakedb.Exec, 2, driver.ErrBadConn)
@@ -96,24 +96,24 @@ var operations = []question{
 		must(w.ExecContext(ctx, update, 1))(t)
 		end()
 		names := grown(before, w.numbers(t), func(n number, by float64) bool { return strings.HasSuffix(n.metric, ".retries") && by == 2 })
-		return list(append(names, prefixed("span ", w.made(anySpan))...), "not told")
+		return list(append(names, prefixed("span ", w.made(anySpan))...), "not reported")
 	}, datadog: "span `Exec` (failed), span `Connect`, span `Exec` (failed), span `Connect`, span `Exec`"},
-	{text: "rows that a query has returned", answer: func(t *testing.T, w *watched) string {
+	{text: "rows that a query has returned", observe: func(t *testing.T, w *watched) string {
 		w.open(t)
 		before := w.numbers(t)
 		w.query(t)
-		return list(grown(before, w.numbers(t), func(n number, _ float64) bool { return strings.HasSuffix(n.metric, "rows") && n.part == "sum" }), "not told")
-	}, datadog: "not told"},
-	{text: "rows that an exec has changed", answer: func(t *testing.T, w *watched) string {
+		return list(grown(before, w.numbers(t), func(n number, _ float64) bool { return strings.HasSuffix(n.metric, "rows") && n.part == "sum" }), "not reported")
+	}, datadog: "not reported"},
+	{text: "rows that an exec has changed", observe: func(t *testing.T, w *watched) string {
 		w.open(t)
 		must(w.ExecContext(t.Context(), update, 1))(t)
-		return list(w.attributesOf(anySpan, "rows_affected"), "not told")
-	}, datadog: "not told"},
+		return list(w.attributesOf(anySpan, "rows_affected"), "not reported")
+	}, datadog: "not reported"},
 }
 
-// The pool's questions are about what happens between statements.
-var poolQuestions = []question{
-	{text: "metrics of the pool, after a query", answer: func(t *testing.T, w *watched) string {
+// poolComparisons are the comparisons of what happens between statements.
+var poolComparisons = []comparison{
+	{text: "metrics of the pool, after a query", observe: func(t *testing.T, w *watched) string {
 		w.run(t)
 		var names []string
 		for n := range w.numbers(t) {
@@ -123,7 +123,7 @@ var poolQuestions = []question{
 		}
 		return list(sorted(names), "none")
 	}, datadog: "nine numbers for statsd, `wait_duration` as a timing and the rest as gauges: `datadog.tracer.sql.db.connections.` and `max_open`, `open`, `in_use`, `idle`, `waiting`, `wait_duration`, `closed.max_idle_conns`, `closed.max_idle_time`, `closed.max_lifetime`"},
-	{text: "attribute that tells one pool's metrics from another's, without being asked", answer: func(t *testing.T, w *watched) string {
+	{text: "attribute that identifies the pool of a metric, by default", observe: func(t *testing.T, w *watched) string {
 		w.run(t)
 		var names []string
 		for n := range w.numbers(t) {
@@ -136,7 +136,7 @@ var poolQuestions = []question{
 		names = slices.DeleteFunc(sorted(names), func(name string) bool { return !strings.Contains(name, "pool") })
 		return list(names, "none")
 	}, datadog: "`service`, by the driver's name"},
-	{text: "how many callers wait now", inShort: "how many callers wait now", answer: func(t *testing.T, w *watched) string {
+	{text: "how many callers wait now", label: "how many callers wait now", observe: func(t *testing.T, w *watched) string {
 		release := w.fill(t)
 		idle := w.numbers(t)
 		done := w.background(t.Context())
@@ -144,19 +144,19 @@ var poolQuestions = []question{
 		release()
 		ok(t, <-done)
 		after := w.numbers(t)
-		return list(grown(idle, waiting, func(n number, by float64) bool { return n.part == "" && by == 1 && after[n] == idle[n] }), "not told")
-	}, datadog: "not told; `waiting` is the sum of all waits that have begun"},
-	{text: "a caller has waited for 30 ms", inShort: "how long callers waited", answer: func(t *testing.T, w *watched) string {
+		return list(grown(idle, waiting, func(n number, by float64) bool { return n.part == "" && by == 1 && after[n] == idle[n] }), "not reported")
+	}, datadog: "not reported; `waiting` counts all waits that have begun"},
+	{text: "a caller has waited for 30 ms", label: "how long callers waited", observe: func(t *testing.T, w *watched) string {
 		release := w.fill(t)
 		before := w.numbers(t)
-		time.Sleep(7 * time.Millisecond) // so that the wait is not as long as anything else
+		time.Sleep(7 * time.Millisecond) // makes the length of the wait unique
 		done := w.background(t.Context())
 		time.Sleep(30 * time.Millisecond)
 		release()
 		ok(t, <-done)
-		return list(append(lengthened(before, w.numbers(t), 30*time.Millisecond), prefixed("span ", w.made(lasted(30*time.Millisecond)))...), "not told")
+		return list(append(lengthened(before, w.numbers(t), 30*time.Millisecond), prefixed("span ", w.made(lasted(30*time.Millisecond)))...), "not reported")
 	}, datadog: "`wait_duration` (sum)"},
-	{text: "a caller has waited for 30 ms, and given up", inShort: "waits of callers that got no connection", answer: func(t *testing.T, w *watched) string {
+	{text: "a caller has waited for 30 ms and given up", label: "waits of callers that got no connection", observe: func(t *testing.T, w *watched) string {
 		release := w.fill(t)
 		before := w.numbers(t)
 		time.Sleep(7 * time.Millisecond)
@@ -167,17 +167,17 @@ var poolQuestions = []question{
 			t.Fatal(err)
 		}
 		after := w.numbers(t)
-		told := grown(before, after, func(n number, by float64) bool { return strings.HasSuffix(n.metric, ".timeouts") && by == 1 })
-		told = append(told, lengthened(before, after, 30*time.Millisecond)...)
-		told = append(told, prefixed("span ", w.made(lasted(30*time.Millisecond)))...)
+		found := grown(before, after, func(n number, by float64) bool { return strings.HasSuffix(n.metric, ".timeouts") && by == 1 })
+		found = append(found, lengthened(before, after, 30*time.Millisecond)...)
+		found = append(found, prefixed("span ", w.made(lasted(30*time.Millisecond)))...)
 		var failed *otelpool.AcquireError
 		if errors.As(err, &failed) {
-			told = append(told, "the error, with who has the connections")
+			found = append(found, "the error, with the holders of the connections")
 		}
 		release()
-		return list(told, "not told")
+		return list(found, "not reported")
 	}, datadog: "`wait_duration` (sum)"},
-	{text: "a transaction has held its connection for 2 s", inShort: "how long connections are held", answer: func(t *testing.T, w *watched) string {
+	{text: "a transaction has held its connection for 2 s", label: "how long connections are held", observe: func(t *testing.T, w *watched) string {
 		w.open(t)
 		before := w.numbers(t)
 		ctx, end := w.caller(t)
@@ -185,33 +185,33 @@ var poolQuestions = []question{
 		time.Sleep(2 * time.Second)
 		ok(t, tx.Commit())
 		end()
-		return list(append(lengthened(before, w.numbers(t), 2*time.Second), prefixed("span ", w.made(lasted(2*time.Second)))...), "not told")
-	}, datadog: "not told"},
-	{text: "a transaction has had its connection for a minute, and done nothing with it", inShort: "connections that were forgotten", answer: func(t *testing.T, w *watched) string {
+		return list(append(lengthened(before, w.numbers(t), 2*time.Second), prefixed("span ", w.made(lasted(2*time.Second)))...), "not reported")
+	}, datadog: "not reported"},
+	{text: "a transaction has held its connection for a minute without using it", label: "leaked connections", observe: func(t *testing.T, w *watched) string {
 		w.open(t)
 		before := w.numbers(t)
 		ctx, end := w.caller(t)
 		tx := must(w.BeginTx(ctx, nil))(t)
 		time.Sleep(time.Minute)
-		told := w.reported(t, before, "leak_suspected", "leaks")
+		found := w.reported(t, before, "leak_suspected", "leaks")
 		ok(t, tx.Rollback())
 		end()
-		return told
-	}, datadog: "not told"},
-	{text: "no connection has been free for 5 s, and a caller waits", inShort: "that the pool is dry, and why", answer: func(t *testing.T, w *watched) string {
+		return found
+	}, datadog: "not reported"},
+	{text: "no connection has been free for 5 s, and a caller waits", label: "that the pool is exhausted, and why", observe: func(t *testing.T, w *watched) string {
 		release := w.fill(t)
 		before := w.numbers(t)
 		done := w.background(t.Context())
 		time.Sleep(5 * time.Second)
-		told := w.reported(t, before, "exhausted", "exhaustions")
+		found := w.reported(t, before, "exhausted", "exhaustions")
 		release()
 		ok(t, <-done)
-		return told
-	}, datadog: "not told"},
-	{text: "reasons for closing a connection that are told apart", inShort: "why connections were closed, of five reasons", answer: closes, datadog: "`lifetime`, `idle time`, `too many idle`", short: func(answer string) string {
+		return found
+	}, datadog: "not reported"},
+	{text: "close reasons that are distinguished", label: "why connections were closed, of five reasons", observe: closes, datadog: "`lifetime`, `idle time`, `too many idle`", shorten: func(answer string) string {
 		return fmt.Sprint(1 + strings.Count(answer, ","))
 	}},
-	{text: "a dial that took 1.5 s and failed", inShort: "dials that failed", answer: func(t *testing.T, w *watched) string {
+	{text: "a dial that took 1.5 s and failed", label: "dials that failed", observe: func(t *testing.T, w *watched) string {
 		const long = 1500 * time.Millisecond
 		before := w.numbers(t)
 		w.fake.On(fakedb.Connect, func(context.Context, string) error {
@@ -223,9 +223,9 @@ var poolQuestions = []question{
 			t.Fatal("the dial did not fail")
 		}
 		end()
-		return list(append(lengthened(before, w.numbers(t), long), prefixed("span ", w.made(lasted(long)))...), "not told")
+		return list(append(lengthened(before, w.numbers(t), long), prefixed("span ", w.made(lasted(long)))...), "not reported")
 	}, datadog: "span `Connect` (failed)"},
-	{text: "the driver's own connection, in `sql.Conn.Raw`", answer: func(t *testing.T, w *watched) string {
+	{text: "the driver's own connection, in `sql.Conn.Raw`", observe: func(t *testing.T, w *watched) string {
 		bare := sql.OpenDB(w.fake.Connector())
 		defer bare.Close()
 		want := typeInRaw(t, bare, func(dc any) any { return dc })
@@ -235,23 +235,23 @@ var poolQuestions = []question{
 		case typeInRaw(t, w.plain, otelpool.Unwrap):
 			return "by a function or method"
 		}
-		return "cannot be had"
+		return "not available"
 	}, datadog: "by a function or method"},
 }
 
-// operationMetrics are the peers' own names for the metric of operations.
+// operationMetrics are the peers' names for the metrics of operations.
 var operationMetrics = []string{
 	operationDuration, "db.client.response.returned_rows", "db.sql.client.calls", "db.sql.client.latency", "go.sql.query_timing",
 }
 
-// open opens the connection, and forgets what was told of that.
+// open opens the connection and resets the spans.
 func (w *watched) open(t *testing.T) {
 	t.Helper()
 	ok(t, w.plain.Ping())
 	w.spans.Reset()
 }
 
-// run is a program that asks once, under a span.
+// run is a program that runs one query under a span.
 func (w *watched) run(t *testing.T) {
 	t.Helper()
 	w.open(t)
@@ -269,7 +269,7 @@ func (w *watched) query(t *testing.T) {
 	end()
 }
 
-// fill takes the only connection of the pool. It returns what gives it back.
+// fill acquires the only connection of the pool.
 func (w *watched) fill(t *testing.T) (release func()) {
 	t.Helper()
 	w.plain.SetMaxOpenConns(1)
@@ -278,7 +278,7 @@ func (w *watched) fill(t *testing.T) (release func()) {
 	return func() { ok(t, c.Close()) }
 }
 
-// background asks in another goroutine, and returns when that waits.
+// background runs an exec in another goroutine, and returns when that goroutine waits.
 func (w *watched) background(ctx context.Context) chan error {
 	done := make(chan error, 1)
 	go func() {
@@ -289,7 +289,7 @@ func (w *watched) background(ctx context.Context) chan error {
 	return done
 }
 
-// attributesOf are the attributes of some spans: all, or those whose key ends in one
+// attributesOf returns the keys of the attributes of some spans: all, or those with one
 // of the endings.
 func (w *watched) attributesOf(accept func(sdktrace.ReadOnlySpan) bool, endings ...string) (keys []string) {
 	for _, s := range w.spans.Ended() {
@@ -305,18 +305,18 @@ func (w *watched) attributesOf(accept func(sdktrace.ReadOnlySpan) bool, endings 
 	return sorted(keys)
 }
 
-// reported says where otelpool's report of a kind is, and its counter.
+// reported returns where otelpool emits a report of a kind: its counter and its log record.
 func (w *watched) reported(t *testing.T, before map[number]float64, kind, counter string) string {
 	t.Helper()
-	told := grown(before, w.numbers(t), func(n number, by float64) bool { return strings.HasSuffix(n.metric, "."+counter) && by == 1 })
+	found := grown(before, w.numbers(t), func(n number, by float64) bool { return strings.HasSuffix(n.metric, "."+counter) && by == 1 })
 	if strings.Contains(w.log.String(), "otelpool.report="+kind) {
-		told = append(told, "a record in the log")
+		found = append(found, "a record in the log")
 	}
-	return list(told, "not told")
+	return list(found, "not reported")
 }
 
-// closes makes a pool close connections for every reason, and returns how many
-// reasons are told apart.
+// closes makes a pool close connections for every reason, and returns the reasons that
+// have a metric of their own.
 func closes(t *testing.T, w *watched) string {
 	var kinds []string
 	for _, reason := range []struct {
@@ -363,7 +363,7 @@ func closes(t *testing.T, w *watched) string {
 			kinds = append(kinds, reason.name)
 		}
 	}
-	return list(kinds, "not told")
+	return list(kinds, "not reported")
 }
 
 func typeInRaw(t *testing.T, db *sql.DB, look func(any) any) (name string) {
@@ -402,14 +402,14 @@ func must[T any](v T, err error) func(*testing.T) T {
 // columns are the peers in the order of the tables.
 var columns = []string{Otelpool, OtelpoolDB, XSAM, Nhatthm, Uptrace}
 
-// cells are the answers to a question, that of dd-trace-go at the end.
-func (q question) cells(t *testing.T) []string {
+// cells returns the cells of a row. The last one is that of dd-trace-go.
+func (q comparison) cells(t *testing.T) []string {
 	t.Helper()
 	var cells []string
 	for _, name := range columns {
 		var cell string
 		t.Run(q.text+"/"+name, func(t *testing.T) {
-			synctest.Test(t, func(t *testing.T) { cell = q.answer(t, watch(t, peer(t, name), everything)) })
+			synctest.Test(t, func(t *testing.T) { cell = q.observe(t, watch(t, peer(t, name), everything)) })
 		})
 		cells = append(cells, cell)
 	}
@@ -419,10 +419,10 @@ func (q question) cells(t *testing.T) []string {
 	return append(cells, q.datadog)
 }
 
-// inShort is a cell as the table of the README has it.
-func inShort(cell string) string {
+// shorten returns a cell for the table of the README.
+func shorten(cell string) string {
 	switch {
-	case strings.HasPrefix(cell, "not told"):
+	case strings.HasPrefix(cell, "not reported"):
 		return "no"
 	case strings.HasSuffix(cell, "(sum)") && !strings.Contains(cell, ","):
 		return "in a sum"
@@ -445,30 +445,30 @@ func newTable(head ...string) *table {
 	return b
 }
 
-// TestThePagesTellWhatThePeersTell plays the programs over every peer, and holds the
-// tables of docs/peers.md and of the README against what was told. Run it with
-// -update after a new version of a peer, and read what has changed.
-func TestThePagesTellWhatThePeersTell(t *testing.T) {
+// TestPeers_ThePagesListTheirSignals runs the programs with every peer, and compares what
+// is emitted with the tables of docs/peers.md and of the README. Run it with -update after
+// an update of a peer, and read the changes.
+func TestPeers_ThePagesListTheirSignals(t *testing.T) {
 	head := []string{"", "otelpool", "otelpool.DB", "XSAM", "nhatthm", "uptrace", "dd-trace-go"}
 	readme := newTable("", "otelpool", "XSAM", "nhatthm", "uptrace", "dd-trace-go")
 	tables := map[string]*table{}
-	for name, questions := range map[string][]question{"operations": operations, "pool": poolQuestions} {
+	for name, comparisons := range map[string][]comparison{"operations": operations, "pool": poolComparisons} {
 		tables[name] = newTable(head...)
-		for _, q := range questions {
+		for _, q := range comparisons {
 			tables[name].row(append([]string{q.text}, q.cells(t)...)...)
 		}
 	}
-	for _, q := range slices.Concat(poolQuestions, operations) {
-		if q.inShort == "" {
+	for _, q := range slices.Concat(poolComparisons, operations) {
+		if q.label == "" {
 			continue
 		}
-		short := q.short
+		short := q.shorten
 		if short == nil {
-			short = inShort
+			short = shorten
 		}
 		cells := q.cells(t)
-		row := []string{q.inShort, short(cells[0])}
-		if exact := short(cells[1]); cells[1] != "the same" && exact != row[1] {
+		row := []string{q.label, short(cells[0])}
+		if withDB := short(cells[1]); cells[1] != "the same" && withDB != row[1] {
 			row[1] = "with `otelpool.DB`"
 		}
 		for _, c := range cells[2:] {
@@ -481,15 +481,15 @@ func TestThePagesTellWhatThePeersTell(t *testing.T) {
 	compare(t, "../README.md", "peers", readme.String())
 }
 
-// TestThePageTellsWhatThePeersChange does the same with what a program sees.
-func TestThePageTellsWhatThePeersChange(t *testing.T) {
+// TestPeers_ThePageListsWhatTheyChange compares the behaviours with docs/peers.md.
+func TestPeers_ThePageListsWhatTheyChange(t *testing.T) {
 	b := newTable("", "otelpool", "XSAM", "nhatthm", "uptrace", "sqlmw", "dd-trace-go")
-	for _, s := range sights {
+	for _, s := range behaviours {
 		row := []string{s.name}
-		bare := s.look(t, peer(t, Bare))
+		bare := s.observeThrough(t, peer(t, Bare))
 		for _, name := range []string{Otelpool, XSAM, Nhatthm, Uptrace, Sqlmw} {
 			cell := "yes"
-			switch s.look(t, peer(t, name)) {
+			switch s.observeThrough(t, peer(t, name)) {
 			case bare:
 			case "panic":
 				cell = "**panics**"
@@ -500,10 +500,10 @@ func TestThePageTellsWhatThePeersChange(t *testing.T) {
 		}
 		b.row(append(row, s.datadog)...)
 	}
-	compare(t, "../docs/peers.md", "sights", b.String())
+	compare(t, "../docs/peers.md", "behaviours", b.String())
 }
 
-// releases are when the versions were made that are compared, by the module proxy.
+// releases are the dates of the compared versions, from the module proxy.
 var releases = map[string]string{
 	"github.com/XSAM/otelsql v0.44.0":                               "2026-09-06",
 	"go.nhat.io/otelsql v0.16.0":                                    "2025-06-30",
@@ -512,10 +512,10 @@ var releases = map[string]string{
 	"github.com/DataDog/dd-trace-go/contrib/database/sql/v2 v2.9.2": "2026-08-07",
 }
 
-// TestThePageTellsWhichVersionsAreCompared asks the go command for the versions of the
-// peers, and for what each brings with it.
-func TestThePageTellsWhichVersionsAreCompared(t *testing.T) {
-	b := newTable("", "version", "of", "conventions", "modules that it needs, but OpenTelemetry's")
+// TestPeers_ThePageListsTheirVersions gets the versions of the peers and their
+// dependencies from the go command.
+func TestPeers_ThePageListsTheirVersions(t *testing.T) {
+	b := newTable("", "version", "released", "conventions", "dependencies besides OpenTelemetry")
 	goList := func(args ...string) []string {
 		out, err := command.CommandContext(t.Context(), "go", append([]string{"list"}, args...)...).Output()
 		if err != nil {
@@ -535,7 +535,7 @@ func TestThePageTellsWhichVersionsAreCompared(t *testing.T) {
 				conventions = strings.TrimPrefix(at, "v")
 			}
 		}
-		// What the API itself needs is not the peer's choice.
+		// The API's own dependencies do not count.
 		api := goList("-deps", "-f", "{{with .Module}}{{.Path}}{{end}}", "go.opentelemetry.io/otel")
 		needs := slices.DeleteFunc(sorted(goList("-deps", "-f", "{{with .Module}}{{.Path}}{{end}}", p.Module)), func(path string) bool {
 			return path == p.Module || strings.HasPrefix(path, "go.opentelemetry.io/") || slices.Contains(api, path)
@@ -547,16 +547,16 @@ func TestThePageTellsWhichVersionsAreCompared(t *testing.T) {
 	const datadog = "github.com/DataDog/dd-trace-go/contrib/database/sql/v2 v2.9.2"
 	seen[datadog] = true
 	path, version, _ := strings.Cut(datadog, " ")
-	b.row(code(path), version, releases[datadog], "its own", "65: the tracer, and what it needs")
+	b.row(code(path), version, releases[datadog], "its own", "65: the tracer and its dependencies")
 	for release := range releases {
 		if !seen[release] {
-			t.Errorf("%s is not compared any more", release)
+			t.Errorf("%s is no longer compared", release)
 		}
 	}
 	compare(t, "../docs/peers.md", "versions", b.String())
 }
 
-// compare holds a table against the part of a page between its marks.
+// compare compares a table with the part of a page between its marks.
 func compare(t *testing.T, file, name, want string) {
 	t.Helper()
 	content, err := os.ReadFile(file)
@@ -567,7 +567,7 @@ func compare(t *testing.T, file, name, want string) {
 	head, rest, found := strings.Cut(string(content), begin)
 	got, tail, ended := strings.Cut(rest, end)
 	if !found || !ended {
-		t.Fatalf("%s has no place for the table of %s", file, name)
+		t.Fatalf("%s has no marks for the table of %s", file, name)
 	}
 	if *updatePages {
 		if err := os.WriteFile(file, []byte(head+begin+want+end+tail), 0o600); err != nil {

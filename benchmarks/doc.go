@@ -1,12 +1,11 @@
-// Package benchmarks measures what it costs to watch a pool: otelpool and its
-// peers over one driver that does nothing, each beside the bare driver and
-// beside the floor, which is the price of otelpool's signals alone.
+// Package benchmarks measures the cost of otelpool and its peers with a driver that
+// does nothing. Each is compared with the bare driver and with the floor: the cost of
+// otelpool's signals alone.
 //
-// Every number is a difference against the bare driver in the same mode, so it
-// is the cost of the wrapper and of the OpenTelemetry SDK below it, never of a
-// database. A pool that is too small is measured apart, by what its callers get
-// done.
+// Every number is a difference to the bare driver in the same mode: the cost of the
+// wrapper and of the OpenTelemetry SDK, without a database. Saturated pools are
+// measured separately, by their throughput.
 //
-//	go test -bench . ./benchmarks          # as go test shows them
+//	go test -bench . ./benchmarks          # plain benchmarks
 //	go run ./benchmarks/compare            # side by side, with the verdict
 package benchmarks

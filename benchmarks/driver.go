@@ -6,21 +6,20 @@ import (
 	"io"
 )
 
-// resultRows is how many rows the driver gives to a statement of the rows
-// operation. It stays below 256 so that no value needs the heap on its way
-// into an interface.
+// resultRows is the number of rows of a statement of the rows operation. It is
+// below 256 so that a value converts to an interface without an allocation.
 const resultRows = 100
 
-// nopDriver is a driver whose calls cost as little as Go allows: it has every
-// context-aware interface, so that no wrapper falls back to a slower path, and
-// it allocates only when a connection is opened or a statement is prepared.
+// nopDriver is a driver whose calls cost as little as possible. It has every
+// context-aware interface, so that no wrapper takes a slower path, and allocates
+// only when a connection is opened or a statement is prepared.
 type nopDriver struct{}
 
 func (d nopDriver) Open(string) (driver.Conn, error) { return &nopConn{}, nil }
 
 func (d nopDriver) OpenConnector(string) (driver.Connector, error) { return nopConnector{}, nil }
 
-// nopConnector makes connections whose result sets count their rows, if it is told so.
+// nopConnector makes connections whose result sets count their rows if counts is set.
 type nopConnector struct{ counts bool }
 
 func (c nopConnector) Connect(context.Context) (driver.Conn, error) {
@@ -54,31 +53,30 @@ func (c *nopConn) ExecContext(context.Context, string, []driver.NamedValue) (dri
 	return driver.RowsAffected(1), nil
 }
 
-// QueryContext gives one row for selectRow and resultRows rows for anything
-// else.
+// QueryContext returns one row for selectRow and resultRows rows for any other query.
 func (c *nopConn) QueryContext(_ context.Context, query string, _ []driver.NamedValue) (driver.Rows, error) {
 	c.rows = nopRows{left: resultRows}
 	if query == selectRow {
 		c.rows.left = 1
 	}
 	if c.counts {
-		c.counted = countedRows{in: &c.rows}
+		c.counted = countedRows{inner: &c.rows}
 		return &c.counted, nil
 	}
 	return &c.rows, nil
 }
 
-// countedRows is the least that anybody does who wants to know how many rows were read.
+// countedRows counts the rows that are read, and does nothing else.
 type countedRows struct {
-	in   driver.Rows
-	read int64
+	inner driver.Rows
+	read  int64
 }
 
-func (r *countedRows) Columns() []string { return r.in.Columns() }
-func (r *countedRows) Close() error      { return r.in.Close() }
+func (r *countedRows) Columns() []string { return r.inner.Columns() }
+func (r *countedRows) Close() error      { return r.inner.Close() }
 
 func (r *countedRows) Next(dest []driver.Value) error {
-	err := r.in.Next(dest)
+	err := r.inner.Next(dest)
 	if err == nil {
 		r.read++
 	}
@@ -93,7 +91,7 @@ func (c *nopConn) PrepareContext(context.Context, string) (driver.Stmt, error) {
 
 func (c *nopConn) Begin() (driver.Tx, error) { return c, nil }
 
-// BeginTx hands out the connection itself as the transaction.
+// BeginTx returns the connection itself as the transaction.
 func (c *nopConn) BeginTx(context.Context, driver.TxOptions) (driver.Tx, error) { return c, nil }
 
 func (c *nopConn) Commit() error { return nil }
@@ -139,7 +137,7 @@ var columnNames = []string{"n"}
 
 func (r *nopRows) Columns() []string { return columnNames }
 
-// Next counts down to 1, so the sum of a result set is known.
+// Next counts down to 1, so that the sum of a result set is known.
 func (r *nopRows) Next(dest []driver.Value) error {
 	if r.left == 0 {
 		return io.EOF

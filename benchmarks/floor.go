@@ -13,13 +13,12 @@ import (
 	"go.opentelemetry.io/otel/trace"
 )
 
-// operationDuration is the one metric that the reduced mode keeps.
+// operationDuration is the only metric of the reduced mode.
 const operationDuration = "db.client.operation.duration"
 
-// floor gives the signals that otelpool gives, straight to the SDK and around
-// the bare driver. Every option is made beforehand, nothing is looked up and
-// nothing is kept, so that what it adds to a call is what OpenTelemetry takes
-// for these signals, and no wrapper that gives them can be cheaper.
+// floor emits otelpool's signals directly to the SDK, around the bare driver. Every
+// option is built beforehand, and nothing is looked up or kept. So it adds to a call
+// only OpenTelemetry's cost of these signals: no wrapper that emits them can be cheaper.
 //
 //	operation       on the caller's span             spans (kind client)            duration   wait_time   use_time   returned_rows
 //	query_row       acquired, rows closed, released  SELECT users                   1          1           1          1
@@ -29,20 +28,21 @@ const operationDuration = "db.client.operation.duration"
 //	tx              acquired, released               begin, UPDATE users, commit    3          1           1          -
 //	ping            acquired, released               ping                           1          1           1          -
 //
-// A span that is named after a summary has that and the text from its start, and
-// the duration has the summary. That of an exec gets the rows affected at its end,
-// if it records. Events are given if the caller's span records.
-// A clock is read where an operation begins and ends and where a result set is
-// closed, once for both ends of a hold that coincide with it. Nobody waits, and the
-// floor takes that for granted: it reads no clock for it, and tells no wait but the
-// 0 that it records. Rows are counted on their way from the driver, since the signals
-// have their number; that is one more call for each.
-// The test of the signals holds otelpool to this table.
+// A span that is named after a summary has the summary and the text from its start; the
+// duration has the summary. The span of an exec gets the rows affected at its end, if it
+// records. Events are emitted if the caller's span records.
+//
+// The clock is read when an operation begins and ends, and when a result set is closed.
+// A hold that begins or ends at the same moment needs no read of its own. No caller
+// waits, so the floor reads no clock for waits and records 0. Rows are counted, since the
+// signals have their number; that is one more call for each row.
+//
+// TestFloor_EmitsTheSignalsOfOtelpool compares otelpool with this table.
 type floor struct {
 	tracer                      trace.Tracer
 	duration, waitTime, useTime metric.Float64Histogram
 	returnedRows                metric.Int64Histogram
-	ofPool                      []metric.RecordOption // wait_time and use_time
+	poolOptions                 []metric.RecordOption // wait_time and use_time
 	acquired                    []trace.EventOption
 	released                    []trace.EventOption
 	affected                    []attribute.KeyValue
@@ -63,16 +63,16 @@ func (o operation) String() string {
 	return [...]string{"ping", "query", "exec", "begin", "commit"}[o]
 }
 
-// what is an operation with its statement, if it has one.
-type what struct {
+// opInfo is an operation and its statement, if it has one.
+type opInfo struct {
 	operation
-	text, summary string // as they are told
+	text, summary string // as they are emitted
 	read          int64  // rows of a query
 }
 
-// told is what is told of an operation, made beforehand.
-type told struct {
-	what
+// telemetry holds the options for the signals of an operation, built beforehand.
+type telemetry struct {
+	opInfo
 	name   string
 	start  []trace.SpanStartOption
 	done   []metric.RecordOption
@@ -86,8 +86,8 @@ var (
 	system   = semconv.DBSystemNameOtherSQL
 )
 
-// newFloor uses otelpool's scope, so that a view over it meets the floor too, and
-// otelpool's buckets.
+// newFloor uses otelpool's buckets, and otelpool's scope so that a view of it applies to
+// the floor too.
 func newFloor(p providers) (*floor, error) {
 	if p.tracer == nil {
 		p.tracer = otel.GetTracerProvider()
@@ -123,7 +123,7 @@ func newFloor(p providers) (*floor, error) {
 		waitTime:     waitTime,
 		useTime:      useTime,
 		returnedRows: returnedRows,
-		ofPool:       record(poolName),
+		poolOptions:  record(poolName),
 		acquired:     []trace.EventOption{trace.WithAttributes(poolName, id, attribute.String("otelpool.source", "reused"))},
 		released:     []trace.EventOption{trace.WithAttributes(id, attribute.Float64("otelpool.held", 0))},
 		affected:     []attribute.KeyValue{attribute.Int64("otelpool.rows_affected", 1)},
@@ -134,9 +134,9 @@ func record(attrs ...attribute.KeyValue) []metric.RecordOption {
 	return []metric.RecordOption{metric.WithAttributeSet(attribute.NewSet(attrs...))}
 }
 
-// tell makes what is told of an operation.
-func tell(w what) *told {
-	t := &told{what: w, name: w.String()}
+// newTelemetry builds the options for the signals of an operation.
+func newTelemetry(w opInfo) *telemetry {
+	t := &telemetry{opInfo: w, name: w.String()}
 	span := []attribute.KeyValue{poolName, system}
 	series := []attribute.KeyValue{poolName, system}
 	if w.text != "" {
@@ -161,7 +161,7 @@ func (f *floor) acquire(ctx context.Context) {
 
 func (f *floor) wait(ctx context.Context) {
 	if f.waitTime.Enabled(ctx) {
-		f.waitTime.Record(ctx, 0, f.ofPool...)
+		f.waitTime.Record(ctx, 0, f.poolOptions...)
 	}
 }
 
@@ -170,16 +170,16 @@ func (f *floor) release(ctx context.Context, held time.Duration) {
 		span.AddEvent("otelpool.connection.released", f.released...)
 	}
 	if f.useTime.Enabled(ctx) {
-		f.useTime.Record(ctx, held.Seconds(), f.ofPool...)
+		f.useTime.Record(ctx, held.Seconds(), f.poolOptions...)
 	}
 }
 
-func (f *floor) begin(ctx context.Context, t *told) (context.Context, trace.Span) {
+func (f *floor) begin(ctx context.Context, t *telemetry) (context.Context, trace.Span) {
 	return f.tracer.Start(ctx, t.name, t.start...)
 }
 
-// end takes the span's own context, so that an exemplar leads to that span.
-func (f *floor) end(ctx context.Context, span trace.Span, t *told, took time.Duration) {
+// end takes the context of the span, so that exemplars link to it.
+func (f *floor) end(ctx context.Context, span trace.Span, t *telemetry, took time.Duration) {
 	if t.operation == execute && span.IsRecording() {
 		span.SetAttributes(f.affected...)
 	}
@@ -189,9 +189,9 @@ func (f *floor) end(ctx context.Context, span trace.Span, t *told, took time.Dur
 	span.End()
 }
 
-// closed tells the end of a result set: to the caller, and in the context of the
-// query's span.
-func (f *floor) closed(caller, ctx context.Context, t *told) {
+// closed emits the close of a result set: an event on the caller's span, and a record in
+// the context of the query's span.
+func (f *floor) closed(caller, ctx context.Context, t *telemetry) {
 	if f.returnedRows.Enabled(ctx) {
 		f.returnedRows.Record(ctx, t.read, t.closed...)
 	}
@@ -200,10 +200,10 @@ func (f *floor) closed(caller, ctx context.Context, t *told) {
 	}
 }
 
-// one makes the told form of something that acquires a connection, does one
-// operation and gives it back.
-func one(w what, plain func(*sql.DB) (call, error)) func(*sql.DB, *floor) (call, error) {
-	t := tell(w)
+// withSignals wraps a call that acquires a connection, runs one operation and releases
+// the connection.
+func withSignals(w opInfo, plain func(*sql.DB) (call, error)) func(*sql.DB, *floor) (call, error) {
+	t := newTelemetry(w)
 	return func(db *sql.DB, f *floor) (call, error) {
 		do, err := plain(db)
 		if err != nil {
@@ -226,8 +226,8 @@ func one(w what, plain func(*sql.DB) (call, error)) func(*sql.DB, *floor) (call,
 	}
 }
 
-func toldTx(db *sql.DB, f *floor) (call, error) {
-	begins, executes, commits := tell(what{operation: begin}), tell(updates), tell(what{operation: commit})
+func floorTx(db *sql.DB, f *floor) (call, error) {
+	begins, executes, commits := newTelemetry(opInfo{operation: begin}), newTelemetry(updates), newTelemetry(opInfo{operation: commit})
 	return func(ctx context.Context) (int64, error) {
 		f.acquire(ctx)
 		held := time.Now()

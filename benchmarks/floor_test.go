@@ -14,9 +14,9 @@ import (
 	"go.opentelemetry.io/otel/sdk/trace/tracetest"
 )
 
-// The signals of one call: what the floor and otelpool must have in common.
+// signals are the signals of one call. Those of the floor and of otelpool must be equal.
 type signals struct {
-	spans      []string       // each with its kind, its attributes and its events, in the order of their ends
+	spans      []string       // with kind, attributes and events, in the order of their ends
 	histograms map[string]int // records, by instrument and attributes
 }
 
@@ -24,7 +24,7 @@ func (s signals) String() string {
 	return fmt.Sprintf("spans %q, histograms %v", s.spans, s.histograms)
 }
 
-// signalsOf runs an operation under a caller's span and returns what it gave.
+// signalsOf runs an operation under a caller's span and returns its signals.
 func (b Bench) signalsOf(t *testing.T) signals {
 	t.Helper()
 	spans := tracetest.NewSpanRecorder()
@@ -63,8 +63,8 @@ func (b Bench) signalsOf(t *testing.T) signals {
 	return got
 }
 
-// attributes lists what a span, an event or a point says. Which connection it is
-// about is chance.
+// attributes formats the attributes of a span, an event or a data point, without the
+// connection's id, which is random.
 func attributes(attrs []attribute.KeyValue) string {
 	var s []string
 	for _, a := range attrs {
@@ -83,9 +83,9 @@ func nameAndAttributes(name string, attrs attribute.Set) string {
 	return name + attributes(attrs.ToSlice())
 }
 
-// records counts what the histograms behind a reader have recorded, by what a
-// series is called.
-func records(t *testing.T, r sdkmetric.Reader, called func(string, attribute.Set) string) map[string]int {
+// records counts the records of a reader's histograms by series. name returns the name
+// of a series.
+func records(t *testing.T, r sdkmetric.Reader, name func(string, attribute.Set) string) map[string]int {
 	t.Helper()
 	var all metricdata.ResourceMetrics
 	if err := r.Collect(context.Background(), &all); err != nil {
@@ -97,11 +97,11 @@ func records(t *testing.T, r sdkmetric.Reader, called func(string, attribute.Set
 			switch h := m.Data.(type) {
 			case metricdata.Histogram[float64]:
 				for _, p := range h.DataPoints {
-					n[called(m.Name, p.Attributes)] += int(p.Count)
+					n[name(m.Name, p.Attributes)] += int(p.Count)
 				}
 			case metricdata.Histogram[int64]:
 				for _, p := range h.DataPoints {
-					n[called(m.Name, p.Attributes)] += int(p.Count)
+					n[name(m.Name, p.Attributes)] += int(p.Count)
 				}
 			}
 		}
@@ -109,53 +109,53 @@ func records(t *testing.T, r sdkmetric.Reader, called func(string, attribute.Set
 	return n
 }
 
-func TestTheFloorGivesOtelpoolsSignals(t *testing.T) {
+func TestFloor_EmitsTheSignalsOfOtelpool(t *testing.T) {
 	for _, name := range []string{Otelpool, OtelpoolDB} {
 		for _, op := range Ops {
-			t.Run(name+"/"+op.Name, func(t *testing.T) { givesTheFloorsSignals(t, op, name) })
+			t.Run(name+"/"+op.Name, func(t *testing.T) { testFloorSignals(t, op, name) })
 		}
 	}
 	for _, op := range Statements {
-		t.Run(op.Name, func(t *testing.T) { givesTheFloorsSignals(t, op, Otelpool) })
+		t.Run(op.Name, func(t *testing.T) { testFloorSignals(t, op, Otelpool) })
 	}
 }
 
-func givesTheFloorsSignals(t *testing.T, op Op, name string) {
-	// In virtual time nothing takes long enough to be told of.
+func testFloorSignals(t *testing.T, op Op, name string) {
+	// In virtual time nothing takes long enough for an extra span.
 	synctest.Test(t, func(t *testing.T) {
 		floor := Bench{op, Sampled, peer(t, Floor)}.signalsOf(t)
 		otelpool := Bench{op, Sampled, peer(t, name)}.signalsOf(t)
 		if got, want := otelpool.String(), floor.String(); got != want {
-			t.Errorf("%s gives other signals than the floor\n%s\nfloor: %s", name, got, want)
+			t.Errorf("signals of %s and of the floor differ\n%s\nfloor: %s", name, got, want)
 		}
 	})
 }
 
-func TestTheReducedModeLeavesOneSpanAndOneHistogram(t *testing.T) {
+func TestReduced_LeavesOneSpanAndOneHistogram(t *testing.T) {
 	for _, name := range []string{Otelpool, OtelpoolDB} {
 		for _, op := range Ops {
 			if op.Name == "tx" {
-				continue // is three operations
+				continue // three operations
 			}
 			t.Run(name+"/"+op.Name, func(t *testing.T) {
-				synctest.Test(t, func(t *testing.T) { oneSpanAndOneHistogram(t, Bench{op, Reduced, peer(t, name)}) })
+				synctest.Test(t, func(t *testing.T) { testOneSpanAndOneHistogram(t, Bench{op, Reduced, peer(t, name)}) })
 			})
 		}
 	}
 }
 
-func oneSpanAndOneHistogram(t *testing.T, b Bench) {
+func testOneSpanAndOneHistogram(t *testing.T, b Bench) {
 	span, before, after := b.reduced(t)
 	if span == nil {
-		t.Error("there is not one span")
+		t.Error("not exactly one span")
 	}
 	if after[operationDuration]-before[operationDuration] != 1 || len(after) != 1 {
-		t.Errorf("histograms %v after %v, want one record more and no other", after, before)
+		t.Errorf("histograms %v after %v, want one more record and no other histogram", after, before)
 	}
 }
 
-// reduced runs an operation in the reduced mode. It returns the span, if there is
-// just one, and what the histograms had recorded before and after.
+// reduced runs an operation in the reduced mode. It returns the span, nil unless there
+// is exactly one, and the records of the histograms before and after.
 func (b Bench) reduced(t *testing.T) (span sdktrace.ReadOnlySpan, before, after map[string]int) {
 	t.Helper()
 	spans := tracetest.NewSpanRecorder()
@@ -176,9 +176,9 @@ func (b Bench) reduced(t *testing.T) (span sdktrace.ReadOnlySpan, before, after 
 	return span, before, records(t, reader, onlyName)
 }
 
-// TestUptraceGivesTheSameInTheReducedMode holds the comparison to being fair: what
-// uptrace's wrapper gives, otelpool gives too, by names of later conventions.
-func TestUptraceGivesTheSameInTheReducedMode(t *testing.T) {
+// TestReduced_OtelpoolEmitsWhatUptraceEmits checks that the comparison is fair: otelpool
+// emits everything that uptrace's wrapper emits, with names of newer conventions.
+func TestReduced_OtelpoolEmitsWhatUptraceEmits(t *testing.T) {
 	ours := map[string]string{
 		"db.statement":                   "db.query.text",
 		"db.rows_affected":               "otelpool.rows_affected",
@@ -187,7 +187,7 @@ func TestUptraceGivesTheSameInTheReducedMode(t *testing.T) {
 	}
 	for _, op := range Ops {
 		if op.Name == "tx" || op.Name == "ping" {
-			continue // are not compared
+			continue // not compared
 		}
 		t.Run(op.Name, func(t *testing.T) {
 			has := map[string]string{}
@@ -198,7 +198,7 @@ func TestUptraceGivesTheSameInTheReducedMode(t *testing.T) {
 			span, before, after := Bench{op, Reduced, peer(t, UptraceNamed)}.reduced(t)
 			for _, a := range span.Attributes() {
 				if got, want := has[ours[string(a.Key)]], a.Value.String(); got != want {
-					t.Errorf("uptrace gives %s %q, otelpool %q", a.Key, want, got)
+					t.Errorf("uptrace emits %s %q, otelpool %q", a.Key, want, got)
 				}
 			}
 			if after["go.sql.query_timing"]-before["go.sql.query_timing"] != 1 || len(after) != 1 {

@@ -9,22 +9,22 @@ import (
 	"testing"
 )
 
-// A Bench is one peer doing one operation in one mode.
+// A Bench measures one peer with one operation in one mode.
 type Bench struct {
 	Op   Op
 	Mode Mode
 	Peer Peer
 }
 
-// A session is a pool of a peer and an operation over it.
+// A session is a pool of a peer and an operation on it.
 type session struct {
 	db        *sql.DB
 	providers providers
 	call      call
 }
 
-// open makes the pool and opens more connections than will be in use at once:
-// no operation then waits for a connection, dials one, or takes the last.
+// open makes the pool and opens more connections than will be in use at once, so that
+// no operation waits, dials, or acquires the last connection.
 func (b Bench) open() (*session, error) {
 	return b.openWith(b.Mode.providers())
 }
@@ -34,11 +34,11 @@ func (b Bench) openWith(p providers) (*session, error) {
 	if err != nil {
 		return nil, err
 	}
-	giveBack, err := s.hold(runtime.GOMAXPROCS(0) + 1)
+	release, err := s.hold(runtime.GOMAXPROCS(0) + 1)
 	if err != nil {
 		return nil, err
 	}
-	if err := giveBack(); err != nil {
+	if err := release(); err != nil {
 		return nil, err
 	}
 	s.call, err = b.Peer.do(b.Op, s.db, p)
@@ -56,8 +56,8 @@ func (p Peer) session(c driver.Connector, from providers, limit int) (*session, 
 	return &session{db: db, providers: from}, nil
 }
 
-// hold takes so many connections at once, and opens them for that.
-func (s *session) hold(conns int) (giveBack func() error, err error) {
+// hold acquires conns connections at once. release returns them.
+func (s *session) hold(conns int) (release func() error, err error) {
 	held := make([]*sql.Conn, conns)
 	for i := range held {
 		if held[i], err = s.db.Conn(context.Background()); err != nil {
@@ -74,7 +74,7 @@ func (s *session) hold(conns int) (giveBack func() error, err error) {
 	}, nil
 }
 
-// Run does the operation tb.N times, in turn or on all processors at once.
+// Run runs the operation tb.N times, in one goroutine or in parallel.
 func (b Bench) Run(tb *testing.B, parallel bool) {
 	tb.ReportAllocs()
 	s, err := b.open()

@@ -10,15 +10,15 @@ import (
 	"go.opentelemetry.io/otel/trace"
 )
 
-// A Mode is what the program around the pool has installed: which SDK, and
-// whether the caller of an operation has a span.
+// A Mode is the setup of the program: which SDK it has, and whether the caller of an
+// operation has a span.
 type Mode struct {
 	Name string
 
-	// Note says in one line what is installed, for a report.
+	// Note describes the setup in one line, for a report.
 	Note string
 
-	// Spare is how many allocations otelpool may add to the floor's.
+	// Spare is the number of allocations that otelpool may add to the floor's.
 	Spare float64
 
 	providers func() providers
@@ -44,15 +44,14 @@ var (
 		Spare:     3,
 		providers: func() providers { return newProviders(sdktrace.AlwaysSample()).withCaller() },
 	}
-	// Reduced leaves of otelpool's signals what uptrace's wrapper gives too: one
-	// span with the text and the rows affected, and one histogram, for each
-	// operation. The caller has no span, so there is none to put events on. What
-	// otelpool has beyond that is attributes: with its default options uptrace's
-	// wrapper names no pool and no system, and it never has a summary or, on its
-	// histogram, the operation.
+	// Reduced keeps the signals that uptrace's wrapper emits too: one span with the
+	// text and the rows affected, and one histogram, for each operation. The caller has
+	// no span, so there are no events. otelpool still has more attributes: uptrace's
+	// wrapper by default emits no pool name and no system, and never a summary or, on
+	// its histogram, the operation.
 	Reduced = Mode{
 		Name:  "reduced",
-		Note:  "As sampled, but the caller has no span, and a view drops all of otelpool's metrics but db.client.operation.duration: one span, with the text and the rows affected, and one histogram for each operation, as uptrace's wrapper gives. otelpool's also have the pool's name, the system and the summary, and the histogram the operation; with uptrace, named, so do uptrace's the first two.",
+		Note:  "As sampled, but the caller has no span, and a view drops all metrics of otelpool except db.client.operation.duration. Each operation has one span, with the text and the rows affected, and one histogram record, as with uptrace's wrapper. otelpool also emits the pool's name, the system and the summary, and on the histogram the operation. \"uptrace, named\" emits the first two as well.",
 		Spare: 3,
 		providers: func() providers {
 			return newProviders(sdktrace.AlwaysSample(), sdkmetric.WithView(dropAllButDuration))
@@ -61,7 +60,7 @@ var (
 	Modes = []Mode{NoSDK, Unsampled, Sampled, Reduced}
 )
 
-// providers are what a mode hands to a peer. A nil provider is the global one.
+// providers are a mode's providers for a peer. A nil provider means the global one.
 type providers struct {
 	tracer trace.TracerProvider
 	meter  metric.MeterProvider
@@ -80,16 +79,15 @@ func (p providers) withCaller() providers {
 	return p
 }
 
-// dropAllButDuration is a view over otelpool's scope, which is the floor's too.
-// It leaves the metrics of other scopes alone, and with them uptrace's one
-// histogram.
+// dropAllButDuration is a view of otelpool's scope, which is also the floor's. It does
+// not change metrics of other scopes, such as uptrace's histogram.
 func dropAllButDuration(i sdkmetric.Instrument) (sdkmetric.Stream, bool) {
 	drop := i.Scope.Name == otelpool.ScopeName && i.Name != operationDuration
 	return sdkmetric.Stream{Name: i.Name, Aggregation: sdkmetric.AggregationDrop{}}, drop
 }
 
-// dropped is a span processor that lets every span go when it ends: what an
-// exporter costs is not part of a call.
+// dropped is a span processor that drops every span when it ends: the cost of an
+// exporter is not part of a call.
 type dropped struct{}
 
 func (dropped) OnStart(context.Context, sdktrace.ReadWriteSpan) {}
@@ -97,16 +95,15 @@ func (dropped) OnEnd(sdktrace.ReadOnlySpan)                     {}
 func (dropped) Shutdown(context.Context) error                  { return nil }
 func (dropped) ForceFlush(context.Context) error                { return nil }
 
-// callsPerCaller is how many operations a caller does under one span. A span
-// keeps 128 events; beyond that each new one moves all others, which would be
-// measured in the place of the event.
+// callsPerCaller is the number of operations under one caller's span. A span keeps
+// 128 events. Beyond that each new event moves all others, and that cost would be
+// measured instead of the event's.
 const callsPerCaller = 32
 
-// A caller is what runs operations: a request handler, say. It belongs to one
-// goroutine.
+// A caller runs operations, as a request handler does. It belongs to one goroutine.
 type caller struct {
 	tracer trace.Tracer
-	ctx    context.Context //nolint:containedctx // it is what a caller has
+	ctx    context.Context //nolint:containedctx // the context of the current span
 	span   trace.Span
 	left   int // operations until the next span
 }
@@ -115,7 +112,7 @@ func newCaller(p providers) *caller {
 	return &caller{tracer: p.caller, ctx: context.Background()}
 }
 
-// context gives the context of the next operation.
+// context returns the context of the next operation.
 func (c *caller) context() context.Context {
 	if c.tracer == nil {
 		return c.ctx

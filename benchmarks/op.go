@@ -7,64 +7,64 @@ import (
 	"github.com/otelpool/otelpool"
 )
 
-// The statements of the operations. Each has one argument, as a program's
-// statements do, and no literal, so that it is told as it is.
+// The statements of the operations. Each has one argument and no literal, so that its
+// text is emitted unchanged.
 const (
 	selectRow  = "SELECT visits FROM users WHERE id = ?"
 	selectRows = "SELECT visits FROM users WHERE country = ? ORDER BY name"
 	update     = "UPDATE users SET seen = CURRENT_TIMESTAMP WHERE id = ?"
 )
 
-// What the floor tells of them.
+// The statements as the floor emits them.
 var (
-	selectsRow  = what{operation: query, text: selectRow, summary: "SELECT users", read: 1}
-	selectsRows = what{operation: query, text: selectRows, summary: "SELECT users", read: resultRows}
-	updates     = what{operation: execute, text: update, summary: "UPDATE users"}
+	selectsRow  = opInfo{operation: query, text: selectRow, summary: "SELECT users", read: 1}
+	selectsRows = opInfo{operation: query, text: selectRows, summary: "SELECT users", read: resultRows}
+	updates     = opInfo{operation: execute, text: update, summary: "UPDATE users"}
 )
 
-// argument is boxed once: the operations measure wrappers, not conversions to
-// an interface.
+// argument is boxed once: the operations measure wrappers, not conversions to an
+// interface.
 var argument any = int64(7)
 
-// A call does an operation once and gives a number that only the right work
-// can give: rows affected, or the sum of the rows read.
+// A call runs an operation once. It returns a number that proves the work was done: rows
+// affected, or the sum of the rows read.
 type call func(ctx context.Context) (int64, error)
 
-// An Op is one thing that a program does with a pool.
+// An Op is an operation of a program on a pool.
 type Op struct {
 	Name string
 
-	// Note says in one line what it is, for a report, if the name does not.
+	// Note describes the operation in one line, for a report; it may be empty.
 	Note string
 
-	// plain does the operation through database/sql alone: what every peer is
-	// measured with.
+	// plain runs the operation through database/sql, for every peer.
 	plain func(db *sql.DB) (call, error)
 
-	// told does the same and gives the signals of [floor] around it.
-	told func(db *sql.DB, f *floor) (call, error)
+	// floor runs the same operation and emits the signals of [floor].
+	floor func(db *sql.DB, f *floor) (call, error)
 
-	// exact does the same through otelpool's type. It is written out, not plain
-	// through an interface: behind one the compiler cannot see that an argument or
-	// a row does not escape, and each call would allocate more than a program's.
-	exact func(db *otelpool.DB) (call, error)
+	// viaDB runs the same operation through otelpool.DB. It is separate code rather than
+	// plain with an interface: through an interface the compiler cannot prove that an
+	// argument or a row does not escape, so each call would allocate more than in a
+	// program.
+	viaDB func(db *otelpool.DB) (call, error)
 
-	// want is what one call gives.
+	// want is the result of one call.
 	want int64
 }
 
-// Ops are the operations measured, in the order in which they are reported.
+// Ops are the measured operations, in the order of the report.
 var Ops = []Op{
-	{Name: "query_row", plain: queryRow, told: one(selectsRow, queryRow), exact: exactQueryRow, want: 1},
-	{Name: "rows", plain: rows, told: one(selectsRows, rows), exact: exactRows, want: resultRows * (resultRows + 1) / 2},
+	{Name: "query_row", plain: queryRow, floor: withSignals(selectsRow, queryRow), viaDB: dbQueryRow, want: 1},
+	{Name: "rows", plain: rows, floor: withSignals(selectsRows, rows), viaDB: dbRows, want: resultRows * (resultRows + 1) / 2},
 	execOp,
-	{Name: "prepared_exec", plain: preparedExec, told: one(updates, preparedExec), exact: exactPreparedExec, want: 1},
-	{Name: "tx", plain: tx, told: toldTx, exact: exactTx, want: 1},
-	{Name: "ping", plain: ping, told: one(what{operation: pinging}, ping), exact: exactPing, want: 0},
+	{Name: "prepared_exec", plain: preparedExec, floor: withSignals(updates, preparedExec), viaDB: dbPreparedExec, want: 1},
+	{Name: "tx", plain: tx, floor: floorTx, viaDB: dbTx, want: 1},
+	{Name: "ping", plain: ping, floor: withSignals(opInfo{operation: pinging}, ping), viaDB: dbPing, want: 0},
 }
 
-// execOp is also what the goroutines of a saturated pool do.
-var execOp = Op{Name: "exec", plain: exec, told: one(updates, exec), exact: exactExec, want: 1}
+// execOp is also the operation of saturated pools.
+var execOp = Op{Name: "exec", plain: exec, floor: withSignals(updates, exec), viaDB: dbExec, want: 1}
 
 func queryRow(db *sql.DB) (call, error) {
 	return func(ctx context.Context) (int64, error) {
@@ -82,8 +82,8 @@ func rows(db *sql.DB) (call, error) {
 	}, nil
 }
 
-// sum reads a result set to its end and closes it. It scans into an any:
-// database/sql then copies the driver's value and converts nothing.
+// sum reads a result set to its end and closes it. It scans into an any, so that
+// database/sql copies the driver's value without a conversion.
 func sum(rs *sql.Rows, err error) (int64, error) {
 	if err != nil {
 		return 0, err
@@ -109,7 +109,7 @@ func exec(db *sql.DB) (call, error) {
 }
 
 func preparedExec(db *sql.DB) (call, error) {
-	stmt, err := db.PrepareContext(context.Background(), update) //nolint:sqlclosecheck // it ends with its DB
+	stmt, err := db.PrepareContext(context.Background(), update) //nolint:sqlclosecheck // closed with its DB
 	if err != nil {
 		return nil, err
 	}
@@ -147,7 +147,7 @@ func affected(res sql.Result, err error) (int64, error) {
 	return res.RowsAffected()
 }
 
-func exactQueryRow(db *otelpool.DB) (call, error) {
+func dbQueryRow(db *otelpool.DB) (call, error) {
 	return func(ctx context.Context) (int64, error) {
 		var n any
 		if err := db.QueryRowContext(ctx, selectRow, argument).Scan(&n); err != nil {
@@ -157,22 +157,22 @@ func exactQueryRow(db *otelpool.DB) (call, error) {
 	}, nil
 }
 
-func exactRows(db *otelpool.DB) (call, error) {
+func dbRows(db *otelpool.DB) (call, error) {
 	return func(ctx context.Context) (int64, error) {
 		return sum(db.QueryContext(ctx, selectRows, argument))
 	}, nil
 }
 
-func exactExec(db *otelpool.DB) (call, error) {
+func dbExec(db *otelpool.DB) (call, error) {
 	return func(ctx context.Context) (int64, error) {
 		return affected(db.ExecContext(ctx, update, argument))
 	}, nil
 }
 
-// exactPreparedExec prepares through the DB. The statement acquires by itself, as
-// that of a plain *sql.DB does.
-func exactPreparedExec(db *otelpool.DB) (call, error) {
-	stmt, err := db.PrepareContext(context.Background(), update) //nolint:sqlclosecheck // it ends with its DB
+// dbPreparedExec prepares through the DB. The statement acquires connections as that of a
+// plain *sql.DB does.
+func dbPreparedExec(db *otelpool.DB) (call, error) {
+	stmt, err := db.PrepareContext(context.Background(), update) //nolint:sqlclosecheck // closed with its DB
 	if err != nil {
 		return nil, err
 	}
@@ -181,7 +181,7 @@ func exactPreparedExec(db *otelpool.DB) (call, error) {
 	}, nil
 }
 
-func exactTx(db *otelpool.DB) (call, error) {
+func dbTx(db *otelpool.DB) (call, error) {
 	return func(ctx context.Context) (int64, error) {
 		t, err := db.BeginTx(ctx, nil)
 		if err != nil {
@@ -191,6 +191,6 @@ func exactTx(db *otelpool.DB) (call, error) {
 	}, nil
 }
 
-func exactPing(db *otelpool.DB) (call, error) {
+func dbPing(db *otelpool.DB) (call, error) {
 	return func(ctx context.Context) (int64, error) { return 0, db.PingContext(ctx) }, nil
 }

@@ -11,26 +11,26 @@ import (
 	nhatthm "go.nhat.io/otelsql"
 )
 
-// A Peer is one way to do the operations: bare, with the floor's signals, or
-// through a wrapper. A wrapper has its default options and what it needs to
-// give a span and a duration for every operation, and no more.
+// A Peer is one way to run the operations: bare, with the floor's signals, or through a
+// wrapper. A wrapper has its default options, and those that it needs to emit a span and
+// a duration for every operation.
 type Peer struct {
 	Name string
 
-	// Module is the path of the wrapper's module, if it is not of this repository.
+	// Module is the path of the wrapper's module, empty for this repository's own.
 	Module string
 
-	// In tells whether the peer is measured in a mode.
+	// In reports whether the peer is measured in a mode.
 	In func(Mode) bool
 
-	// open makes the pool over a connector, or over another of its driver.
+	// open makes the pool with the connector, or with another one of its driver.
 	open func(c driver.Connector, p providers) (*sql.DB, error)
 
-	// do makes an operation over the pool, in one of its forms.
+	// do makes a call of an operation on the pool.
 	do func(op Op, db *sql.DB, p providers) (call, error)
 }
 
-// The names of the peers that the verdict speaks of.
+// The names of the peers in the verdict.
 const (
 	Bare       = "bare"
 	Floor      = "floor"
@@ -41,22 +41,22 @@ const (
 	Uptrace    = "uptrace"
 	Sqlmw      = "sqlmw"
 
-	// UptraceNamed is uptrace's wrapper where it is told the name of the pool and
-	// the system. Its span and its histogram have these then, as otelpool's do.
+	// UptraceNamed is uptrace's wrapper with the pool's name and the system as options.
+	// Its span and its histogram then have these attributes, as otelpool's do.
 	UptraceNamed = "uptrace, named"
 )
 
-// Peers are all peers, in the order in which they are reported.
+// Peers are all peers, in the order of the report.
 var Peers = []Peer{
 	{Name: Bare, In: always, open: openBare, do: doPlain},
-	{Name: Floor, In: always, open: openCounted, do: doTold},
+	{Name: Floor, In: always, open: openCounted, do: doFloor},
 	{Name: Otelpool, In: always, open: openOtelpool, do: doPlain},
-	{Name: OtelpoolDB, In: always, open: openOtelpool, do: doExact},
+	{Name: OtelpoolDB, In: always, open: openOtelpool, do: doDB},
 	{Name: XSAM, Module: "github.com/XSAM/otelsql", In: notReduced, open: openXSAM, do: doPlain},
 	{Name: Nhatthm, Module: "go.nhat.io/otelsql", In: notReduced, open: openNhatthm, do: doPlain},
 	{Name: Uptrace, Module: "github.com/uptrace/opentelemetry-go-extra/otelsql", In: always, open: openUptrace, do: doPlain},
 	{Name: UptraceNamed, In: onlyReduced, open: openUptraceNamed, do: doPlain},
-	// Its interceptor knows no OpenTelemetry, so that a mode changes nothing.
+	// Its interceptor does not use OpenTelemetry, so modes make no difference.
 	{Name: Sqlmw, Module: "github.com/ngrok/sqlmw", In: onlyNoSDK, open: openSqlmw, do: doPlain},
 }
 
@@ -67,25 +67,25 @@ func onlyNoSDK(m Mode) bool   { return m.Name == NoSDK.Name }
 
 func doPlain(op Op, db *sql.DB, _ providers) (call, error) { return op.plain(db) }
 
-func doTold(op Op, db *sql.DB, p providers) (call, error) {
+func doFloor(op Op, db *sql.DB, p providers) (call, error) {
 	f, err := newFloor(p)
 	if err != nil {
 		return nil, err
 	}
-	return op.told(db, f)
+	return op.floor(db, f)
 }
 
-func doExact(op Op, db *sql.DB, _ providers) (call, error) {
-	exact, err := otelpool.NewDB(db)
+func doDB(op Op, db *sql.DB, _ providers) (call, error) {
+	handle, err := otelpool.NewDB(db)
 	if err != nil {
 		return nil, err
 	}
-	return op.exact(exact)
+	return op.viaDB(handle)
 }
 
 func openBare(c driver.Connector, _ providers) (*sql.DB, error) { return sql.OpenDB(c), nil }
 
-// openCounted has rows counted below the floor, if the driver does nothing else.
+// openCounted makes a nopConnector count rows.
 func openCounted(c driver.Connector, _ providers) (*sql.DB, error) {
 	if _, ok := c.(nopConnector); ok {
 		c = nopConnector{counts: true}
@@ -108,7 +108,7 @@ func otelpoolOptions(p providers) []otelpool.Option {
 	return opts
 }
 
-// openXSAM asks for the span of a ping, which is off by default.
+// openXSAM enables the span of a ping, which is off by default.
 func openXSAM(c driver.Connector, p providers) (*sql.DB, error) {
 	opts := []xsam.Option{xsam.WithSpanOptions(xsam.SpanOptions{Ping: true})}
 	if p.tracer != nil {
@@ -120,9 +120,9 @@ func openXSAM(c driver.Connector, p providers) (*sql.DB, error) {
 	return xsam.OpenDB(c, opts...), nil
 }
 
-// openNhatthm asks for spans without a caller's span, for the span of a ping
-// and for the query text, which the others record without being asked. Spans of
-// rows stay off: TraceAll would make one for each row.
+// openNhatthm enables spans without a caller's span, the span of a ping, and the query
+// text, which the others emit by default. Spans of rows stay off: TraceAll would make
+// one for each row.
 func openNhatthm(c driver.Connector, p providers) (*sql.DB, error) {
 	opts := []nhatthm.DriverOption{nhatthm.AllowRoot(), nhatthm.TracePing(), nhatthm.TraceQueryWithoutArgs()}
 	if p.tracer != nil {
@@ -157,8 +157,7 @@ func openSqlmw(c driver.Connector, _ providers) (*sql.DB, error) {
 	return openDriver(sqlmw.Driver(c.Driver(), sqlmw.NullInterceptor{}))
 }
 
-// openDriver is sql.Open without the global registry, for wrappers that wrap a
-// driver only.
+// openDriver is sql.Open without the global registry, for wrappers of a driver.
 func openDriver(d driver.Driver) (*sql.DB, error) {
 	c, err := d.(driver.DriverContext).OpenConnector("")
 	if err != nil {

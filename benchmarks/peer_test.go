@@ -5,8 +5,7 @@ import (
 	"testing"
 )
 
-// each runs a test for every peer doing every operation in every mode it is
-// measured in.
+// each runs a test for every peer, operation and mode that is measured.
 func each(t *testing.T, test func(*testing.T, Bench)) {
 	t.Helper()
 	for _, op := range Ops {
@@ -36,7 +35,7 @@ func (b Bench) start(t *testing.T, p providers) *session {
 	return s
 }
 
-func TestEveryPeerDoesTheWork(t *testing.T) {
+func TestPeers_ReturnTheExpectedResult(t *testing.T) {
 	each(t, func(t *testing.T, b Bench) {
 		s := b.start(t, b.Mode.providers())
 		c := newCaller(s.providers)
@@ -47,13 +46,13 @@ func TestEveryPeerDoesTheWork(t *testing.T) {
 				t.Fatal(err)
 			}
 			if got != b.Op.want {
-				t.Errorf("the operation gave %d, want %d", got, b.Op.want)
+				t.Errorf("the operation returned %d, want %d", got, b.Op.want)
 			}
 		}
 	})
 }
 
-func TestNoOperationHoldsItsConnectionAfterwards(t *testing.T) {
+func TestPeers_ReleaseTheConnection(t *testing.T) {
 	each(t, func(t *testing.T, b Bench) {
 		s := b.start(t, b.Mode.providers())
 		if _, err := s.call(context.Background()); err != nil {

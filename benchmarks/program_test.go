@@ -15,59 +15,57 @@ import (
 	"github.com/otelpool/otelpool/internal/fakedb"
 )
 
-// A sight is something that a program can see of its driver, and that a wrapper may
-// change by having an optional interface which the driver lacks, or by lacking one
-// which it has.
-type sight struct {
+// A behaviour of a driver is visible to a program. A wrapper changes it by having an
+// optional interface that the driver lacks, or by lacking one that it has.
+type behaviour struct {
 	name    string
-	about   fakedb.Config
-	datadog string // looked at apart, see question
-	see     func(t *testing.T, w *watched) string
+	config  fakedb.Config
+	datadog string // examined separately, see comparison
+	observe func(t *testing.T, w *watched) string
 }
 
-// hyacinths is a type that no database knows.
-type hyacinths int
+// customNumber is a type that no database knows.
+type customNumber int
 
-// grow makes a value of it that the driver takes.
-func grow(nv *driver.NamedValue) error {
-	if n, ok := nv.Value.(hyacinths); ok {
-		nv.Value = fmt.Sprintf("%d grown", n)
+// convertCustom converts a customNumber to a value that the driver accepts.
+func convertCustom(nv *driver.NamedValue) error {
+	if n, ok := nv.Value.(customNumber); ok {
+		nv.Value = fmt.Sprintf("%d converted", n)
 		return nil
 	}
 	return driver.ErrSkip
 }
 
-type gardener struct{}
+type customConverter struct{}
 
-func (gardener) ConvertValue(v any) (driver.Value, error) {
+func (customConverter) ConvertValue(v any) (driver.Value, error) {
 	nv := driver.NamedValue{Value: v}
-	err := grow(&nv)
+	err := convertCustom(&nv)
 	return nv.Value, err
 }
 
 var (
 	errOfTheDriver = errors.New("of the driver")
 
-	// nothing is a driver without any optional interface of a connection.
-	nothing = fakedb.Config{DriverContext: true}
+	// noInterfaces is a driver without optional interfaces of a connection.
+	noInterfaces = fakedb.Config{DriverContext: true}
 )
 
-// sights are those that were chosen because wrappers differ in them, and some in
-// which they do not.
-var sights = []sight{
-	{"a ping of a driver that cannot ping is nothing", nothing, "yes", func(_ *testing.T, w *watched) string {
+// behaviours are mostly those in which wrappers differ.
+var behaviours = []behaviour{
+	{"a ping succeeds if the driver cannot ping", noInterfaces, "yes", func(_ *testing.T, w *watched) string {
 		return fmt.Sprint(w.plain.Ping())
 	}},
-	{"a connection converts arguments by its own rules", fakedb.Config{DriverContext: true, Conn: fakedb.AllConn, CheckConn: grow}, "yes", func(t *testing.T, w *watched) string {
-		_, err := w.plain.ExecContext(t.Context(), "UPDATE users SET n = ?", hyacinths(3))
-		return fmt.Sprint(err, w.logged("3 grown"))
+	{"a connection converts arguments by its own rules", fakedb.Config{DriverContext: true, Conn: fakedb.AllConn, CheckConn: convertCustom}, "yes", func(t *testing.T, w *watched) string {
+		_, err := w.plain.ExecContext(t.Context(), "UPDATE users SET n = ?", customNumber(3))
+		return fmt.Sprint(err, w.logged("3 converted"))
 	}},
 	{"so does a statement, by `NamedValueChecker`", fakedb.Config{
-		DriverContext: true, Conn: fakedb.AllConn &^ fakedb.NamedValueChecker, Stmt: fakedb.AllStmt, CheckStmt: grow,
+		DriverContext: true, Conn: fakedb.AllConn &^ fakedb.NamedValueChecker, Stmt: fakedb.AllStmt, CheckStmt: convertCustom,
 	}, "**no**", prepared},
 	{"so does a statement, by `ColumnConverter`", fakedb.Config{
 		DriverContext: true, Conn: fakedb.AllConn &^ fakedb.NamedValueChecker, Stmt: fakedb.AllStmt &^ fakedb.StmtNamedValueChecker,
-		Convert: func(int) driver.ValueConverter { return gardener{} },
+		Convert: func(int) driver.ValueConverter { return customConverter{} },
 	}, "**no**", prepared},
 	{"the Go type of a column is known", withColumns, "yes", func(t *testing.T, w *watched) string {
 		rows := must(w.plain.QueryContext(t.Context(), "SELECT"))(t)
@@ -88,7 +86,7 @@ var sights = []sight{
 		defer rows.Close()
 		return fmt.Sprint(rows.NextResultSet(), rows.Err())
 	}},
-	{"a connection that says that it is not valid any more is closed", everything, "**no**", func(t *testing.T, w *watched) string {
+	{"a connection that reports itself invalid is closed", everything, "**no**", func(t *testing.T, w *watched) string {
 		w.fake.Fail(fakedb.Valid, 1, errOfTheDriver)
 		must(w.plain.ExecContext(t.Context(), "UPDATE"))(t)
 		return fmt.Sprint(w.fake.Open())
@@ -100,8 +98,8 @@ var sights = []sight{
 		return fmt.Sprint(w.fake.Opened(), w.fake.Open())
 	}},
 	{"a transaction whose context ends keeps its connection, if the driver can reset and validate it", everything, "**no**", cancelled},
-	{"it does not, if the driver cannot", nothing, "yes", cancelled},
-	{"a read-only transaction is refused, if the driver has none", nothing, "**no**", func(t *testing.T, w *watched) string {
+	{"its connection is closed, if the driver cannot", noInterfaces, "yes", cancelled},
+	{"a read-only transaction is refused, if the driver does not support it", noInterfaces, "**no**", func(t *testing.T, w *watched) string {
 		tx, err := w.plain.BeginTx(t.Context(), &sql.TxOptions{ReadOnly: true})
 		if err == nil {
 			ok(t, tx.Rollback())
@@ -113,20 +111,20 @@ var sights = []sight{
 		ok(t, tx.Rollback())
 		return fmt.Sprint(w.logged("isolation 6"))
 	}},
-	{"a driver that runs statements without a context need not prepare them", fakedb.Config{DriverContext: true, Conn: fakedb.Execer | fakedb.Queryer}, "yes", func(t *testing.T, w *watched) string {
+	{"statements are not prepared, if the driver runs them without a context", fakedb.Config{DriverContext: true, Conn: fakedb.Execer | fakedb.Queryer}, "yes", func(t *testing.T, w *watched) string {
 		must(w.plain.ExecContext(t.Context(), "UPDATE"))(t)
 		return fmt.Sprint(w.fake.Calls(fakedb.Prepare))
 	}},
-	{"a driver that only prepares can be used", nothing, "yes", func(t *testing.T, w *watched) string {
+	{"a driver that only prepares can be used", noInterfaces, "yes", func(t *testing.T, w *watched) string {
 		_, err := w.plain.ExecContext(t.Context(), "UPDATE")
 		return fmt.Sprint(err)
 	}},
 	{"an error is the driver's own value", everything, "yes", func(t *testing.T, w *watched) string {
 		w.fake.Fail(fakedb.Exec, 1, errOfTheDriver)
 		_, err := w.plain.ExecContext(t.Context(), "UPDATE")
-		return fmt.Sprint(err == errOfTheDriver) //nolint:errorlint // is it that one?
+		return fmt.Sprint(err == errOfTheDriver) //nolint:errorlint // identity is what is tested
 	}},
-	{"what is in the caller's context reaches the driver", everything, "yes", func(t *testing.T, w *watched) string {
+	{"values of the caller's context reach the driver", everything, "yes", func(t *testing.T, w *watched) string {
 		must(w.plain.ExecContext(fakedb.WithValue(t.Context(), "caller"), "UPDATE"))(t)
 		return fmt.Sprint(w.logged("value caller"))
 	}},
@@ -146,8 +144,8 @@ var withColumns = func() fakedb.Config {
 func prepared(t *testing.T, w *watched) string {
 	stmt := must(w.plain.PrepareContext(t.Context(), "UPDATE users SET n = ?"))(t)
 	defer stmt.Close()
-	_, err := stmt.ExecContext(t.Context(), hyacinths(3))
-	return fmt.Sprint(err, w.logged("3 grown"))
+	_, err := stmt.ExecContext(t.Context(), customNumber(3))
+	return fmt.Sprint(err, w.logged("3 converted"))
 }
 
 func cancelled(t *testing.T, w *watched) string {
@@ -163,17 +161,17 @@ func (w *watched) logged(text string) bool {
 	return slices.ContainsFunc(w.fake.Log(), func(line string) bool { return strings.Contains(line, text) })
 }
 
-// look shows a sight through a peer.
-func (s sight) look(t *testing.T, p Peer) (seen string) {
+// observeThrough returns the behaviour as a program observes it through a peer.
+func (s behaviour) observeThrough(t *testing.T, p Peer) (seen string) {
 	t.Helper()
 	synctest.Test(t, func(t *testing.T) {
-		w := watch(t, p, s.about)
+		w := watch(t, p, s.config)
 		defer func() {
 			if r := recover(); r != nil {
 				seen = "panic"
 			}
 		}()
-		seen = s.see(t, w)
+		seen = s.observe(t, w)
 	})
 	return seen
 }

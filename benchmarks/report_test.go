@@ -11,9 +11,9 @@ import (
 	"github.com/otelpool/otelpool"
 )
 
-// BenchmarkReport is what one report of an exhausted pool takes, on the sweeper's
-// goroutine, while ten thousand callers wait: from its beginning until it is handed to
-// the program. The same for one Inspect. For callers of the plain *sql.DB a profile of all goroutines is taken.
+// BenchmarkReport measures one report of an exhausted pool, on the sweeper's goroutine,
+// while ten thousand callers wait: from its start until the program's function is called.
+// It also measures one Inspect. With a plain *sql.DB the report profiles all goroutines.
 func BenchmarkReport(b *testing.B) {
 	for _, kind := range []string{"plain", "DB"} {
 		b.Run(kind, func(b *testing.B) {
@@ -33,9 +33,9 @@ func BenchmarkReport(b *testing.B) {
 	}
 }
 
-// report makes a pool report, and returns how long that took and how much it
-// allocated, other goroutines included, and how long an Inspect takes then.
-func report(b *testing.B, exact bool, waiting int) (took, read time.Duration, allocated uint64) {
+// report makes a pool report. It returns how long the report took, how much the process
+// allocated meanwhile, and how long an Inspect takes afterwards.
+func report(b *testing.B, withDB bool, waiting int) (took, read time.Duration, allocated uint64) {
 	b.Helper()
 	done := make(chan time.Time, 1)
 	began := make(chan time.Time, 1)
@@ -51,7 +51,7 @@ func report(b *testing.B, exact bool, waiting int) (took, read time.Duration, al
 	db.SetMaxOpenConns(10)
 	ctx, cancel := context.WithCancel(b.Context())
 	conn := db.Conn
-	if exact {
+	if withDB {
 		pool, err := otelpool.NewDB(db)
 		if err != nil {
 			b.Fatal(err)

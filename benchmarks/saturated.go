@@ -15,8 +15,8 @@ import (
 	"github.com/otelpool/otelpool"
 )
 
-// A Saturated is a pool that is too small: saturation goroutines do exec, over
-// and over, and each connection that is given back goes to one that waits.
+// A Saturated is a pool that is too small: saturation goroutines run exec in a loop, and
+// each released connection goes to one that waits.
 type Saturated struct {
 	Server Server
 	Limit  int // of open connections
@@ -26,28 +26,27 @@ type Saturated struct {
 
 const saturation = 64
 
-// The peers that only a saturated pool has.
+// The peers that are measured only with saturated pools.
 const (
-	// NotInferred is otelpool over a DB that it does not know: it infers no wait.
+	// NotInferred is otelpool without Watch: it does not know the DB, so it infers no wait.
 	NotInferred = "not inferred"
 
-	// Recorded is the same, and what uses the pool records a wait_time for each
-	// call: the signal without the inference.
+	// Recorded is the same, and the caller records a wait_time for each call: the signal
+	// without the inference.
 	Recorded = "recorded"
 
-	// Inferred is otelpool without acquire spans and callers: Recorded and the inference.
+	// Inferred is otelpool without acquire spans and call sites: Recorded and the inference.
 	Inferred = "inferred"
 )
 
-// SaturatedPeers are what saturated pools are measured with, in the order in
-// which they are reported.
+// SaturatedPeers are the peers of saturated pools, in the order of the report.
 var SaturatedPeers = []Peer{
 	{Name: Bare, In: always, open: openBare, do: doPlain},
 	{Name: NotInferred, In: always, open: openNotInferred, do: doPlain},
 	{Name: Recorded, In: always, open: openNotInferred, do: doRecorded},
 	{Name: Inferred, In: always, open: openInferred, do: doPlain},
 	{Name: Otelpool, In: always, open: openOtelpool, do: doPlain},
-	{Name: OtelpoolDB, In: always, open: openOtelpool, do: doExact},
+	{Name: OtelpoolDB, In: always, open: openOtelpool, do: doDB},
 }
 
 func openNotInferred(c driver.Connector, p providers) (*sql.DB, error) {
@@ -58,7 +57,7 @@ func openInferred(c driver.Connector, p providers) (*sql.DB, error) {
 	return otelpool.OpenDB(c, append(otelpoolOptions(p), otelpool.WithAcquireSpanThreshold(-1), otelpool.WithoutCallers())...), nil
 }
 
-// doRecorded gives of the floor's signals that of the wait.
+// doRecorded emits only the wait of the floor's signals.
 func doRecorded(op Op, db *sql.DB, p providers) (call, error) {
 	f, err := newFloor(p)
 	if err != nil {
@@ -74,31 +73,30 @@ func doRecorded(op Op, db *sql.DB, p providers) (call, error) {
 	}, nil
 }
 
-// SaturatedModes are the modes in which saturated pools are measured. With no SDK
-// nothing is inferred.
+// SaturatedModes are the modes of saturated pools. With no SDK nothing is inferred.
 var SaturatedModes = []Mode{Unsampled, Sampled}
 
 // SaturatedLimits are the limits of saturated pools.
 var SaturatedLimits = []int{1, 8}
 
-// A Server is what executes the statements of a saturated pool. None of them
-// sleeps: the timer of a process that has little to do is late by a millisecond,
-// and punctual in a busy one, so that a wrapper would gain by working more.
+// A Server executes the statements of a saturated pool. None of them sleeps: timers are a
+// millisecond late in an idle process and punctual in a busy one, so a wrapper would gain
+// by working more.
 type Server struct {
 	Name string
 
-	// Note says in one line what it is, for a report.
+	// Note describes the server in one line, for a report.
 	Note string
 
 	open func() (driver.Connector, error)
 }
 
-// Servers are the servers of saturated pools. Both are quicker than a database:
-// what a wrapper adds is nowhere a larger part of a hold.
+// Servers are the servers of saturated pools. Both are faster than a database, so a
+// wrapper's share of a hold is larger than in any program.
 var Servers = []Server{
 	{
 		Name: "none",
-		Note: "the driver does nothing, so that a connection is held for as long as the wrapper and database/sql take",
+		Note: "the driver does nothing: a connection is held only for the time that the wrapper and database/sql take",
 		open: func() (driver.Connector, error) { return nopConnector{}, nil },
 	},
 	{
@@ -108,8 +106,8 @@ var Servers = []Server{
 	},
 }
 
-// loopback dials a server of this process, which ends with the DB. What it sends
-// and receives is always messageSize bytes.
+// loopback dials a server in this process, which stops with the DB. Every message has
+// messageSize bytes.
 type loopback struct {
 	nopConnector
 	listener net.Listener
@@ -126,7 +124,7 @@ func openLoopback() (driver.Connector, error) {
 		for {
 			c, err := listener.Accept()
 			if err != nil {
-				return // it was closed
+				return // closed
 			}
 			go answer(c)
 		}
@@ -136,7 +134,7 @@ func openLoopback() (driver.Connector, error) {
 
 func (l loopback) Close() error { return l.listener.Close() }
 
-// answer sends each message back, until there is none.
+// answer sends each message back.
 func answer(c net.Conn) {
 	defer c.Close()
 	var message [messageSize]byte
@@ -159,8 +157,7 @@ func (l loopback) Connect(ctx context.Context) (driver.Conn, error) {
 	return &loopbackConn{socket: c}, nil
 }
 
-// loopbackConn executes with a round trip to the server. It does the rest as
-// nopConn does.
+// loopbackConn is a nopConn whose execs make a round trip to the server.
 type loopbackConn struct {
 	nopConn
 	socket  net.Conn
@@ -179,7 +176,7 @@ func (c *loopbackConn) ExecContext(context.Context, string, []driver.NamedValue)
 
 func (c *loopbackConn) Close() error { return c.socket.Close() }
 
-// Run does the operation tb.N times, all goroutines together.
+// Run runs the operation tb.N times in all goroutines together.
 func (s Saturated) Run(tb *testing.B) {
 	tb.ReportAllocs()
 	if _, err := s.run(tb.N, tb.ResetTimer); err != nil {
@@ -187,8 +184,8 @@ func (s Saturated) Run(tb *testing.B) {
 	}
 }
 
-// run does the operation n times and tells how many waited. It calls start when
-// no goroutine can go on, and gives them the connections then.
+// run runs the operation n times and returns how many calls waited. It calls start when
+// every goroutine waits, and then releases the connections.
 func (s Saturated) run(n int, start func()) (waits int64, _ error) {
 	connector, err := s.Server.open()
 	if err != nil {
@@ -202,12 +199,12 @@ func (s Saturated) run(n int, start func()) (waits int64, _ error) {
 	if pool.call, err = s.Peer.do(execOp, pool.db, pool.providers); err != nil {
 		return 0, err
 	}
-	giveBack, err := pool.hold(s.Limit)
+	release, err := pool.hold(s.Limit)
 	if err != nil {
 		return 0, err
 	}
 
-	// The goroutines draw from one count, so that all are there until the end.
+	// The goroutines share one count, so that all of them run until the end.
 	var left atomic.Int64
 	left.Store(int64(n))
 	failed := make([]error, saturation)
@@ -225,7 +222,7 @@ func (s Saturated) run(n int, start func()) (waits int64, _ error) {
 		runtime.Gosched()
 	}
 	start()
-	err = giveBack()
+	err = release()
 	all.Wait()
 	return pool.db.Stats().WaitCount, errors.Join(append(failed, err)...)
 }

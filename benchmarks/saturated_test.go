@@ -5,9 +5,9 @@ import (
 	"testing"
 )
 
-// One call of each goroutine: none of them can go on before all of them wait. How
-// many of later calls wait is for the scheduler to say.
-func TestEveryGoroutineWaitsOnASaturatedPool(t *testing.T) {
+// Each goroutine makes one call, and none continues before all of them wait. How many
+// later calls wait depends on the scheduler.
+func TestSaturated_EveryGoroutineWaits(t *testing.T) {
 	for _, server := range Servers {
 		for _, limit := range SaturatedLimits {
 			for _, peer := range SaturatedPeers {

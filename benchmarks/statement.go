@@ -10,31 +10,29 @@ import (
 	"sync"
 )
 
-// Statements are execs that differ only in how well otelpool knows their texts, in
-// the order in which they are reported. A pool keeps a thousand texts, and a MiB of
-// them. They have their literals in them, and no arguments. None is for more than
-// one goroutine.
+// Statements are execs that differ only in whether otelpool has their texts in its cache,
+// in the order of the report. The cache of a pool holds a thousand texts, and at most a
+// MiB. The texts have literals and no arguments. Each Op is for one goroutine.
 var Statements = []Op{
 	statement("hit", "a text of 54 bytes that is always the same", updates, inTurn(oneText)),
-	statement("miss", "one that was never there before", updates, newTexts),
-	statement("10,000 texts", "so many different ones in turn, ten times what is kept", updates, inTurn(manyTexts)),
+	statement("miss", "a new text in each call", updates, newTexts),
+	statement("10,000 texts", "10,000 different texts in turn, ten times as many as the cache holds", updates, inTurn(manyTexts)),
 	statement("64 KB", "a text of 64 KB that is always the same", inserts, inTurn(longText)),
-	statement("64 KB miss", "64 different ones of 64 KB in turn, four times what is kept", inserts, inTurn(longTexts)),
+	statement("64 KB miss", "64 different texts of 64 KB in turn, four times as many as the cache holds", inserts, inTurn(longTexts)),
 }
 
-// StatementModes are the modes in which statements are measured: what a text costs
-// is not the SDK's.
+// StatementModes are the modes of statements: the cost of a text does not depend on the SDK.
 var StatementModes = []Mode{NoSDK, Unsampled}
 
-// StatementPeers are what statements are measured with.
+// StatementPeers are the peers of statements.
 var StatementPeers = slices.DeleteFunc(slices.Clone(Peers), func(p Peer) bool {
 	return !slices.Contains([]string{Bare, Floor, Otelpool}, p.Name)
 })
 
-// inserts is what the floor tells of a text of 64 KB.
-var inserts = what{
+// inserts is a text of 64 KB as the floor emits it.
+var inserts = opInfo{
 	operation: execute,
-	text:      (insert + "(?, ?)" + strings.Repeat(", (?, ?)", told2048))[:told2048],
+	text:      (insert + "(?, ?)" + strings.Repeat(", (?, ?)", maxText))[:maxText],
 	summary:   "INSERT visits",
 }
 
@@ -43,14 +41,14 @@ const (
 	insert    = "INSERT INTO visits (user_id, page) VALUES "
 
 	longBytes = 64 << 10
-	told2048  = 2048 // bytes of a text are told
+	maxText   = 2048 // bytes of a text that are emitted
 )
 
-func statement(name, note string, w what, texts func() (next func() string)) Op {
+func statement(name, note string, w opInfo, texts func() (next func() string)) Op {
 	plain := func(db *sql.DB) (call, error) {
 		next := texts()
 		do := func(ctx context.Context) (int64, error) { return affected(db.ExecContext(ctx, next())) }
-		// What stays the same is not new when the measuring begins.
+		// Fills the cache before the measurement.
 		for range 2 {
 			if _, err := do(context.Background()); err != nil {
 				return nil, err
@@ -58,10 +56,10 @@ func statement(name, note string, w what, texts func() (next func() string)) Op 
 		}
 		return do, nil
 	}
-	return Op{Name: name, Note: note, plain: plain, told: one(w, plain), want: 1}
+	return Op{Name: name, Note: note, plain: plain, floor: withSignals(w, plain), want: 1}
 }
 
-// newTexts gives texts that are made when they are asked for.
+// newTexts returns a function that makes a new text in each call.
 func newTexts() func() string {
 	n := 0
 	return func() string {
@@ -70,8 +68,7 @@ func newTexts() func() string {
 	}
 }
 
-// inTurn gives texts that are made once, one after another and from the beginning
-// again.
+// inTurn returns texts that are made once, one after another in a loop.
 func inTurn(texts func() []string) func() func() string {
 	return func() func() string {
 		all, i := texts(), -1

@@ -2,7 +2,7 @@ package benchmarks
 
 import "testing"
 
-func TestAStatementDoesTheWork(t *testing.T) {
+func TestStatements_ReturnTheExpectedResult(t *testing.T) {
 	for _, op := range Statements {
 		for _, mode := range StatementModes {
 			for _, peer := range StatementPeers {
@@ -12,7 +12,7 @@ func TestAStatementDoesTheWork(t *testing.T) {
 					defer c.end()
 					for range 2 {
 						if got, err := s.call(c.context()); got != op.want || err != nil {
-							t.Errorf("the statement gave %d and %v, want %d", got, err, op.want)
+							t.Errorf("the statement returned %d and %v, want %d", got, err, op.want)
 						}
 					}
 				})
@@ -21,7 +21,7 @@ func TestAStatementDoesTheWork(t *testing.T) {
 	}
 }
 
-func TestTheTextsAreWhatTheyAreSaidToBe(t *testing.T) {
+func TestStatements_TextsHaveTheDocumentedSizes(t *testing.T) {
 	count := func(texts []string) (n int) {
 		different := map[string]bool{}
 		for _, text := range texts {

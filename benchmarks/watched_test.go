@@ -34,8 +34,8 @@ type handle interface {
 	PingContext(context.Context) error
 }
 
-// watched is a fake database behind a peer, and all that the peer tells of it:
-// spans, metrics with those of DBStats, and the log.
+// watched is a fake database behind a peer, and everything that the peer emits: spans,
+// metrics including those of DBStats, and log records.
 type watched struct {
 	handle
 	plain   *sql.DB
@@ -43,12 +43,11 @@ type watched struct {
 	spans   *tracetest.SpanRecorder
 	reader  *sdkmetric.ManualReader
 	log     *strings.Builder
-	callers *sdktrace.TracerProvider // makes the spans of the program, in the same recorder
+	callers *sdktrace.TracerProvider // for the spans of the program, with the same recorder
 }
 
-// watch opens a peer as its documentation says, with what it has only if it is asked:
-// the metrics of DBStats, spans without a caller's and those of pings. What goes into
-// a span is left as it is.
+// watch opens a peer as its documentation describes. It enables the metrics of DBStats,
+// spans without a caller's span, and spans of pings. The content of spans is the default.
 func watch(t *testing.T, peer Peer, c fakedb.Config) *watched {
 	t.Helper()
 	w := &watched{fake: fakedb.New(c), spans: tracetest.NewSpanRecorder(), reader: sdkmetric.NewManualReader(), log: &strings.Builder{}}
@@ -89,11 +88,10 @@ var everything = fakedb.Config{
 	Conn: fakedb.AllConn, Stmt: fakedb.AllStmt, Rows: fakedb.AllRows, DriverContext: true, Closer: true,
 }
 
-// number is one number that metrics have: of which metric, of which of its series,
-// and which of the numbers of a histogram.
+// number identifies one number: a metric, one of its series, and the part of a histogram.
 type number struct{ metric, series, part string }
 
-// numbers are all numbers of all metrics, times in seconds.
+// numbers returns all numbers of all metrics, with times in seconds.
 func (w *watched) numbers(t *testing.T) map[number]float64 {
 	t.Helper()
 	var rm metricdata.ResourceMetrics
@@ -103,7 +101,7 @@ func (w *watched) numbers(t *testing.T) map[number]float64 {
 	all := map[number]float64{}
 	for _, scope := range rm.ScopeMetrics {
 		for _, m := range scope.Metrics {
-			// In which unit a time is, is told in many ways.
+			// The peers write units of time in several ways.
 			scale := map[string]float64{"ms": 1e-3, "milliseconds": 1e-3, "ns": 1e-9, "nanoseconds": 1e-9}[m.Unit]
 			if scale == 0 {
 				scale = 1
@@ -146,7 +144,7 @@ func (w *watched) numbers(t *testing.T) map[number]float64 {
 	return all
 }
 
-// grown are the metrics in which a number has grown that is accepted.
+// grown returns the metrics in which an accepted number has increased.
 func grown(before, after map[number]float64, accept func(n number, by float64) bool) (names []string) {
 	for n, v := range after {
 		if by := v - before[n]; by != 0 && accept(n, by) {
@@ -156,8 +154,8 @@ func grown(before, after map[number]float64, accept func(n number, by float64) b
 	return sorted(names)
 }
 
-// lengthened are the metrics in which a time has grown by d, to the millisecond. One
-// that is no histogram tells of many times only their sum.
+// lengthened returns the metrics in which a time has increased by d, to the millisecond.
+// Those that are not histograms are marked as sums.
 func lengthened(before, after map[number]float64, d time.Duration) []string {
 	isTime := func(n number, by float64) bool { return n.part != "count" && math.Abs(by-d.Seconds()) < 1e-3 }
 	names := grown(before, after, func(n number, by float64) bool { return n.part == "sum" && isTime(n, by) })
@@ -168,7 +166,7 @@ func lengthened(before, after map[number]float64, d time.Duration) []string {
 	return names
 }
 
-// made are the spans of the peer since the last reset, with what is accepted of them.
+// made returns the names of the peer's accepted spans since the last reset.
 func (w *watched) made(accept func(sdktrace.ReadOnlySpan) bool) (names []string) {
 	for _, s := range w.spans.Ended() {
 		if s.Name() != callerName && accept(s) {
@@ -186,12 +184,12 @@ const callerName = "the program"
 
 func anySpan(sdktrace.ReadOnlySpan) bool { return true }
 
-// lasted accepts spans of a length.
+// lasted accepts spans of length d.
 func lasted(d time.Duration) func(sdktrace.ReadOnlySpan) bool {
 	return func(s sdktrace.ReadOnlySpan) bool { return s.EndTime().Sub(s.StartTime()) == d }
 }
 
-// all is everything that has been told, as text, to look for something in it.
+// all returns everything that was emitted, as text by kind of signal.
 func (w *watched) all(t *testing.T) map[string]string {
 	t.Helper()
 	var spans, events, metrics strings.Builder
@@ -207,16 +205,16 @@ func (w *watched) all(t *testing.T) map[string]string {
 	return map[string]string{"on spans": spans.String(), "in events": events.String(), "on metrics": metrics.String(), "in the log": w.log.String()}
 }
 
-// saysWhere returns where a text is told.
-func (w *watched) saysWhere(t *testing.T, text string) string {
+// signalsWith returns the kinds of signals that contain a text.
+func (w *watched) signalsWith(t *testing.T, text string) string {
 	t.Helper()
 	var where []string
-	for place, told := range w.all(t) {
-		if strings.Contains(told, text) {
-			where = append(where, place)
+	for signal, found := range w.all(t) {
+		if strings.Contains(found, text) {
+			where = append(where, signal)
 		}
 	}
-	return list(sorted(where), "not told")
+	return list(sorted(where), "not reported")
 }
 
 func (w *watched) caller(t *testing.T) (context.Context, func()) {

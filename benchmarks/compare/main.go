@@ -1,13 +1,12 @@
-// Compare measures every peer side by side, in one process and in turn, and
-// prints what each adds to the bare driver, what statements add by how well their
-// texts are known, and what saturated pools get done, with a verdict on otelpool's
-// budget.
+// Compare measures every peer in turn, in one process. It prints what each adds to the
+// bare driver, what statements add with cached and new texts, and the throughput of
+// saturated pools, with a verdict on otelpool's budget.
 //
 //	go run ./benchmarks/compare                          # five and a half minutes
 //	go run ./benchmarks/compare -quick                   # a minute and a half
 //	go run ./benchmarks/compare -o docs/benchmarks.md    # into a file
 //
-// It wants a machine that does nothing else.
+// Run it on a machine that does nothing else.
 package main
 
 import (
@@ -26,15 +25,15 @@ func main() {
 	}
 }
 
-// The parts of the time that saturated pools and statements get.
+// The fractions of the time for saturated pools and for statements.
 const (
-	shareOfShared     = 8
+	shareOfSaturated  = 8
 	shareOfStatements = 12
 )
 
 func run(args []string, out, progress io.Writer) error {
 	flags := flag.NewFlagSet("compare", flag.ExitOnError)
-	total := flags.Duration("time", 330*time.Second, "how long to measure, all in all")
+	total := flags.Duration("time", 330*time.Second, "how long to measure in total")
 	quick := flags.Bool("quick", false, "measure for 90 seconds")
 	file := flags.String("o", "", "write to this file instead of the standard output")
 	if err := flags.Parse(args); err != nil {
@@ -43,20 +42,18 @@ func run(args []string, out, progress io.Writer) error {
 	if *quick {
 		*total = 90 * time.Second
 	}
-	// Registers the flags that testing.Benchmark reads. They are the package's
-	// own and not on our command line.
+	// Registers the flags that testing.Benchmark reads. They are not on our command line.
 	testing.Init()
 
 	cells := newCells()
-	if err := measure("operations", cells, *total-*total/shareOfShared-*total/shareOfStatements, progress); err != nil {
+	if err := measure("operations", cells, *total-*total/shareOfSaturated-*total/shareOfStatements, progress); err != nil {
 		return err
 	}
-	pools := newShared()
-	if err := measureShared(pools, *total/shareOfShared, progress); err != nil {
+	pools := newSaturatedPools()
+	if err := measureSaturated(pools, *total/shareOfSaturated, progress); err != nil {
 		return err
 	}
-	// Last: their texts stay in memory, and the garbage collector takes its time from
-	// how much there is.
+	// Last: their texts stay in memory and slow the garbage collector down.
 	statements := newStatements()
 	if err := measure("statements", statements, *total/shareOfStatements, progress); err != nil {
 		return err

@@ -13,8 +13,7 @@ import (
 	"github.com/otelpool/otelpool/benchmarks"
 )
 
-// A cell is one operation in one mode, in turn or in parallel, and all peers
-// that do it.
+// A cell is one operation in one mode, serial or parallel, with all its peers.
 type cell struct {
 	op       benchmarks.Op
 	mode     benchmarks.Mode
@@ -22,12 +21,12 @@ type cell struct {
 	peers    []*measured
 }
 
-// measured is a peer and what its runs took.
+// measured is a peer with its measurements.
 type measured struct {
 	benchmarks.Peer
 	ns     []float64 // per operation, one for each round
-	allocs float64   // per operation, the least of all rounds
-	runs   int       // operations in a round, once that is known
+	allocs float64   // per operation, the minimum of all rounds
+	runs   int       // operations in a round, 0 before the first
 }
 
 func newCells() []*cell {
@@ -48,7 +47,7 @@ func newCells() []*cell {
 	return cells
 }
 
-// name is the operation, with a word if it ran in parallel.
+// name returns the name of the operation, with "parallel" if it runs in parallel.
 func (c *cell) name() string {
 	if c.parallel {
 		return c.op.Name + " parallel"
@@ -64,18 +63,18 @@ func (c *cell) peer(name string) (*measured, bool) {
 	return c.peers[i], true
 }
 
-// cost is what a call takes, or what it takes more than another.
+// cost is the cost of a call, or the difference of two costs.
 type cost struct{ ns, allocs float64 }
 
 func (c cost) String() string { return fmt.Sprintf("%s ns, %.0f", thousands(c.ns), c.allocs) }
 
-// fastest is the least that a call took: what disturbs a run only ever adds.
+// fastest returns the minimum cost of a call: a disturbance can only add to it.
 func (m *measured) fastest() cost {
 	return cost{slices.Min(m.ns), m.allocs}
 }
 
-// added is what a peer adds to the bare driver. ok is false for a peer that the
-// cell does not have.
+// added returns what a peer adds to the bare driver. ok is false if the cell does not
+// have the peer.
 func (c *cell) added(name string) (_ cost, ok bool) {
 	m, ok := c.peer(name)
 	if !ok {
@@ -86,13 +85,12 @@ func (c *cell) added(name string) (_ cost, ok bool) {
 	return cost{f.ns - b.ns, math.Round(f.allocs - b.allocs)}, true
 }
 
-// rounds is how often each peer is measured. The rounds go over all cells one
-// after another, so that a disturbance meets one round of many cells and never
-// all rounds of one.
+// rounds is how often each peer is measured. Each round covers all cells, so that a
+// disturbance affects one round of many cells, not all rounds of one cell.
 const rounds = 15
 
-// measure fills the cells, in about the given time.
-func measure(of string, cells []*cell, total time.Duration, progress io.Writer) error {
+// measure measures the cells, in about the given time.
+func measure(name string, cells []*cell, total time.Duration, progress io.Writer) error {
 	var runs int
 	for _, c := range cells {
 		runs += len(c.peers)
@@ -101,8 +99,8 @@ func measure(of string, cells []*cell, total time.Duration, progress io.Writer) 
 	for round := range rounds {
 		began := time.Now()
 		for _, c := range cells {
-			// Another peer comes first in each round: none always has the
-			// place behind the same one.
+			// Each round starts with another peer, so that no peer always runs after
+			// the same one.
 			for i := range c.peers {
 				m := c.peers[(i+round)%len(c.peers)]
 				b := benchmarks.Bench{Op: c.op, Mode: c.mode, Peer: m.Peer}
@@ -111,13 +109,13 @@ func measure(of string, cells []*cell, total time.Duration, progress io.Writer) 
 				}
 			}
 		}
-		fmt.Fprintf(progress, "%s: round %d of %d took %v\n", of, round+1, rounds, time.Since(began).Round(time.Second))
+		fmt.Fprintf(progress, "%s: round %d of %d took %v\n", name, round+1, rounds, time.Since(began).Round(time.Second))
 	}
 	return nil
 }
 
-// run measures a peer once. The first run finds out how many operations fill the
-// time; the later ones do that many.
+// run measures a peer once. The first run determines how many operations fill the time;
+// later runs do that many.
 func (m *measured) run(d time.Duration, bench func(*testing.B)) error {
 	length := d.String()
 	if m.runs > 0 {

@@ -13,8 +13,7 @@ import (
 	"github.com/otelpool/otelpool/benchmarks"
 )
 
-// machine is what a reader has to know about where the numbers come from. It
-// names no path and no host.
+// machine describes where the numbers come from. It has no path and no host name.
 type machine struct {
 	goVersion, platform string
 	cpus                int
@@ -47,32 +46,32 @@ func thisMachine() machine {
 	return m
 }
 
-func report(cells, statements []*cell, pools []*shared, m machine) string {
+func report(cells, statements []*cell, pools []*saturatedPool, m machine) string {
 	var s strings.Builder
 	fmt.Fprint(&s, `# What it costs
 
 Made by `+"`go run ./benchmarks/compare`"+`; do not edit. Each number is what a call takes more than with the bare
 driver, which does nothing, in the same mode of the same run: the cost of the wrapper and of the OpenTelemetry SDK
-below it. The floor gives otelpool's signals straight to the SDK with options made beforehand: what no wrapper that
-gives them can go below. The peers give fewer signals: none tells of acquires, releases, waits and hold times.
-otelpool is the plain *sql.DB; otelpool.DB is the same pool through the methods of that type, which also note who
-asks, and tell of those who wait and who get nothing.
+below it. The floor emits otelpool's signals directly to the SDK, with options built beforehand: no wrapper that emits
+them can be cheaper. The peers emit fewer signals: none reports acquires, releases, waits and hold times. otelpool is
+the plain *sql.DB. otelpool.DB is the same pool through the methods of that type. They also record the call site of
+each acquire, and report callers that wait and callers that get no connection.
 
 `)
 	fmt.Fprintf(&s, "%s, %s, %d CPUs, %s. %s.\n\n", m.goVersion, m.platform, m.cpus, m.date, strings.Join(m.versions, ", "))
 	fmt.Fprintf(&s, "Each number is the fastest of %d rounds over all peers in turn; %s.\n\n", rounds, noise(cells))
-	fmt.Fprintf(&s, "## Verdict\n\n%s", verdict(cells)+sharedVerdict(pools))
+	fmt.Fprintf(&s, "## Verdict\n\n%s", verdict(cells)+saturatedVerdict(pools))
 	for _, mode := range benchmarks.Modes {
 		fmt.Fprintf(&s, "\n## %s\n\n%s\n\n", mode.Name, mode.Note)
-		of := slices.DeleteFunc(slices.Clone(cells), func(c *cell) bool { return c.mode.Name != mode.Name })
-		fmt.Fprintf(&s, "Added to the bare driver: time, allocations.\n\n%s\n", addedTable(of))
-		fmt.Fprintf(&s, "The same time as a multiple of the floor's, and in brackets of otelpool's.\n\n%s", ratioTable(of))
+		inMode := slices.DeleteFunc(slices.Clone(cells), func(c *cell) bool { return c.mode.Name != mode.Name })
+		fmt.Fprintf(&s, "Added to the bare driver: time, allocations.\n\n%s\n", addedTable(inMode))
+		fmt.Fprintf(&s, "The same time as a multiple of the floor's, and in brackets of otelpool's.\n\n%s", ratioTable(inMode))
 	}
-	fmt.Fprintf(&s, "\n%s\n%s", statementChapter(statements), sharedChapter(pools))
+	fmt.Fprintf(&s, "\n%s\n%s", statementSection(statements), saturatedSection(pools))
 	return s.String()
 }
 
-// noise says how far the runs of the bare driver lie apart.
+// noise describes the spread of the bare driver's runs.
 func noise(cells []*cell) string {
 	var spread []float64
 	for _, c := range cells {
@@ -88,7 +87,7 @@ func median(v []float64) float64 {
 	return v[len(v)/2]
 }
 
-// addedTable has a column for each peer of the cells, which are of one mode.
+// addedTable has a column for each peer. The cells have the same mode.
 func addedTable(cells []*cell) string {
 	var t table
 	t.row("operation", names(cells[0].peers)...)
@@ -136,7 +135,7 @@ func names(peers []*measured) []string {
 	return names
 }
 
-// ratio has no meaning for a cost that drowns in noise.
+// ratio returns "-" for a cost below the noise.
 func ratio(a, b float64) string {
 	if a <= 0 || b <= 0 {
 		return "-"
@@ -156,7 +155,7 @@ func thousands(v float64) string {
 	return s
 }
 
-// table is a markdown table. Its first row is the head.
+// table is a Markdown table. Its first row is the head.
 type table struct{ strings.Builder }
 
 func (t *table) row(first string, more ...string) {

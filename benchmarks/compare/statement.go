@@ -8,7 +8,7 @@ import (
 	"github.com/otelpool/otelpool/benchmarks"
 )
 
-// newStatements are the cells of the statements, in the order of their modes.
+// newStatements returns the cells of the statements, in the order of their modes.
 func newStatements() []*cell {
 	var cells []*cell
 	for _, mode := range benchmarks.StatementModes {
@@ -23,13 +23,14 @@ func newStatements() []*cell {
 	return cells
 }
 
-// statementChapter is the chapter of the report on statements.
-func statementChapter(cells []*cell) string {
+// statementSection is the section of the report on statements.
+func statementSection(cells []*cell) string {
 	var s strings.Builder
 	fmt.Fprint(&s, `## Statements
 
-What a call takes by how well the pool knows its text: an exec, one goroutine. What a text is told as is made when it
-comes for the first time, and kept for a thousand texts and a MiB of them. The floor has made it beforehand.
+What an exec in one goroutine takes, with texts that the pool has in its cache, and others. The first use of a text
+computes its summary and its sanitised form. The cache holds them for a thousand texts, and at most a MiB of texts.
+The floor has them from the beginning.
 
 `)
 	for _, op := range benchmarks.Statements {

@@ -8,23 +8,22 @@ import (
 	"github.com/otelpool/otelpool/benchmarks"
 )
 
-// The budget in time: so many times the floor and so much.
+// The budget in time: budgetFactor times the floor plus budgetNs.
 const (
 	budgetFactor = 1.3
 	budgetNs     = 400
 )
 
-// A rule is one promise about what a peer, otelpool in one of its forms, adds to
-// the bare driver.
+// A rule is a promise about what a peer, otelpool or otelpool.DB, adds to the bare driver.
 type rule struct {
-	peer string
-	says string
-	in   func(benchmarks.Mode) bool
+	peer    string
+	promise string
+	in      func(benchmarks.Mode) bool
 
-	// limit is the most that the peer may add in a cell and still keep the
-	// promise; ok is false if the cell is none of the rule's business.
+	// limit is the most that the peer may add in a cell. ok is false if the rule does
+	// not apply to the cell.
 	limit func(*cell) (_ cost, ok bool)
-	of    func(cost) float64
+	value func(cost) float64
 	unit  string
 }
 
@@ -36,25 +35,25 @@ func reduced(m benchmarks.Mode) bool { return m.Name == benchmarks.Reduced.Name 
 func noSDK(m benchmarks.Mode) bool   { return m.Name == benchmarks.NoSDK.Name }
 func every(benchmarks.Mode) bool     { return true }
 
-// below is the limit of being cheaper than another peer.
+// below returns the cost of another peer as the limit.
 func below(peer string) func(*cell) (cost, bool) {
 	return func(c *cell) (cost, bool) { return c.added(peer) }
 }
 
-// budget is the limit that the floor sets.
+// budget returns the limit relative to the floor.
 func budget(c *cell) (cost, bool) {
 	f, ok := c.added(benchmarks.Floor)
 	return cost{budgetFactor*max(f.ns, 0) + budgetNs, f.allocs + c.mode.Spare}, ok
 }
 
-// oneMore is the limit for a DB: what it adds to the plain *sql.DB.
+// oneMore limits an otelpool.DB to one allocation more than the plain *sql.DB.
 func oneMore(c *cell) (cost, bool) {
 	plain, ok := c.added(benchmarks.Otelpool)
 	return cost{math.Inf(1), plain.allocs + 1}, ok
 }
 
-// timed is the limit of being cheaper than uptrace's wrapper in one of its forms
-// where that times: begin, commit and ping get a span from it and no duration.
+// timed returns the cost of uptrace's wrapper as the limit, for operations whose duration
+// it records: begin, commit and ping only get a span.
 func timed(peer string) func(*cell) (cost, bool) {
 	return func(c *cell) (cost, bool) {
 		if c.op.Name == "tx" || c.op.Name == "ping" {
@@ -76,13 +75,13 @@ var rules = []rule{
 	{benchmarks.Otelpool, "allocations below nhatthm", full, below(benchmarks.Nhatthm), allocations, "allocations"},
 	{benchmarks.Otelpool, "time below uptrace with no SDK", noSDK, below(benchmarks.Uptrace), nanoseconds, "ns"},
 	{benchmarks.Otelpool, "allocations below uptrace with no SDK", noSDK, below(benchmarks.Uptrace), allocations, "allocations"},
-	{benchmarks.Otelpool, "time below uptrace with the same signals (mode reduced, uptrace named; it times no pings and no transactions)", reduced, timed(benchmarks.UptraceNamed), nanoseconds, "ns"},
+	{benchmarks.Otelpool, "time below uptrace with the same signals (mode reduced, uptrace named; it records no duration of pings and transactions)", reduced, timed(benchmarks.UptraceNamed), nanoseconds, "ns"},
 	{benchmarks.Otelpool, "allocations below uptrace with the same signals", reduced, timed(benchmarks.UptraceNamed), allocations, "allocations"},
 	{benchmarks.Otelpool, "time below uptrace in mode reduced with fewer attributes, by default", reduced, timed(benchmarks.Uptrace), nanoseconds, "ns"},
 	{benchmarks.Otelpool, "allocations below uptrace with fewer attributes", reduced, timed(benchmarks.Uptrace), allocations, "allocations"},
 }
 
-// verdict says for each rule in how many cells it holds, and names the others.
+// verdict reports for each rule in how many cells it holds, and lists the others.
 func verdict(cells []*cell) string {
 	var s strings.Builder
 	for _, r := range rules {
@@ -96,15 +95,15 @@ func verdict(cells []*cell) string {
 				continue
 			}
 			got, _ := c.added(r.peer)
-			o.add(r.of(got) <= r.of(limit), "%s, %s: %s %s against %s",
-				c.mode.Name, c.name(), thousands(r.of(got)), r.unit, thousands(r.of(limit)))
+			o.add(r.value(got) <= r.value(limit), "%s, %s: %s %s against %s",
+				c.mode.Name, c.name(), thousands(r.value(got)), r.unit, thousands(r.value(limit)))
 		}
-		o.write(&s, r.says)
+		o.write(&s, r.promise)
 	}
 	return s.String()
 }
 
-// An outcome is where a promise is kept, and where it is not.
+// An outcome counts where a promise holds, and lists where it does not.
 type outcome struct {
 	kept   int
 	misses []string
@@ -118,12 +117,12 @@ func (o *outcome) add(kept bool, format string, args ...any) {
 	}
 }
 
-func (o *outcome) write(s *strings.Builder, says string) {
+func (o *outcome) write(s *strings.Builder, promise string) {
 	word := "holds"
 	if len(o.misses) > 0 {
 		word = "**fails**, holds"
 	}
-	fmt.Fprintf(s, "- %s: %s in %d of %d.\n", says, word, o.kept, o.kept+len(o.misses))
+	fmt.Fprintf(s, "- %s: %s in %d of %d.\n", promise, word, o.kept, o.kept+len(o.misses))
 	for _, m := range o.misses {
 		fmt.Fprintf(s, "  - %s\n", m)
 	}

@@ -8,23 +8,23 @@ import (
 	"github.com/otelpool/otelpool/benchmarks"
 )
 
-// oneCell is an exec with no SDK in which the peers take the given time and
-// allocations beyond the bare driver's 100 ns and 2.
-func oneCell(of map[string]cost) []*cell {
+// oneCell is an exec with no SDK. The bare driver takes 100 ns and 2 allocations; the
+// peers take more by the given costs.
+func oneCell(costs map[string]cost) []*cell {
 	all := newCells()
 	for _, c := range all {
 		if c.mode.Name != benchmarks.NoSDK.Name || c.op.Name != "exec" || c.parallel {
 			continue
 		}
 		for _, m := range c.peers {
-			m.ns, m.allocs = []float64{150 + of[m.Name].ns, 100 + of[m.Name].ns}, 2+of[m.Name].allocs
+			m.ns, m.allocs = []float64{150 + costs[m.Name].ns, 100 + costs[m.Name].ns}, 2+costs[m.Name].allocs
 		}
 		return []*cell{c}
 	}
 	return nil
 }
 
-func TestTheVerdictNamesWhatIsOverTheBudget(t *testing.T) {
+func TestVerdict_ListsWhatExceedsTheBudget(t *testing.T) {
 	within := map[string]cost{
 		benchmarks.Floor:      {200, 3},
 		benchmarks.Otelpool:   {660, 4},
@@ -57,44 +57,44 @@ func TestTheVerdictNamesWhatIsOverTheBudget(t *testing.T) {
 }
 
 // onePool is a saturated pool on which the peers take the given time.
-func onePool(ns map[string]float64) []*shared {
-	s := newShared()[0]
+func onePool(ns map[string]float64) []*saturatedPool {
+	s := newSaturatedPools()[0]
 	for _, m := range s.peers {
 		m.ns = []float64{ns[m.Name], 1, 1e9}
 	}
-	return []*shared{s}
+	return []*saturatedPool{s}
 }
 
-func TestTheVerdictNamesSaturatedPoolsThatLoseFivePercent(t *testing.T) {
+func TestSaturatedVerdict_ListsPoolsThatLoseFivePercent(t *testing.T) {
 	ns := map[string]float64{
 		benchmarks.Bare: 800, benchmarks.NotInferred: 950, benchmarks.Recorded: 970,
 		benchmarks.Inferred: 990, benchmarks.Otelpool: 999, benchmarks.OtelpoolDB: 2000,
 	}
-	within := `- saturated: less than 5 % lost to callers, and to inferring and telling the waits: holds in 1 of 1.
+	within := `- saturated: less than 5 % lost to call sites, and to inferring and emitting the waits: holds in 1 of 1.
 - saturated: less than 5 % lost to inferring alone: holds in 1 of 1.
 `
-	if got := sharedVerdict(onePool(ns)); got != within {
+	if got := saturatedVerdict(onePool(ns)); got != within {
 		t.Errorf("verdict:\n%s\nwant:\n%s", got, within)
 	}
 
 	ns[benchmarks.Otelpool] = 1001
-	want := `- saturated: less than 5 % lost to callers, and to inferring and telling the waits: **fails**, holds in 0 of 1.
+	want := `- saturated: less than 5 % lost to call sites, and to inferring and emitting the waits: **fails**, holds in 0 of 1.
   - none, 1, unsampled: 5.1 %
 - saturated: less than 5 % lost to inferring alone: holds in 1 of 1.
 `
-	if got := sharedVerdict(onePool(ns)); got != want {
+	if got := saturatedVerdict(onePool(ns)); got != want {
 		t.Errorf("verdict:\n%s\nwant:\n%s", got, want)
 	}
 }
 
-func TestAReportHasARowForEachCellAndNoPath(t *testing.T) {
+func TestReport_HasARowForEachCellAndNoPath(t *testing.T) {
 	cells, statements := newCells(), newStatements()
 	for _, c := range append(slices.Clone(cells), statements...) {
 		for i, m := range c.peers {
 			m.ns, m.allocs = []float64{float64(100 * (i + 1))}, float64(i)
 		}
 	}
-	pools := newShared()
+	pools := newSaturatedPools()
 	for _, p := range pools {
 		for i, m := range p.peers {
 			m.ns = []float64{float64(100 * (i + 1))}
@@ -129,7 +129,7 @@ func TestAReportHasARowForEachCellAndNoPath(t *testing.T) {
 	}
 }
 
-func TestThousandsAreSeparated(t *testing.T) {
+func TestThousands_AreSeparatedByCommas(t *testing.T) {
 	for v, want := range map[float64]string{0: "0", -0.4: "0", 999.6: "1,000", -1234567: "-1,234,567", 12.3: "12"} {
 		if got := thousands(v); got != want {
 			t.Errorf("thousands(%v) = %q, want %q", v, got, want)
