@@ -25,15 +25,14 @@ import (
 	"github.com/otelpool/otelpool/libraries/shop/ent"
 )
 
-// namesFunc asks for all items in the way of a library.
+// namesFunc reads the names of all items through a library.
 type namesFunc func(context.Context) ([]string, error)
 
-// adoptions are the libraries with the line of the README by which each gets its
-// pool, and one query. The lines are those for PostgreSQL; SQLite takes what the
-// libraries write for that.
+// adoptions are the libraries, each with its line of the README and one query. The lines
+// are for PostgreSQL; SQLite accepts the SQL that the libraries write for it.
 var adoptions = []struct {
 	library string
-	exact   bool // it takes the otelpool.DB
+	viaDB   bool // it calls the otelpool.DB
 	adopt   func(t *testing.T, db *sql.DB, pool *otelpool.DB) namesFunc
 }{
 	{library: "database/sql", adopt: func(_ *testing.T, db *sql.DB, _ *otelpool.DB) namesFunc {
@@ -41,16 +40,16 @@ var adoptions = []struct {
 			return scan(db.QueryContext(ctx, "SELECT name FROM items"))
 		}
 	}},
-	{library: "database/sql with clocks", exact: true, adopt: func(_ *testing.T, _ *sql.DB, pool *otelpool.DB) namesFunc {
+	{library: "database/sql with clocks", viaDB: true, adopt: func(_ *testing.T, _ *sql.DB, pool *otelpool.DB) namesFunc {
 		return func(ctx context.Context) ([]string, error) {
 			return scan(pool.QueryContext(ctx, "SELECT name FROM items"))
 		}
 	}},
-	{library: "sqlc", exact: true, adopt: func(_ *testing.T, _ *sql.DB, pool *otelpool.DB) namesFunc {
+	{library: "sqlc", viaDB: true, adopt: func(_ *testing.T, _ *sql.DB, pool *otelpool.DB) namesFunc {
 		queries := items.New(pool)
 		return queries.Names
 	}},
-	{library: "gorm", exact: true, adopt: func(t *testing.T, _ *sql.DB, pool *otelpool.DB) namesFunc {
+	{library: "gorm", viaDB: true, adopt: func(t *testing.T, _ *sql.DB, pool *otelpool.DB) namesFunc {
 		g, err := gorm.Open(postgres.New(postgres.Config{Conn: pool}))
 		if err != nil {
 			t.Fatal(err)
@@ -59,11 +58,11 @@ var adoptions = []struct {
 			return got, g.WithContext(ctx).Table("items").Pluck("name", &got).Error
 		}
 	}},
-	{library: "squirrel", exact: true, adopt: func(_ *testing.T, _ *sql.DB, pool *otelpool.DB) namesFunc {
+	{library: "squirrel", viaDB: true, adopt: func(_ *testing.T, _ *sql.DB, pool *otelpool.DB) namesFunc {
 		builder := squirrel.StatementBuilder.RunWith(pool)
 		return func(ctx context.Context) ([]string, error) { return read(ctx, builder.Select("name").From("items")) }
 	}},
-	{library: "goqu", exact: true, adopt: func(_ *testing.T, _ *sql.DB, pool *otelpool.DB) namesFunc {
+	{library: "goqu", viaDB: true, adopt: func(_ *testing.T, _ *sql.DB, pool *otelpool.DB) namesFunc {
 		q := goqu.New("postgres", pool)
 		return func(ctx context.Context) (got []string, err error) {
 			return got, q.From("items").Select("name").ScanValsContext(ctx, &got)
@@ -89,7 +88,7 @@ var adoptions = []struct {
 	}},
 }
 
-// scan reads the names of items to the end.
+// scan reads all names of items.
 func scan(rows *sql.Rows, err error) (got []string, _ error) {
 	if err != nil {
 		return nil, err
@@ -105,7 +104,7 @@ func scan(rows *sql.Rows, err error) (got []string, _ error) {
 	return got, rows.Err()
 }
 
-func TestEveryLibraryIsTimedWhenItIsAdoptedAsTheReadmeSays(t *testing.T) {
+func TestReadme_LinesMakeEveryLibraryMeasured(t *testing.T) {
 	for _, a := range adoptions {
 		t.Run(a.library, func(t *testing.T) {
 			synctest.Test(t, func(t *testing.T) {
@@ -120,14 +119,14 @@ func TestEveryLibraryIsTimedWhenItIsAdoptedAsTheReadmeSays(t *testing.T) {
 					return wantNames(got, err, "a")
 				}}
 				p.Play(t, query)
-				p.Queue(t, a.exact, query)
+				p.Queue(t, a.viaDB, query)
 			})
 		})
 	}
 }
 
-// The README has the lines that are tested here, word by word.
-func TestTheReadmeHasALineForEveryLibrary(t *testing.T) {
+// The README must have the tested lines, word by word.
+func TestReadme_HasALineForEveryLibrary(t *testing.T) {
 	readme, err := os.ReadFile("../README.md")
 	if err != nil {
 		t.Fatal(err)

@@ -12,14 +12,14 @@ import (
 	"github.com/otelpool/otelpool/libraries"
 )
 
-// What New takes, and what a query is built on without a Database. The first
-// wants Begin and BeginTx to return a *sql.Tx.
+// The parameter of New, and that of queries without a Database. The first requires Begin
+// and BeginTx to return a *sql.Tx.
 var (
 	_ goqu.SQLDatabase = (*otelpool.DB)(nil)
 	_ exec.DbExecutor  = (*otelpool.DB)(nil)
 )
 
-func TestEveryDatasetOfGoquIsTimedOnce(t *testing.T) {
+func TestGoqu_EveryDatasetIsMeasuredOnce(t *testing.T) {
 	p := libraries.Open(t)
 	db := goqu.New("sqlite3", p.DB)
 	sorted := goqu.C("id").Asc()

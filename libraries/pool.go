@@ -15,14 +15,14 @@ import (
 	"github.com/otelpool/otelpool"
 )
 
-// Pool is an otelpool.DB on a SQLite file, and the SDK that keeps what it tells.
+// Pool is an otelpool.DB on a SQLite file, with an SDK that keeps its metrics.
 type Pool struct {
 	*otelpool.DB
 	reader *metric.ManualReader
 }
 
-// Open opens a file of the test, until the test ends, with whatever driver the
-// test registered as "sqlite".
+// Open opens a temporary file until the test ends, with the driver that is registered as
+// "sqlite".
 func Open(tb testing.TB) *Pool {
 	tb.Helper()
 	reader := metric.NewManualReader()
@@ -39,61 +39,60 @@ func Open(tb testing.TB) *Pool {
 	return &Pool{DB: db, reader: reader}
 }
 
-// Step is something that a library does.
+// Step is a call of a library.
 type Step struct {
 	Name     string
-	Acquires uint64 // how many connections the library takes for it
+	Acquires uint64 // how many times the library acquires a connection
 	Do       func(context.Context) error
 }
 
-// Play does one step after the other, and holds what the pool told of each
-// against what the library took: as many waits, and as many holds, which come
-// from elsewhere, the calls of the driver.
+// Play runs the steps in turn. The pool must record as many waits and as many holds as
+// the step has acquires. Holds are measured in the driver's calls, waits in the DB's.
 func (p *Pool) Play(tb testing.TB, steps ...Step) {
 	tb.Helper()
 	for _, s := range steps {
-		before := p.told(tb)
+		before := p.counts(tb)
 		if err := s.Do(tb.Context()); err != nil {
 			tb.Fatalf("%s: %v", s.Name, err)
 		}
-		if got, want := p.told(tb).since(before), (told{Waits: s.Acquires, Holds: s.Acquires}); got != want {
-			tb.Errorf("%s: the pool told %+v, want %+v", s.Name, got, want)
+		if got, want := p.counts(tb).since(before), (counts{Waits: s.Acquires, Holds: s.Acquires}); got != want {
+			tb.Errorf("%s: the pool recorded %+v, want %+v", s.Name, got, want)
 		}
 	}
 }
 
-// Refuse does steps that take one connection each, for a caller that is gone
-// already. A *sql.DB would say only that; the error that explains it shows that
-// the library called the otelpool.DB, and kept its error.
+// Refuse runs steps that acquire one connection each, with a canceled context. A *sql.DB
+// returns only the context's error. An AcquireError shows that the library called the
+// otelpool.DB, and returned its error.
 func (p *Pool) Refuse(tb testing.TB, steps ...Step) {
 	tb.Helper()
 	ctx, cancel := context.WithCancel(tb.Context())
 	cancel()
 	for _, s := range steps {
-		before := p.told(tb)
+		before := p.counts(tb)
 		err := s.Do(ctx)
 		var failed *otelpool.AcquireError
 		if !errors.As(err, &failed) {
-			tb.Errorf("%s for a caller that is gone: %v, want an AcquireError", s.Name, err)
+			tb.Errorf("%s for a canceled caller: %v, want an AcquireError", s.Name, err)
 			continue
 		}
 		if failed.Cause != otelpool.AcquireCanceled || !errors.Is(err, context.Canceled) {
-			tb.Errorf("%s for a caller that is gone: %v, want the cause %s", s.Name, err, otelpool.AcquireCanceled)
+			tb.Errorf("%s for a canceled caller: %v, want the cause %s", s.Name, err, otelpool.AcquireCanceled)
 		}
-		if got, want := p.told(tb).since(before), (told{Failed: 1}); got != want {
-			tb.Errorf("%s for a caller that is gone: the pool told %+v, want %+v", s.Name, got, want)
+		if got, want := p.counts(tb).since(before), (counts{Failed: 1}); got != want {
+			tb.Errorf("%s for a canceled caller: the pool recorded %+v, want %+v", s.Name, got, want)
 		}
 	}
 }
 
-// held is how long another keeps the only connection from a library.
+// held is how long a step waits for the only connection.
 const held = 30 * time.Millisecond
 
-// Queue does steps that take one connection each, while another has the only one,
-// in a bubble of testing/synctest. Calls of the otelpool.DB are seen while they wait;
-// those of the *sql.DB below it only when they have waited, which is what exact
-// tells apart. Both must have waited for as long as the other kept the connection.
-func (p *Pool) Queue(tb testing.TB, exact bool, steps ...Step) {
+// Queue runs steps that acquire one connection each, while the only one is held, in a
+// bubble of testing/synctest. viaDB means that the library calls the otelpool.DB: then
+// its wait is visible in Inspect while it lasts. With the *sql.DB it is known only
+// afterwards. Both must record a wait as long as the connection was held.
+func (p *Pool) Queue(tb testing.TB, viaDB bool, steps ...Step) {
 	tb.Helper()
 	p.SetMaxOpenConns(1)
 	for _, s := range steps {
@@ -101,7 +100,7 @@ func (p *Pool) Queue(tb testing.TB, exact bool, steps ...Step) {
 		if err != nil {
 			tb.Fatal(err)
 		}
-		before, waited := p.told(tb), p.waited(tb)
+		before, waited := p.counts(tb), p.waited(tb)
 		done := make(chan error)
 		go func() { done <- s.Do(tb.Context()) }()
 		synctest.Wait()
@@ -109,8 +108,8 @@ func (p *Pool) Queue(tb testing.TB, exact bool, steps ...Step) {
 		if err != nil {
 			tb.Fatal(err)
 		}
-		if got := snap.Waiting == 1; got != exact {
-			tb.Errorf("%s: %d calls are seen to wait", s.Name, snap.Waiting)
+		if got := snap.Waiting == 1; got != viaDB {
+			tb.Errorf("%s: %d waiting calls", s.Name, snap.Waiting)
 		}
 		time.Sleep(held)
 		if err := other.Close(); err != nil {
@@ -119,16 +118,16 @@ func (p *Pool) Queue(tb testing.TB, exact bool, steps ...Step) {
 		if err := <-done; err != nil {
 			tb.Fatalf("%s: %v", s.Name, err)
 		}
-		if got, want := p.told(tb).since(before), (told{Waits: 1, Holds: 2}); got != want {
-			tb.Errorf("%s: the pool told %+v, want %+v", s.Name, got, want)
+		if got, want := p.counts(tb).since(before), (counts{Waits: 1, Holds: 2}); got != want {
+			tb.Errorf("%s: the pool recorded %+v, want %+v", s.Name, got, want)
 		}
 		if got := (p.waited(tb) - waited).Round(time.Microsecond); got != held {
-			tb.Errorf("%s: the pool told a wait of %v, want %v", s.Name, got, held)
+			tb.Errorf("%s: the pool recorded a wait of %v, want %v", s.Name, got, held)
 		}
 	}
 }
 
-// waited is how long all callers have waited that got a connection.
+// waited returns the sum of the recorded waits.
 func (p *Pool) waited(tb testing.TB) (sum time.Duration) {
 	tb.Helper()
 	p.each(tb, func(name string, point metricdata.HistogramDataPoint[float64]) {
@@ -139,31 +138,31 @@ func (p *Pool) waited(tb testing.TB) (sum time.Duration) {
 	return sum
 }
 
-// told is how many acquires the pool timed that got a connection, how many that
-// got none, and how many connections were given back.
-type told struct{ Waits, Failed, Holds uint64 }
+// counts are the acquires that got a connection, those that failed, and the releases, as
+// the pool recorded them.
+type counts struct{ Waits, Failed, Holds uint64 }
 
-func (t told) since(before told) told {
-	return told{Waits: t.Waits - before.Waits, Failed: t.Failed - before.Failed, Holds: t.Holds - before.Holds}
+func (c counts) since(before counts) counts {
+	return counts{Waits: c.Waits - before.Waits, Failed: c.Failed - before.Failed, Holds: c.Holds - before.Holds}
 }
 
-func (p *Pool) told(tb testing.TB) (t told) {
+func (p *Pool) counts(tb testing.TB) (c counts) {
 	tb.Helper()
 	p.each(tb, func(name string, point metricdata.HistogramDataPoint[float64]) {
 		_, failed := point.Attributes.Value(semconv.ErrorTypeKey)
 		switch {
 		case name == "db.client.connection.use_time":
-			t.Holds += point.Count
+			c.Holds += point.Count
 		case name == "db.client.connection.wait_time" && failed:
-			t.Failed += point.Count
+			c.Failed += point.Count
 		case name == "db.client.connection.wait_time":
-			t.Waits += point.Count
+			c.Waits += point.Count
 		}
 	})
-	return t
+	return c
 }
 
-// each calls f with what each histogram has.
+// each calls f for each data point of each histogram.
 func (p *Pool) each(tb testing.TB, f func(name string, point metricdata.HistogramDataPoint[float64])) {
 	tb.Helper()
 	var rm metricdata.ResourceMetrics

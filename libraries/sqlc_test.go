@@ -17,13 +17,12 @@ import (
 
 var _ items.DBTX = (*otelpool.DB)(nil)
 
-// schema is what sqlc knew when it made package items.
+// schema is the schema from which sqlc generated package items.
 //
 //go:embed schema.sql
 var schema string
 
-// createItems is the first step of every library that has no words of its own
-// for it.
+// createItems creates the table, for libraries that cannot do it themselves.
 func createItems(p *libraries.Pool) libraries.Step {
 	return libraries.Step{Name: "create", Acquires: 1, Do: func(ctx context.Context) error {
 		_, err := p.ExecContext(ctx, schema)
@@ -39,7 +38,7 @@ func wantNames(got []string, err error, want ...string) error {
 	return err
 }
 
-func TestEveryQueryOfSQLCIsTimedOnce(t *testing.T) {
+func TestSQLC_EveryQueryIsMeasuredOnce(t *testing.T) {
 	p := libraries.Open(t)
 	q := items.New(p.DB)
 
@@ -91,7 +90,7 @@ func TestEveryQueryOfSQLCIsTimedOnce(t *testing.T) {
 	)
 }
 
-func TestEveryPreparedQueryOfSQLCIsTimedWhenItIsPreparedAndWhenItRuns(t *testing.T) {
+func TestSQLC_PreparedQueriesAreMeasuredWhenPreparedAndRun(t *testing.T) {
 	p := libraries.Open(t)
 	var q *items.Queries
 

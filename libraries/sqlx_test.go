@@ -11,8 +11,8 @@ import (
 	"github.com/otelpool/otelpool/libraries"
 )
 
-// What sqlx's functions take that do not ask for rows. Its Queryer and Ext return
-// types of its own, with fields that only sqlx can set, and its DB holds a *sql.DB.
+// The parameters of sqlx's functions that do not return rows. Queryer and Ext return
+// types of sqlx with fields that only sqlx can set, and sqlx.DB contains a *sql.DB.
 var (
 	_ sqlx.Execer          = (*otelpool.DB)(nil)
 	_ sqlx.ExecerContext   = (*otelpool.DB)(nil)
@@ -33,7 +33,7 @@ func namesOf(list []item) (names []string) {
 	return names
 }
 
-func TestWhatSqlxTakesADBForIsTimedOnce(t *testing.T) {
+func TestSqlx_FunctionsThatAcceptADBAreMeasuredOnce(t *testing.T) {
 	p := libraries.Open(t)
 	mapper := sqlx.NewDb(p.DB.DB, "sqlite").Mapper
 	scan := func(ctx context.Context) error {
@@ -93,7 +93,7 @@ func TestWhatSqlxTakesADBForIsTimedOnce(t *testing.T) {
 	)
 }
 
-func TestASqlxDBIsTimedAsThePlainDBThatItHolds(t *testing.T) {
+func TestSqlx_ADBIsMeasuredAsItsPlainDB(t *testing.T) {
 	p := libraries.Open(t)
 	db := sqlx.NewDb(p.DB.DB, "sqlite")
 	selects := func(ctx context.Context) error {
@@ -119,11 +119,11 @@ func TestASqlxDBIsTimedAsThePlainDBThatItHolds(t *testing.T) {
 			err = tx.SelectContext(ctx, &got, "SELECT * FROM items")
 			return wantNames(namesOf(got), err, "a")
 		}},
-		// Nobody is asked, so there is no error of otelpool's, nor a failed acquire.
-		libraries.Step{Name: "select for a caller that is gone", Do: func(ctx context.Context) error {
+		// The otelpool.DB is not called, so there is no AcquireError and no failed acquire.
+		libraries.Step{Name: "select for a canceled caller", Do: func(ctx context.Context) error {
 			ctx, cancel := context.WithCancel(ctx)
 			cancel()
-			if err := selects(ctx); err != context.Canceled { //nolint:errorlint // sqlx keeps what database/sql returns
+			if err := selects(ctx); err != context.Canceled { //nolint:errorlint // sqlx returns the error of database/sql
 				return fmt.Errorf("got %w, want %w", err, context.Canceled)
 			}
 			return nil

@@ -10,9 +10,9 @@ import (
 	"github.com/otelpool/otelpool/libraries"
 )
 
-// What RunWith, the functions like ExecContextWith and NewStmtCache take. A
-// QueryRower returns a type of squirrel's own, as the QueryRow of no *sql.DB
-// does; RunWith and the wrappers give it to a StdSql.
+// The parameters of RunWith, of functions like ExecContextWith, and of NewStmtCache. A
+// QueryRower returns a type of squirrel, which no *sql.DB does; RunWith and the wrappers
+// make one from a StdSql.
 var (
 	_ squirrel.BaseRunner      = (*otelpool.DB)(nil)
 	_ squirrel.StdSql          = (*otelpool.DB)(nil)
@@ -31,12 +31,12 @@ var (
 	names = squirrel.Select("name").From("items").OrderBy("id")
 )
 
-// read reads a builder's items to the end.
+// read reads all names that a builder selects.
 func read(ctx context.Context, b squirrel.SelectBuilder) ([]string, error) {
 	return scan(b.QueryContext(ctx))
 }
 
-func TestEveryBuilderOfSquirrelIsTimedOnce(t *testing.T) {
+func TestSquirrel_EveryBuilderIsMeasuredOnce(t *testing.T) {
 	p := libraries.Open(t)
 
 	insert := func(ctx context.Context) error {
@@ -95,7 +95,7 @@ func TestEveryBuilderOfSquirrelIsTimedOnce(t *testing.T) {
 	)
 }
 
-func TestTheStatementCacheOfSquirrelIsTimedWhenItPreparesAndWhenItRuns(t *testing.T) {
+func TestSquirrel_TheStatementCacheIsMeasuredWhenItPreparesAndRuns(t *testing.T) {
 	p := libraries.Open(t)
 	cache := squirrel.NewStmtCache(p.DB)
 	insert := func(ctx context.Context) error {

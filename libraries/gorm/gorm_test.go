@@ -15,8 +15,8 @@ import (
 	"github.com/otelpool/otelpool/libraries"
 )
 
-// A ConnPoolBeginner begins what is no *sql.Tx; gorm asks for it where there is no
-// TxBeginner, and the BeginTx of one type cannot be both.
+// A type cannot be both a TxBeginner and a ConnPoolBeginner: their BeginTx return
+// different types. gorm uses the second only without the first.
 var (
 	_ gorm.ConnPool   = (*otelpool.DB)(nil)
 	_ gorm.TxBeginner = (*otelpool.DB)(nil)
@@ -29,7 +29,7 @@ type item struct {
 	Name string
 }
 
-// add and wantItems are the program.
+// add and wantItems are the program under test.
 func add(db *gorm.DB, name string) error { return db.Create(&item{Name: name}).Error }
 
 func wantItems(db *gorm.DB, want ...string) error {
@@ -47,10 +47,10 @@ func wantItems(db *gorm.DB, want ...string) error {
 	return nil
 }
 
-// config is quiet: what fails here is meant to.
+// config discards gorm's log: failures are expected here.
 func config() *gorm.Config { return &gorm.Config{Logger: logger.Discard} }
 
-func TestEveryCallOfGormIsTimedOnce(t *testing.T) {
+func TestGorm_EveryCallIsMeasuredOnce(t *testing.T) {
 	p := libraries.Open(t)
 	var db *gorm.DB
 	create := func(ctx context.Context) error { return add(db.WithContext(ctx), "a") }
@@ -74,7 +74,7 @@ func TestEveryCallOfGormIsTimedOnce(t *testing.T) {
 			if err := add(tx, "c"); err != nil {
 				return err
 			}
-			// A savepoint, which fails and takes its own insert back.
+			// A savepoint that is rolled back.
 			rolledBack := errors.New("rolled back")
 			if err := tx.Transaction(func(tx *gorm.DB) error { return errors.Join(add(tx, "d"), rolledBack) }); !errors.Is(err, rolledBack) {
 				return err
@@ -84,12 +84,12 @@ func TestEveryCallOfGormIsTimedOnce(t *testing.T) {
 	}
 
 	p.Play(t,
-		// The dialect asks for the version of SQLite, and gorm pings.
+		// The dialect queries the version of SQLite, and gorm pings.
 		libraries.Step{Name: "open", Acquires: 2, Do: func(context.Context) (err error) {
 			db, err = gorm.Open(sqlite.Dialector{Conn: p.DB}, config())
 			return err
 		}},
-		// It looks whether the table is there, and makes it.
+		// gorm checks whether the table exists, and creates it.
 		libraries.Step{Name: "migrate", Acquires: 2, Do: func(ctx context.Context) error {
 			return db.WithContext(ctx).AutoMigrate(&item{})
 		}},
@@ -110,7 +110,7 @@ func TestEveryCallOfGormIsTimedOnce(t *testing.T) {
 	)
 }
 
-func TestGormTakesADBAsTheConnPoolOfItsConfig(t *testing.T) {
+func TestGorm_AcceptsADBAsConnPool(t *testing.T) {
 	p := libraries.Open(t)
 	c := config()
 	c.ConnPool = p.DB
@@ -120,7 +120,7 @@ func TestGormTakesADBAsTheConnPoolOfItsConfig(t *testing.T) {
 	}})
 }
 
-func TestEveryPreparedStatementOfGormIsTimedWhenItIsPreparedAndWhenItRuns(t *testing.T) {
+func TestGorm_PreparedStatementsAreMeasuredWhenPreparedAndRun(t *testing.T) {
 	p := libraries.Open(t)
 	db, err := gorm.Open(sqlite.Dialector{Conn: p.DB}, config())
 	if err != nil {
@@ -139,9 +139,8 @@ func TestEveryPreparedStatementOfGormIsTimedWhenItIsPreparedAndWhenItRuns(t *tes
 	)
 }
 
-// gorm asks for a *sql.DB where it wants to hold a connection, and to ping one for
-// Config.PrepareStmt.
-func TestGormFindsTheSQLDBUnderADB(t *testing.T) {
+// gorm needs a *sql.DB to hold a connection, and to ping for Config.PrepareStmt.
+func TestGorm_FindsTheSQLDBOfADB(t *testing.T) {
 	p := libraries.Open(t)
 	db, err := gorm.Open(sqlite.Dialector{Conn: p.DB}, config())
 	if err != nil {

@@ -13,16 +13,16 @@ import (
 	"github.com/otelpool/otelpool/libraries/shop/ent/user"
 )
 
-func TestWhatEntRunsIsToldAsAPersonWouldTellIt(t *testing.T) {
+func TestShop_EntStatementsHaveReadableSummaries(t *testing.T) {
 	play(t, "ent", func(ctx context.Context, t *testing.T, s *shop) func(string) error {
 		name := map[string]string{"mariadb": dialect.MySQL, "postgresql": dialect.Postgres}[s.name]
 		driver := sql.OpenDB(name, s.DB.DB)
 		client := ent.NewClient(ent.Driver(driver))
-		for range 2 { // the second time it only looks
+		for range 2 { // the second time there is nothing to create
 			ok(t, client.Schema.Create(ctx, schema.WithDropIndex(true)))
 		}
 		entSells(ctx, t, client)
-		entAsks(ctx, t, client)
+		entQueries(ctx, t, client)
 		entChanges(ctx, t, client)
 		entBuilds(ctx, t, sql.Dialect(name), driver)
 		return func(statement string) error {
@@ -46,7 +46,7 @@ func entSells(ctx context.Context, t *testing.T, client *ent.Client) {
 	ok(t, tx.Commit())
 }
 
-func entAsks(ctx context.Context, t *testing.T, client *ent.Client) {
+func entQueries(ctx context.Context, t *testing.T, client *ent.Client) {
 	ann := must(client.User.Query().Where(user.EmailEQ("ann@example.com")).Only(ctx))(t)
 	must(client.User.Get(ctx, ann.ID))(t)
 	must(client.User.Query().Where(user.NameContainsFold("ANN"), user.Or(user.IDIn(1, 2, 3), user.EmailHasSuffix(".org"))).All(ctx))(t)
@@ -85,7 +85,7 @@ func entChanges(ctx context.Context, t *testing.T, client *ent.Client) {
 	must(client.User.Delete().Where(user.Not(user.HasOrders()), user.EmailHasPrefix("cy")).Exec(ctx))(t)
 }
 
-// entBuilds runs what the generated code has no words for, with its builder.
+// entBuilds runs statements that only ent's builder can make, not the generated code.
 func entBuilds(ctx context.Context, t *testing.T, b *sql.DialectBuilder, driver *sql.Driver) {
 	users, orders, spent := b.Table("users"), b.Table("orders").As("o"), b.Table("spent").As("s")
 	id, owner := users.C(user.FieldID), orders.C(user.OrdersColumn)

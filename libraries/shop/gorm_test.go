@@ -13,8 +13,8 @@ import (
 	"gorm.io/gorm/logger"
 )
 
-// The shop as gorm has it: AutoMigrate makes the tables. A table has no more than
-// one foreign key, since gorm has those of a table in the order of a map.
+// The models of the shop for gorm; AutoMigrate creates the tables. A table has at most
+// one foreign key, since gorm creates the keys of a table in random order.
 type (
 	User struct {
 		ID     int64
@@ -47,16 +47,16 @@ type (
 	}
 )
 
-// TableName is the table of lines.
+// TableName returns the table of lines.
 func (Line) TableName() string { return "order_items" }
 
-// total is what a user spent.
+// total is a user's total.
 type total struct {
 	Name  string
 	Cents int64
 }
 
-func TestWhatGormRunsIsToldAsAPersonWouldTellIt(t *testing.T) {
+func TestShop_GormStatementsHaveReadableSummaries(t *testing.T) {
 	play(t, "gorm", func(ctx context.Context, t *testing.T, s *shop) func(string) error {
 		dialector := gorm.Dialector(mysql.New(mysql.Config{Conn: s.DB}))
 		if s.name == "postgresql" {
@@ -66,14 +66,14 @@ func TestWhatGormRunsIsToldAsAPersonWouldTellIt(t *testing.T) {
 
 		gormMigrates(t, db)
 		gormSells(t, db)
-		gormAsks(t, db)
+		gormQueries(t, db)
 		gormChanges(t, db)
 		return func(statement string) error { return db.Exec(statement).Error }
 	})
 }
 
 func gormMigrates(t *testing.T, db *gorm.DB) {
-	for range 2 { // the second time it only looks
+	for range 2 { // the second time there is nothing to create
 		ok(t, db.AutoMigrate(&User{}, &Item{}, &Order{}, &Line{}))
 	}
 	m := db.Migrator()
@@ -118,7 +118,7 @@ func gormSells(t *testing.T, db *gorm.DB) {
 	}))
 }
 
-func gormAsks(t *testing.T, db *gorm.DB) {
+func gormQueries(t *testing.T, db *gorm.DB) {
 	var user User
 	ok(t, db.Preload("Orders.Lines.Item").Preload("Wishes").First(&user, "email = ?", "ann@example.com").Error)
 	if len(user.Orders) != 1 || len(user.Orders[0].Lines) != 1 || len(user.Wishes) != 1 {

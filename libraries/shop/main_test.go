@@ -8,7 +8,7 @@ import (
 	"github.com/otelpool/otelpool/dbtest/server"
 )
 
-// The servers that all tests share, each of them with a database of its own.
+// The servers that all tests share. Each test has its own database.
 var (
 	mariaDB    = server.NewShared(server.StartMariaDB)
 	postgreSQL = server.NewShared(server.StartPostgreSQL)

@@ -1,12 +1,12 @@
-// Package shop_test runs a web shop through sqlc, gorm, ent and sqlx on real
-// servers, and shows in testdata what a pool tells of its statements: the summary,
-// and below it the text. After a change of how statements are read, and after a new
-// version of a library, make these files again and read what has changed:
+// Package shop_test runs a web shop through sqlc, gorm, ent and sqlx on real servers, and
+// compares the emitted statements with files in testdata. A file has the summary of each
+// statement, and below it the text. After a change of the parser of statements, or an
+// update of a library, rewrite these files and read the changes:
 //
 //	go test ./shop -update
 //
-// They are of MariaDB 10.11 and PostgreSQL 15. On others, where gorm and ent may
-// look at the tables in another way, the tests are skipped.
+// The files are for MariaDB 10.11 and PostgreSQL 15. With other versions, where gorm and
+// ent may inspect the tables in another way, the tests are skipped.
 package shop_test
 
 import (
@@ -33,10 +33,9 @@ import (
 	"github.com/otelpool/otelpool/dbtest/server"
 )
 
-var update = flag.Bool("update", false, "write the golden files anew")
+var update = flag.Bool("update", false, "rewrite the golden files")
 
-// The data in the statements of the shop, and in their arguments. They are in
-// nothing else.
+// The data in the statements of the shop and in their arguments. They appear nowhere else.
 const (
 	secretText   = "tulipbulb"
 	secretNumber = "7391555173"
@@ -47,14 +46,14 @@ type backend struct {
 	name   string // in the names of the golden files
 	driver string
 	server *server.Shared
-	dsn    func(*server.Instance) string // of the database of a shop
-	drop   string                        // that database
-	// version is in what the server says of itself, if the golden files are of it.
+	dsn    func(*server.Instance) string // of the shop's database
+	drop   string                        // drops the shop's database
+	// version is part of the version of the server that the golden files are for.
 	version string
-	// plants are statements with data in them, in every way that the server
-	// knows to write it, and refused is one that fails with the data in its error.
-	plants  []string
-	refused string
+	// secretStatements have data in every notation of the server. refused fails, with
+	// the data in its error.
+	secretStatements []string
+	refused          string
 }
 
 var backends = []backend{
@@ -64,7 +63,7 @@ var backends = []backend{
 			return strings.Replace(in.DSN("parseTime=true", "multiStatements=true"), "/app?", "/shop?", 1)
 		},
 		drop: "DROP DATABASE IF EXISTS shop", version: "10.11.",
-		plants: []string{
+		secretStatements: []string{
 			`SELECT id FROM users WHERE name = 'tulipbulb' OR name = "tulipbulb" OR name = 'it''s \' tulipbulb' -- tulipbulb`,
 			`SELECT id FROM users WHERE id IN (7391555173, -7391555173, 0x7391555173) OR id = x'7391555173' # tulipbulb`,
 			`SELECT /* tulipbulb */ N'tulipbulb', _utf8mb4'tulipbulb', 'tulip' 'tulipbulb', 7391555173e0, .7391555173 FROM users`,
@@ -78,7 +77,7 @@ var backends = []backend{
 		name: "postgresql", driver: "pgx", server: postgreSQL,
 		dsn:  func(in *server.Instance) string { return strings.Replace(in.DSN(), "/postgres?", "/shop?", 1) },
 		drop: "DROP DATABASE IF EXISTS shop WITH (FORCE)", version: "PostgreSQL 15.",
-		plants: []string{
+		secretStatements: []string{
 			`SELECT id FROM users WHERE name = 'tulipbulb' OR name = $$tulipbulb$$ OR name = $a$it's $$ tulipbulb$a$ -- tulipbulb`,
 			`SELECT id FROM users WHERE id IN (7391555173, -7391555173) OR name = E'it\'s tulipbulb' /* /* tulipbulb */ */`,
 			`SELECT U&'tulipbulb', name::varchar(20) = 'tulipbulb', interval '7391555173 s', 7391555173.5e1, '{"a": "tulipbulb"}'::jsonb ->> 'tulipbulb' FROM users`,
@@ -89,7 +88,7 @@ var backends = []backend{
 	},
 }
 
-// shop is a database on a server, and what is told of it.
+// shop is a database on a server, with what its pool emits.
 type shop struct {
 	backend
 	*otelpool.DB
@@ -98,19 +97,18 @@ type shop struct {
 	reader *metric.ManualReader
 }
 
-// play runs a program of a library on each server, and then the plants, with what
-// the program returns for that. It is all done for one caller, whose span has the
-// events.
+// play runs a program of a library on each server, and then the secretStatements through
+// the function that the program returns. One caller's span has the events.
 func play(t *testing.T, library string, program func(ctx context.Context, t *testing.T, s *shop) (raw func(string) error)) {
 	t.Helper()
 	for _, b := range backends {
 		t.Run(b.name, func(t *testing.T) {
 			s := open(t, b)
 			ctx, caller := s.traces.Tracer("program").Start(t.Context(), "caller")
-			s.plant(t, program(ctx, t, s))
+			s.runSecrets(t, program(ctx, t, s))
 			caller.End()
 			s.compare(t, fmt.Sprintf("testdata/%s.%s.golden", library, b.name))
-			s.wantNothingOfTheData(t)
+			s.wantNoSecrets(t)
 		})
 	}
 }
@@ -143,19 +141,19 @@ func open(t *testing.T, b backend) *shop {
 	return s
 }
 
-// plant runs the plants.
-func (s *shop) plant(t *testing.T, raw func(string) error) {
+// runSecrets runs the secretStatements.
+func (s *shop) runSecrets(t *testing.T, raw func(string) error) {
 	t.Helper()
-	for _, statement := range s.plants {
+	for _, statement := range s.secretStatements {
 		ok(t, raw(statement))
 	}
 	if err := raw(s.refused); err == nil || !strings.Contains(err.Error(), secretText) {
-		t.Errorf("%q returns %v, which does not show the data", s.refused, err)
+		t.Errorf("%q returns %v, which does not contain the data", s.refused, err)
 	}
 }
 
-// compare holds what is told of the statements against a file, each different
-// one once, in the order in which the first of its kind ended.
+// compare compares the emitted statements with a file: each one once, in the order in
+// which the first of its kind ended.
 func (s *shop) compare(t *testing.T, file string) {
 	t.Helper()
 	var all []string
@@ -168,9 +166,9 @@ func (s *shop) compare(t *testing.T, file string) {
 		if span.Name() != summary {
 			t.Errorf("the span %q has the summary %q", span.Name(), summary)
 		}
-		told := summary + "\n" + indented(attr(span, semconv.DBQueryTextKey))
-		if !slices.Contains(all, told) {
-			all = append(all, told)
+		entry := summary + "\n" + indented(attr(span, semconv.DBQueryTextKey))
+		if !slices.Contains(all, entry) {
+			all = append(all, entry)
 		}
 	}
 	got := strings.Join(all, "\n")
@@ -178,11 +176,11 @@ func (s *shop) compare(t *testing.T, file string) {
 		ok(t, os.WriteFile(file, []byte(got), 0o644))
 	}
 	if want := string(must(os.ReadFile(file))(t)); got != want {
-		t.Errorf("%s is not what is told; run: go test ./shop -update\n%s", file, difference(got, want))
+		t.Errorf("%s does not match what is emitted; run: go test ./shop -update\n%s", file, difference(got, want))
 	}
 }
 
-// indented is the text in lines that fit on a screen.
+// indented wraps and indents a text.
 func indented(text string) string {
 	const indent, width = "    ", 110
 	var b strings.Builder
@@ -204,7 +202,7 @@ func indented(text string) string {
 	return b.String()
 }
 
-// difference is where two texts part.
+// difference returns the first lines in which two texts differ.
 func difference(got, want string) string {
 	g, w := strings.Split(got, "\n"), strings.Split(want, "\n")
 	i := 0
@@ -215,21 +213,21 @@ func difference(got, want string) string {
 	return fmt.Sprintf("line %d\n got\n%s\nwant\n%s", i+1, around(g), around(w))
 }
 
-// wantNothingOfTheData looks for the data in all that was told.
-func (s *shop) wantNothingOfTheData(t *testing.T) {
+// wantNoSecrets checks that the data appear nowhere in what was emitted.
+func (s *shop) wantNoSecrets(t *testing.T) {
 	t.Helper()
 	var metrics metricdata.ResourceMetrics
 	ok(t, s.reader.Collect(context.Background(), &metrics))
-	for _, told := range []any{tracetest.SpanStubsFromReadOnlySpans(s.spans.Ended()), metrics} {
-		text := string(must(json.Marshal(told))(t))
+	for _, signals := range []any{tracetest.SpanStubsFromReadOnlySpans(s.spans.Ended()), metrics} {
+		text := string(must(json.Marshal(signals))(t))
 		for _, known := range []string{"SELECT users", "otelpool.connection.acquired"} {
 			if !strings.Contains(text, known) {
-				t.Errorf("%T does not show %s", told, known)
+				t.Errorf("%T does not contain %s", signals, known)
 			}
 		}
 		for _, secret := range []string{secretText, secretNumber} {
 			if at := strings.Index(text, secret); at >= 0 {
-				t.Errorf("told: %s", text[max(0, at-200):min(len(text), at+200)])
+				t.Errorf("emitted: %s", text[max(0, at-200):min(len(text), at+200)])
 			}
 		}
 	}
@@ -244,7 +242,7 @@ func attr(s trace.ReadOnlySpan, key attribute.Key) string {
 	return ""
 }
 
-// must returns what a call returned, unless that was an error.
+// must returns the result of a call, and fails the test on an error.
 func must[T any](v T, err error) func(*testing.T) T {
 	return func(t *testing.T) T {
 		t.Helper()

@@ -11,7 +11,7 @@ import (
 	"github.com/otelpool/otelpool/libraries/shop/postgresql"
 )
 
-func TestWhatSQLCRunsIsToldAsAPersonWouldTellIt(t *testing.T) {
+func TestShop_SQLCStatementsHaveReadableSummaries(t *testing.T) {
 	play(t, "sqlc", func(ctx context.Context, t *testing.T, s *shop) func(string) error {
 		s.migrate(ctx, t)
 		switch s.name {
@@ -27,7 +27,7 @@ func TestWhatSQLCRunsIsToldAsAPersonWouldTellIt(t *testing.T) {
 	})
 }
 
-// migrate runs the statements that sqlc has read, one by one.
+// migrate runs the statements of the schema, one by one.
 func (s *shop) migrate(ctx context.Context, t *testing.T) {
 	t.Helper()
 	schema := string(must(os.ReadFile(s.schema()))(t))
@@ -40,7 +40,7 @@ func (s *shop) schema() string { return s.name + "/schema.sql" }
 
 func mariaDBByQuery(ctx context.Context, t *testing.T, s *shop) {
 	q := mariadb.New(s.DB)
-	// What the parser of sqlc does not know.
+	// The parser of sqlc does not support these.
 	must(s.ExecContext(ctx, "CREATE TRIGGER give_back AFTER DELETE ON order_items FOR EACH ROW UPDATE items SET stock = stock + OLD.quantity WHERE id = OLD.item_id"))(t)
 
 	ann := must(q.AddUser(ctx, mariadb.AddUserParams{Email: "ann@example.com", Name: secretText}))(t)
@@ -58,7 +58,7 @@ func mariaDBByQuery(ctx context.Context, t *testing.T, s *shop) {
 	in := q.WithTx(tx)
 	must(in.LockItem(ctx, items[0].ID))(t)
 	ok(t, in.AddOrderItem(ctx, mariadb.AddOrderItemParams{Quantity: 2, ID: order, Sku: "cup"}))
-	aside(ctx, t, tx, func() { ok(t, in.AddOrderItem(ctx, mariadb.AddOrderItemParams{Quantity: 1, ID: order, Sku: "jug"})) })
+	insideSavepoint(ctx, t, tx, func() { ok(t, in.AddOrderItem(ctx, mariadb.AddOrderItemParams{Quantity: 1, ID: order, Sku: "jug"})) })
 	ok(t, in.AddPayment(ctx, mariadb.AddPaymentParams{Method: "card", ID: order}))
 	ok(t, in.MarkPaid(ctx, order))
 	ok(t, tx.Commit())
@@ -121,7 +121,7 @@ func postgreSQLByQuery(ctx context.Context, t *testing.T, s *shop) {
 	in := q.WithTx(tx)
 	must(in.LockItem(ctx, items[0].ID))(t)
 	ok(t, in.AddOrderItem(ctx, postgresql.AddOrderItemParams{OrderID: order, Quantity: 2, Sku: "cup"}))
-	aside(ctx, t, tx, func() {
+	insideSavepoint(ctx, t, tx, func() {
 		ok(t, in.AddOrderItem(ctx, postgresql.AddOrderItemParams{OrderID: order, Quantity: 1, Sku: "jug"}))
 	})
 	ok(t, in.Pay(ctx, postgresql.PayParams{Method: "card", ID: order}))
@@ -173,8 +173,8 @@ func postgreSQLByQuery(ctx context.Context, t *testing.T, s *shop) {
 	}
 }
 
-// aside does something in a transaction that is then taken back.
-func aside(ctx context.Context, t *testing.T, tx *sql.Tx, do func()) {
+// insideSavepoint calls do inside a savepoint, and rolls back to it.
+func insideSavepoint(ctx context.Context, t *testing.T, tx *sql.Tx, do func()) {
 	t.Helper()
 	must(tx.ExecContext(ctx, "SAVEPOINT one_more"))(t)
 	do()

@@ -8,7 +8,7 @@ import (
 	"github.com/jmoiron/sqlx"
 )
 
-// line is what somebody orders of an item.
+// line is the line of an order for one item.
 type line struct {
 	OrderID  int64 `db:"order_id"`
 	ItemID   int64 `db:"item_id"`
@@ -16,7 +16,7 @@ type line struct {
 	Cents    int64
 }
 
-// product is an item as customers see it.
+// product is an item of the shop.
 type product struct {
 	ID         int64
 	SKU        string
@@ -27,7 +27,7 @@ type product struct {
 	Quantities sql.NullInt64
 }
 
-func TestWhatSqlxRunsIsToldAsAPersonWouldTellIt(t *testing.T) {
+func TestShop_SqlxStatementsHaveReadableSummaries(t *testing.T) {
 	play(t, "sqlx", func(ctx context.Context, t *testing.T, s *shop) func(string) error {
 		db := sqlx.NewDb(s.DB.DB, s.driver)
 		must(sqlx.LoadFileContext(ctx, s.DB, s.schema()))(t)
@@ -58,7 +58,7 @@ func TestWhatSqlxRunsIsToldAsAPersonWouldTellIt(t *testing.T) {
 		must(tx.NamedExecContext(ctx, "INSERT INTO order_items (order_id, item_id, quantity, cents) VALUES (:order_id, :item_id, :quantity, :cents)", []line{
 			{order, items[0].ID, 2, 500}, {order, items[1].ID, 1, 900},
 		}))(t)
-		aside(ctx, t, tx.Tx, func() {
+		insideSavepoint(ctx, t, tx.Tx, func() {
 			must(tx.ExecContext(ctx, tx.Rebind("DELETE FROM order_items WHERE order_id = ? AND item_id = ?"), order, items[0].ID))(t)
 		})
 		var stock int64

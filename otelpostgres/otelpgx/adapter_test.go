@@ -455,7 +455,7 @@ func TestConnect_ReportsNothingForAFailedDial(t *testing.T) {
 
 func TestConnect_CallsTheHooksOfTheConfiguration(t *testing.T) {
 	var calls []string
-	note := func(s string) { calls = append(calls, s) }
+	record := func(s string) { calls = append(calls, s) }
 	server := backend{play: func(_ *testing.T, _ net.Conn, b *pgproto3.Backend) {
 		if _, err := b.Receive(); err == nil {
 			b.Send(&pgproto3.ErrorResponse{Severity: "FATAL", Code: "57P01", Message: "as it was sent"})
@@ -465,30 +465,30 @@ func TestConnect_CallsTheHooksOfTheConfiguration(t *testing.T) {
 	cfg := server.config(t, "host=a")
 	find, open, build := cfg.LookupFunc, cfg.DialFunc, cfg.BuildFrontend
 	cfg.LookupFunc = func(ctx context.Context, host string) ([]string, error) {
-		note("lookup " + host)
+		record("lookup " + host)
 		return find(ctx, host)
 	}
 	cfg.DialFunc = func(ctx context.Context, network, address string) (net.Conn, error) {
-		note("dial " + network + " " + address)
+		record("dial " + network + " " + address)
 		return open(ctx, network, address)
 	}
 	cfg.BuildFrontend = func(r io.Reader, w io.Writer) *pgproto3.Frontend {
 		if _, ok := w.(net.Conn); !ok {
 			t.Errorf("the writer is a %T", w)
 		}
-		note("frontend")
+		record("frontend")
 		return build(r, w)
 	}
 	cfg.OnPgError = func(_ *pgconn.PgConn, err *pgconn.PgError) bool {
-		note("error " + err.Code + " " + err.Message)
+		record("error " + err.Code + " " + err.Message)
 		return false
 	}
 	a := &adapter{}
 	c := dialed(t, a, Connector(*cfg,
-		stdlib.OptionBeforeConnect(func(context.Context, *pgx.ConnConfig) error { note("before"); return nil }),
-		stdlib.OptionAfterConnect(func(context.Context, *pgx.Conn) error { note("after"); return nil }),
-		stdlib.OptionResetSession(func(context.Context, *pgx.Conn) error { note("reset"); return nil }),
-		stdlib.OptionShouldPing(func(context.Context, stdlib.ShouldPingParams) bool { note("should ping"); return false }),
+		stdlib.OptionBeforeConnect(func(context.Context, *pgx.ConnConfig) error { record("before"); return nil }),
+		stdlib.OptionAfterConnect(func(context.Context, *pgx.Conn) error { record("after"); return nil }),
+		stdlib.OptionResetSession(func(context.Context, *pgx.Conn) error { record("reset"); return nil }),
+		stdlib.OptionShouldPing(func(context.Context, stdlib.ShouldPingParams) bool { record("should ping"); return false }),
 	), func(error) {})
 	if _, ok := c.Conn().PgConn().Conn().(interface{ LocalAddr() net.Addr }); !ok {
 		t.Error("no network connection")

@@ -1,4 +1,4 @@
-// Package schema is what ent made package ent from.
+// Package schema is the schema from which ent generates package ent.
 package schema
 
 import (
@@ -19,12 +19,12 @@ func (User) Fields() []ent.Field {
 	}
 }
 
-// Edges are what a user has.
+// Edges are the relations of a user.
 func (User) Edges() []ent.Edge {
 	return []ent.Edge{edge.To("orders", Order.Type)}
 }
 
-// Order is what a user ordered.
+// Order is a user's order.
 type Order struct{ ent.Schema }
 
 // Fields are the columns of an order.
@@ -35,7 +35,7 @@ func (Order) Fields() []ent.Field {
 	}
 }
 
-// Indexes are those of orders.
+// Indexes are the indexes of orders.
 func (Order) Indexes() []ent.Index {
 	return []ent.Index{index.Fields("status", "cents")}
 }
