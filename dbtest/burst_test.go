@@ -12,12 +12,12 @@ import (
 
 // A server is restarted under a pool of idle connections, all of which are found dead
 // when they are next wanted: that is one report, with all of them.
-func TestARestartOfTheServerIsOneReport(t *testing.T) {
+func TestReports_ARestartOfTheServerIsOneReport(t *testing.T) {
 	const conns = 8
 	starts := map[string]func(testing.TB, ...string) *server.Instance{
 		"mysql": server.MariaDB, "postgresql": server.PostgreSQL,
 	}
-	each(t, served, func(t *testing.T, s subject) {
+	each(t, served, func(t *testing.T, s backend) {
 		in := starts[s.system](t)
 		connector, err := s.connect(in.DSN())
 		if err != nil {
@@ -25,7 +25,7 @@ func TestARestartOfTheServerIsOneReport(t *testing.T) {
 		}
 		var mu sync.Mutex // guards lost
 		var lost []otelpool.Report
-		db := otelpool.OpenDB(connector, append(newTold().options(),
+		db := otelpool.OpenDB(connector, append(newTelemetry().options(),
 			otelpool.WithLogger(slog.New(slog.DiscardHandler)),
 			otelpool.WithReports(func(r otelpool.Report) {
 				if r.Kind == otelpool.ConnectionsLost {

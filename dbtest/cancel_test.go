@@ -14,23 +14,23 @@ import (
 	"github.com/otelpool/otelpool/dbtest/lapse"
 )
 
-func TestStatementsWhoseContextEndsFailAsOnTheBareDriver(t *testing.T) {
+func TestStatements_FailAsOnTheBareDriverWhenTheContextEnds(t *testing.T) {
 	for _, why := range []error{context.DeadlineExceeded, context.Canceled} {
 		t.Run(why.Error(), func(t *testing.T) {
-			each(t, subjects, func(t *testing.T, s subject) {
+			each(t, backends, func(t *testing.T, s backend) {
 				dsn := s.dsn(t)
 				admin := s.bare(t, dsn)
 				same(t, s, dsn, func(t *testing.T, db *sql.DB, tr *transcript) {
-					tr.cutShort(t, db, admin, why)
+					tr.endContexts(t, db, admin, why)
 				}, "Open")
 			})
 		})
 	}
 }
 
-// cutShort runs a long statement in every way there is, and ends its context
+// endContexts runs a long statement in every way there is, and ends its context
 // when the database is at it.
-func (tr *transcript) cutShort(t *testing.T, db, admin *sql.DB, why error) {
+func (tr *transcript) endContexts(t *testing.T, db, admin *sql.DB, why error) {
 	ctx := t.Context()
 	// long returns a long statement, and a context that ends once it runs.
 	long := func() (context.Context, string) {
@@ -42,7 +42,7 @@ func (tr *transcript) cutShort(t *testing.T, db, admin *sql.DB, why error) {
 		}()
 		return l, statement
 	}
-	fine := func(step string) {
+	usable := func(step string) {
 		t.Helper()
 		atRest(t, db)
 		tr.query(ctx, step, db, "SELECT 1")
@@ -51,11 +51,11 @@ func (tr *transcript) cutShort(t *testing.T, db, admin *sql.DB, why error) {
 
 	short, statement := long()
 	tr.query(short, "query", db, statement)
-	fine("after the query")
+	usable("after the query")
 
 	short, statement = long()
 	tr.exec(short, "exec", db, statement)
-	fine("after the exec")
+	usable("after the exec")
 
 	short, statement = long()
 	stmt, err := db.PrepareContext(ctx, statement)
@@ -64,8 +64,8 @@ func (tr *transcript) cutShort(t *testing.T, db, admin *sql.DB, why error) {
 	}
 	rows, err := stmt.QueryContext(short)
 	tr.rows("query of a statement", rows, err)
-	tr.note("close the statement", stmt.Close())
-	fine("after the query of a statement")
+	tr.record("close the statement", stmt.Close())
+	usable("after the query of a statement")
 
 	short, statement = long()
 	stmt, err = db.PrepareContext(ctx, statement)
@@ -74,8 +74,8 @@ func (tr *transcript) cutShort(t *testing.T, db, admin *sql.DB, why error) {
 	}
 	r, err := stmt.ExecContext(short)
 	tr.result("exec of a statement", r, err)
-	tr.note("close the statement", stmt.Close())
-	fine("after the exec of a statement")
+	tr.record("close the statement", stmt.Close())
+	usable("after the exec of a statement")
 
 	conn, err := db.Conn(ctx)
 	if err != nil {
@@ -84,8 +84,8 @@ func (tr *transcript) cutShort(t *testing.T, db, admin *sql.DB, why error) {
 	short, statement = long()
 	tr.query(short, "query on a connection", conn, statement)
 	tr.query(ctx, "query on it again", conn, "SELECT 1")
-	tr.note("close the connection", conn.Close())
-	fine("after the connection")
+	tr.record("close the connection", conn.Close())
+	usable("after the connection")
 
 	short, statement = long()
 	tx, err := db.BeginTx(short, nil)
@@ -94,8 +94,8 @@ func (tr *transcript) cutShort(t *testing.T, db, admin *sql.DB, why error) {
 	}
 	tr.query(short, "query in a transaction", tx, statement)
 	atRest(t, db)
-	tr.note("commit", tx.Commit())
-	fine("after the transaction")
+	tr.record("commit", tx.Commit())
+	usable("after the transaction")
 
 	tx, err = db.BeginTx(ctx, nil)
 	if err != nil {
@@ -104,28 +104,28 @@ func (tr *transcript) cutShort(t *testing.T, db, admin *sql.DB, why error) {
 	short, statement = long()
 	tr.query(short, "query in a longer transaction", tx, statement)
 	tr.query(ctx, "query in it again", tx, "SELECT 1")
-	tr.note("commit", tx.Commit())
-	fine("after the longer transaction")
+	tr.record("commit", tx.Commit())
+	usable("after the longer transaction")
 }
 
 // SQLite is not asked here: an interrupt that comes between the preparation of
 // a statement and its first step is lost, and the statement runs on.
-func TestADeadlineEndsAQueryAsOnTheBareDriver(t *testing.T) {
-	each(t, served, func(t *testing.T, s subject) {
+func TestQuery_ADeadlineEndsItAsOnTheBareDriver(t *testing.T) {
+	each(t, served, func(t *testing.T, s backend) {
 		same(t, s, s.dsn(t), func(t *testing.T, db *sql.DB, tr *transcript) {
 			// Whether the database was at it by then changes the text.
 			ctx, cancel := context.WithTimeout(t.Context(), 100*time.Millisecond)
 			defer cancel()
 			_, err := db.ExecContext(ctx, fmt.Sprintf(s.sleep, named.Add(1)))
-			tr.note("exec", err != nil, ctx.Err())
+			tr.record("exec", err != nil, ctx.Err())
 			atRest(t, db)
 			tr.query(t.Context(), "after it", db, "SELECT 1")
 		}, "Open")
 	})
 }
 
-func TestRowsWhoseContextEndsAreClosedAsOnTheBareDriver(t *testing.T) {
-	each(t, subjects, func(t *testing.T, s subject) {
+func TestRows_AreClosedAsOnTheBareDriverWhenTheContextEnds(t *testing.T) {
+	each(t, backends, func(t *testing.T, s backend) {
 		same(t, s, s.dsn(t), func(t *testing.T, db *sql.DB, tr *transcript) {
 			// What closes the rows and what cancels the query are two goroutines.
 			tr.raced = true
@@ -138,10 +138,10 @@ func TestRowsWhoseContextEndsAreClosedAsOnTheBareDriver(t *testing.T) {
 			if err != nil {
 				t.Fatal(err)
 			}
-			tr.note("the first row", rows.Next())
+			tr.record("the first row", rows.Next())
 			cancel()
 			atRest(t, db) // a goroutine of database/sql closes them
-			tr.note("after the end", rows.Next(), rows.Err(), rows.Close())
+			tr.record("after the end", rows.Next(), rows.Err(), rows.Close())
 			tr.query(t.Context(), "the pool", db, "SELECT 1")
 		}, "Open")
 	})
@@ -149,7 +149,7 @@ func TestRowsWhoseContextEndsAreClosedAsOnTheBareDriver(t *testing.T) {
 
 // long returns a statement that runs for longer than any test, and a function
 // that returns once the database is at it.
-func (s subject) long(t *testing.T, admin *sql.DB) (statement string, running func()) {
+func (s backend) long(t *testing.T, admin *sql.DB) (statement string, running func()) {
 	n := named.Add(1)
 	statement = fmt.Sprintf(s.sleep, n)
 	if s.server == nil {

@@ -8,8 +8,8 @@ import (
 	"time"
 )
 
-func TestEveryEntranceAnswersAsTheBareDriver(t *testing.T) {
-	each(t, subjects, func(t *testing.T, s subject) {
+func TestOpen_EveryWayToOpenBehavesAsTheBareDriver(t *testing.T) {
+	each(t, backends, func(t *testing.T, s backend) {
 		same(t, s, s.dsn(t), crud)
 	})
 }
@@ -45,15 +45,15 @@ func crud(t *testing.T, db *sql.DB, tr *transcript) {
 		ok    *bool
 	)
 	row := db.QueryRowContext(ctx, "SELECT id, name, note, price, at, data, ok FROM crud WHERE name = 'one'")
-	tr.note("typed", row.Scan(&id, &name, &note, &price, &at, &data, &ok), id, name, note, price, *at, data, *ok)
+	tr.record("typed", row.Scan(&id, &name, &note, &price, &at, &data, &ok), id, name, note, price, *at, data, *ok)
 	row = db.QueryRow(tr.s.sql("SELECT note, at, data, ok FROM crud WHERE name = ?"), "two")
-	tr.note("typed nulls", row.Scan(&note, &at, &data, &ok), note, at == nil, data, ok == nil)
-	tr.note("no row", db.QueryRowContext(ctx, "SELECT id FROM crud WHERE 1 = 0").Scan(&id))
-	tr.note("null into a string", db.QueryRowContext(ctx, "SELECT note FROM crud WHERE name = 'five'").Scan(&name))
-	tr.note("a string into a number", db.QueryRowContext(ctx, "SELECT name FROM crud WHERE name = 'five'").Scan(&id))
-	tr.note("too few destinations", db.QueryRowContext(ctx, "SELECT id, name FROM crud WHERE name = 'five'").Scan(&id))
+	tr.record("typed nulls", row.Scan(&note, &at, &data, &ok), note, at == nil, data, ok == nil)
+	tr.record("no row", db.QueryRowContext(ctx, "SELECT id FROM crud WHERE 1 = 0").Scan(&id))
+	tr.record("null into a string", db.QueryRowContext(ctx, "SELECT note FROM crud WHERE name = 'five'").Scan(&name))
+	tr.record("a string into a number", db.QueryRowContext(ctx, "SELECT name FROM crud WHERE name = 'five'").Scan(&id))
+	tr.record("too few destinations", db.QueryRowContext(ctx, "SELECT id, name FROM crud WHERE name = 'five'").Scan(&id))
 	var raw sql.RawBytes
-	tr.note("raw bytes of a single row", db.QueryRowContext(ctx, "SELECT name FROM crud WHERE name = 'five'").Scan(&raw))
+	tr.record("raw bytes of a single row", db.QueryRowContext(ctx, "SELECT name FROM crud WHERE name = 'five'").Scan(&raw))
 	rawBytes(ctx, t, db, tr)
 	unread(ctx, t, db, tr)
 
@@ -73,7 +73,7 @@ func crud(t *testing.T, db *sql.DB, tr *transcript) {
 	tr.exec(ctx, "a query as a statement", db, "SELECT name FROM crud")
 	tr.query(ctx, "a statement as a query", db, "UPDATE crud SET note = 'seen' WHERE name = 'six'")
 
-	tr.note("ping", db.PingContext(ctx))
+	tr.record("ping", db.PingContext(ctx))
 	tr.exec(ctx, "delete", db, "DELETE FROM crud WHERE id > ?", 1)
 	tr.query(ctx, "what is left", db, "SELECT COUNT(*) FROM crud")
 	tr.stats("the pool", db)
@@ -89,9 +89,9 @@ func rawBytes(ctx context.Context, t *testing.T, db *sql.DB, tr *transcript) {
 	for rows.Next() {
 		var name, data sql.RawBytes
 		err := rows.Scan(&name, &data)
-		tr.note("raw bytes", err, []byte(name), []byte(data), data == nil)
+		tr.record("raw bytes", err, []byte(name), []byte(data), data == nil)
 	}
-	tr.note("raw bytes, end", rows.Err(), rows.Close())
+	tr.record("raw bytes, end", rows.Err(), rows.Close())
 }
 
 // unread leaves rows before their end.
@@ -102,13 +102,13 @@ func unread(ctx context.Context, t *testing.T, db *sql.DB, tr *transcript) {
 		t.Fatal(err)
 	}
 	var name string
-	tr.note("one row of many", rows.Next(), rows.Scan(&name), name)
-	tr.note("closed early", rows.Close(), rows.Next(), rows.Err(), rows.Scan(&name), rows.Close())
+	tr.record("one row of many", rows.Next(), rows.Scan(&name), name)
+	tr.record("closed early", rows.Close(), rows.Next(), rows.Err(), rows.Scan(&name), rows.Close())
 	_, err = rows.Columns()
-	tr.note("closed early, columns", err)
+	tr.record("closed early, columns", err)
 }
 
-// table makes the table of the subject under a name, and returns what drops
+// table makes the table of the backend under a name, and returns what drops
 // it. A table that an interrupted run left behind goes first.
 func table(t *testing.T, db *sql.DB, tr *transcript, name string) func() {
 	t.Helper()

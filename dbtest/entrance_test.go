@@ -9,31 +9,31 @@ import (
 	"github.com/otelpool/otelpool"
 )
 
-// entrance is one way into otelpool. The pool of each is known to the DB.
-type entrance struct {
+// opener is one way into otelpool. The pool of each is known to the DB.
+type opener struct {
 	name string
-	make func(s subject, dsn string, opts ...otelpool.Option) (*sql.DB, error)
+	make func(s backend, dsn string, opts ...otelpool.Option) (*sql.DB, error)
 }
 
-var entrances = []entrance{
-	{"Open", func(s subject, dsn string, opts ...otelpool.Option) (*sql.DB, error) {
+var openers = []opener{
+	{"Open", func(s backend, dsn string, opts ...otelpool.Option) (*sql.DB, error) {
 		return otelpool.Open(s.driver, dsn, opts...)
 	}},
-	{"OpenDB", func(s subject, dsn string, opts ...otelpool.Option) (*sql.DB, error) {
+	{"OpenDB", func(s backend, dsn string, opts ...otelpool.Option) (*sql.DB, error) {
 		c, err := s.connect(dsn)
 		if err != nil {
 			return nil, err
 		}
 		return otelpool.OpenDB(c, opts...), nil
 	}},
-	{"Register", func(s subject, dsn string, opts ...otelpool.Option) (*sql.DB, error) {
+	{"Register", func(s backend, dsn string, opts ...otelpool.Option) (*sql.DB, error) {
 		name, err := otelpool.Register(s.driver, opts...)
 		if err != nil {
 			return nil, err
 		}
 		return watched(sql.Open(name, dsn))
 	}},
-	{"NewDriver", func(s subject, dsn string, opts ...otelpool.Option) (*sql.DB, error) {
+	{"NewDriver", func(s backend, dsn string, opts ...otelpool.Option) (*sql.DB, error) {
 		db, err := sql.Open(s.driver, dsn)
 		if err != nil {
 			return nil, err
@@ -46,14 +46,14 @@ var entrances = []entrance{
 		sql.Register(name, otelpool.NewDriver(d, opts...))
 		return watched(sql.Open(name, dsn))
 	}},
-	{"NewConnector", func(s subject, dsn string, opts ...otelpool.Option) (*sql.DB, error) {
+	{"NewConnector", func(s backend, dsn string, opts ...otelpool.Option) (*sql.DB, error) {
 		c, err := s.connect(dsn)
 		if err != nil {
 			return nil, err
 		}
 		return watched(sql.OpenDB(otelpool.NewConnector(c, opts...)), nil)
 	}},
-	{"adapter", func(s subject, dsn string, opts ...otelpool.Option) (*sql.DB, error) {
+	{"adapter", func(s backend, dsn string, opts ...otelpool.Option) (*sql.DB, error) {
 		return s.adapted(dsn, append(opts, otelpool.WithServerQuery())...)
 	}},
 }
@@ -70,9 +70,9 @@ func watched(db *sql.DB, err error) (*sql.DB, error) {
 }
 
 // open opens a pool that tells all it can, until the test ends.
-func (e entrance) open(tb testing.TB, s subject, dsn string, to *told, opts ...otelpool.Option) *sql.DB {
+func (e opener) open(tb testing.TB, s backend, dsn string, tel *telemetry, opts ...otelpool.Option) *sql.DB {
 	tb.Helper()
-	db, err := e.make(s, dsn, append(to.options(), opts...)...)
+	db, err := e.make(s, dsn, append(tel.options(), opts...)...)
 	if err != nil {
 		tb.Fatalf("%s: %v", e.name, err)
 	}
@@ -81,7 +81,7 @@ func (e entrance) open(tb testing.TB, s subject, dsn string, to *told, opts ...o
 }
 
 // wrapped opens the driver through otelpool.Open, until the test ends.
-func (s subject) wrapped(tb testing.TB, dsn string, to *told, opts ...otelpool.Option) *sql.DB {
+func (s backend) wrapped(tb testing.TB, dsn string, tel *telemetry, opts ...otelpool.Option) *sql.DB {
 	tb.Helper()
-	return entrances[0].open(tb, s, dsn, to, opts...)
+	return openers[0].open(tb, s, dsn, tel, opts...)
 }

@@ -15,9 +15,9 @@ import (
 // connection: by an administrator, and by itself.
 var losses = []struct {
 	name string
-	lose func(t *testing.T, admin *sql.DB, s subject, on session)
+	lose func(t *testing.T, admin *sql.DB, s backend, on session)
 }{
-	{"killed", func(t *testing.T, admin *sql.DB, s subject, on session) {
+	{"killed", func(t *testing.T, admin *sql.DB, s backend, on session) {
 		t.Helper()
 		id := s.sessionOf(t, on)
 		if _, err := admin.ExecContext(t.Context(), fmt.Sprintf(s.kill, id)); err != nil {
@@ -25,11 +25,11 @@ var losses = []struct {
 		}
 		awaitEnd(t, admin, s, id)
 	}},
-	{"timed out", func(t *testing.T, admin *sql.DB, s subject, on session) {
+	{"timed out", func(t *testing.T, admin *sql.DB, s backend, on session) {
 		t.Helper()
 		id := s.sessionOf(t, on)
-		// Only this session is in a hurry: the others of the test may be slow.
-		if _, err := on.ExecContext(t.Context(), s.hurry); err != nil {
+		// Only this session is in a endSoon: the others of the test may be slow.
+		if _, err := on.ExecContext(t.Context(), s.endSoon); err != nil {
 			t.Fatal(err)
 		}
 		awaitEnd(t, admin, s, id)
@@ -43,7 +43,7 @@ type session interface {
 }
 
 // sessionOf is the server's number of a session.
-func (s subject) sessionOf(t *testing.T, on session) int64 {
+func (s backend) sessionOf(t *testing.T, on session) int64 {
 	t.Helper()
 	var id int64
 	if err := on.QueryRowContext(t.Context(), s.session).Scan(&id); err != nil {
@@ -54,7 +54,7 @@ func (s subject) sessionOf(t *testing.T, on session) int64 {
 
 // awaitEnd returns when the server has ended the session. The client may learn
 // of it later.
-func awaitEnd(t *testing.T, admin *sql.DB, s subject, session int64) {
+func awaitEnd(t *testing.T, admin *sql.DB, s backend, session int64) {
 	t.Helper()
 	until(t, "the session ends", func() bool {
 		var n int
@@ -65,18 +65,18 @@ func awaitEnd(t *testing.T, admin *sql.DB, s subject, session int64) {
 	})
 }
 
-func TestAnIdleConnectionThatTheServerEndedIsReplacedAsOnTheBareDriver(t *testing.T) {
+func TestIdleConn_EndedByTheServerIsReplacedAsOnTheBareDriver(t *testing.T) {
 	for _, l := range losses {
 		t.Run(l.name, func(t *testing.T) {
-			each(t, served, func(t *testing.T, s subject) {
+			each(t, served, func(t *testing.T, s backend) {
 				admin := s.bare(t, s.dsn(t))
 				var seen error
 				sameInARace(t, s, s.dsn(t), func(t *testing.T, db *sql.DB, tr *transcript) {
 					db.SetMaxOpenConns(1)
 					l.lose(t, admin, s, db)
 					seen = firstAndNext(t, db, tr)
-				}, func(t *testing.T, db *sql.DB, to *told, _ *transcript) {
-					oneReplaced(t, s, db, to, seen)
+				}, func(t *testing.T, db *sql.DB, tel *telemetry, _ *transcript) {
+					wantOneReplaced(t, s, db, tel, seen)
 				})
 			})
 		})
@@ -85,8 +85,8 @@ func TestAnIdleConnectionThatTheServerEndedIsReplacedAsOnTheBareDriver(t *testin
 
 // A pgx connection is pinged before it is used again, but not if it was used
 // within the last second: then the statement finds out, and its caller sees it.
-func TestABusyConnectionThatTheServerEndedIsReplacedAsOnTheBareDriver(t *testing.T) {
-	each(t, served, func(t *testing.T, s subject) {
+func TestRecentlyUsedConn_EndedByTheServerIsReplacedAsOnTheBareDriver(t *testing.T) {
+	each(t, served, func(t *testing.T, s backend) {
 		admin := s.bare(t, s.dsn(t))
 		var seen error
 		sameInARace(t, s, s.dsn(t), func(t *testing.T, db *sql.DB, tr *transcript) {
@@ -94,8 +94,8 @@ func TestABusyConnectionThatTheServerEndedIsReplacedAsOnTheBareDriver(t *testing
 			s.sessionOf(t, db)
 			losses[0].lose(t, admin, s, db)
 			seen = firstAndNext(t, db, tr)
-		}, func(t *testing.T, db *sql.DB, to *told, _ *transcript) {
-			oneReplaced(t, s, db, to, seen)
+		}, func(t *testing.T, db *sql.DB, tel *telemetry, _ *transcript) {
+			wantOneReplaced(t, s, db, tel, seen)
 		})
 	})
 }
@@ -106,15 +106,15 @@ func firstAndNext(t *testing.T, db *sql.DB, tr *transcript) error {
 	t.Helper()
 	var n int
 	err := db.QueryRowContext(t.Context(), "SELECT 1").Scan(&n)
-	tr.note("the first query", n, err)
-	tr.note("the next one", db.QueryRowContext(t.Context(), "SELECT 2").Scan(&n), n)
+	tr.record("the first query", n, err)
+	tr.record("the next one", db.QueryRowContext(t.Context(), "SELECT 2").Scan(&n), n)
 	tr.stats("the pool", db)
 	return err
 }
 
-// oneReplaced checks that what was told of one dead connection agrees with what
+// wantOneReplaced checks that what was told of one dead connection agrees with what
 // the caller saw of it.
-func oneReplaced(t *testing.T, s subject, db *sql.DB, to *told, seen error) {
+func wantOneReplaced(t *testing.T, s backend, db *sql.DB, tel *telemetry, seen error) {
 	t.Helper()
 	snap := inspect(t, db)
 	if snap.Opened != 2 || snap.Closed["bad"] != 1 || snap.Closed["pool_closed"] != 1 {
@@ -129,14 +129,14 @@ func oneReplaced(t *testing.T, s subject, db *sql.DB, to *told, seen error) {
 	if !maps.Equal(snap.Retries, retries) {
 		t.Errorf("the caller saw %v, and %v were retried, want %v", seen, snap.Retries, retries)
 	}
-	wantFailures(t, to, visible(seen), int(sum(retries)))
+	wantFailures(t, tel, visible(seen), int(sum(retries)))
 }
 
-func TestAPgxConnectionIsPingedBeforeItsFirstReuse(t *testing.T) {
-	s := pgxSubject
+func TestPgx_PingsAConnectionBeforeItsFirstReuse(t *testing.T) {
+	s := pgxBackend
 	admin := s.bare(t, s.dsn(t))
-	to := newTold()
-	db := s.wrapped(t, s.dsn(t), to)
+	tel := newTelemetry()
+	db := s.wrapped(t, s.dsn(t), tel)
 	db.SetMaxOpenConns(1)
 	losses[0].lose(t, admin, s, db)
 	var n int
@@ -148,13 +148,13 @@ func TestAPgxConnectionIsPingedBeforeItsFirstReuse(t *testing.T) {
 	}
 }
 
-func TestTheServerIsToldWhatTheDSNAsksFor(t *testing.T) {
+func TestOpen_ParametersOfTheDSNReachTheServer(t *testing.T) {
 	settings := map[string]string{"mysql": "SELECT @@wait_timeout", "postgresql": "SHOW idle_session_timeout"}
-	each(t, served, func(t *testing.T, s subject) {
+	each(t, served, func(t *testing.T, s backend) {
 		param := map[string]string{"mysql": "wait_timeout=77", "postgresql": "idle_session_timeout=77s"}[s.system]
 		same(t, s, s.dsn(t, param), func(t *testing.T, db *sql.DB, tr *transcript) {
 			var got string
-			tr.note("the setting", db.QueryRowContext(t.Context(), settings[s.system]).Scan(&got), got)
+			tr.record("the setting", db.QueryRowContext(t.Context(), settings[s.system]).Scan(&got), got)
 			if strings.TrimSuffix(got, "s") != "77" && got != "77000" {
 				t.Errorf("the setting is %q", got)
 			}
@@ -162,10 +162,10 @@ func TestTheServerIsToldWhatTheDSNAsksFor(t *testing.T) {
 	})
 }
 
-func TestAPinnedConnectionThatTheServerEndedFailsAsOnTheBareDriver(t *testing.T) {
+func TestHeldConn_EndedByTheServerFailsAsOnTheBareDriver(t *testing.T) {
 	for _, l := range losses {
 		t.Run(l.name, func(t *testing.T) {
-			each(t, served, func(t *testing.T, s subject) {
+			each(t, served, func(t *testing.T, s backend) {
 				admin := s.bare(t, s.dsn(t))
 				var seen []error
 				sameInARace(t, s, s.dsn(t), func(t *testing.T, db *sql.DB, tr *transcript) {
@@ -178,14 +178,14 @@ func TestAPinnedConnectionThatTheServerEndedFailsAsOnTheBareDriver(t *testing.T)
 					for _, step := range []string{"query", "query again", "and again"} {
 						err := conn.QueryRowContext(t.Context(), "SELECT 1").Scan(new(int))
 						seen = append(seen, err)
-						tr.note(step, err)
+						tr.record(step, err)
 					}
-					tr.note("ping", conn.PingContext(t.Context()))
-					tr.note("close", conn.Close())
+					tr.record("ping", conn.PingContext(t.Context()))
+					tr.record("close", conn.Close())
 					tr.query(t.Context(), "the pool", db, "SELECT 1")
 					tr.stats("the pool", db)
-				}, func(t *testing.T, db *sql.DB, to *told, _ *transcript) {
-					wantFailures(t, to, visible(seen...), 0)
+				}, func(t *testing.T, db *sql.DB, tel *telemetry, _ *transcript) {
+					wantFailures(t, tel, visible(seen...), 0)
 					if snap := inspect(t, db); len(snap.Retries) != 0 || snap.Closed["bad"] != 1 || snap.Opened != 2 {
 						t.Errorf("retries are %v, opened %d, closed %v", snap.Retries, snap.Opened, snap.Closed)
 					}
@@ -195,8 +195,8 @@ func TestAPinnedConnectionThatTheServerEndedFailsAsOnTheBareDriver(t *testing.T)
 	}
 }
 
-func TestATransactionThatTheServerEndedFailsAsOnTheBareDriver(t *testing.T) {
-	each(t, served, func(t *testing.T, s subject) {
+func TestTx_EndedByTheServerFailsAsOnTheBareDriver(t *testing.T) {
+	each(t, served, func(t *testing.T, s backend) {
 		admin := s.bare(t, s.dsn(t))
 		var seen []error
 		sameInARace(t, s, s.dsn(t), func(t *testing.T, db *sql.DB, tr *transcript) {
@@ -209,16 +209,16 @@ func TestATransactionThatTheServerEndedFailsAsOnTheBareDriver(t *testing.T) {
 			for _, step := range []string{"query", "query again"} {
 				err := tx.QueryRowContext(t.Context(), "SELECT 1").Scan(new(int))
 				seen = append(seen, err)
-				tr.note(step, err)
+				tr.record(step, err)
 			}
 			err = tx.Commit()
 			seen = append(seen, err)
-			tr.note("commit", err)
-			tr.note("rollback", tx.Rollback())
+			tr.record("commit", err)
+			tr.record("rollback", tx.Rollback())
 			tr.query(t.Context(), "the pool", db, "SELECT 1")
 			tr.stats("the pool", db)
-		}, func(t *testing.T, db *sql.DB, to *told, _ *transcript) {
-			wantFailures(t, to, visible(seen...), 0)
+		}, func(t *testing.T, db *sql.DB, tel *telemetry, _ *transcript) {
+			wantFailures(t, tel, visible(seen...), 0)
 			// The connections of pgx do not say that they are dead when they are
 			// given back. The next use finds out.
 			found := map[string]int64{"pgx": 1}[s.driver]
@@ -229,8 +229,8 @@ func TestATransactionThatTheServerEndedFailsAsOnTheBareDriver(t *testing.T) {
 	})
 }
 
-func TestARunningStatementThatTheServerEndedFailsAsOnTheBareDriver(t *testing.T) {
-	each(t, served, func(t *testing.T, s subject) {
+func TestStatement_EndedByTheServerFailsAsOnTheBareDriver(t *testing.T) {
+	each(t, served, func(t *testing.T, s backend) {
 		admin := s.bare(t, s.dsn(t))
 		var seen error
 		sameInARace(t, s, s.dsn(t), func(t *testing.T, db *sql.DB, tr *transcript) {
@@ -250,12 +250,12 @@ func TestARunningStatementThatTheServerEndedFailsAsOnTheBareDriver(t *testing.T)
 			}()
 			_, seen = conn.ExecContext(t.Context(), statement)
 			<-done
-			tr.note("the statement", seen)
-			tr.note("close", conn.Close())
+			tr.record("the statement", seen)
+			tr.record("close", conn.Close())
 			tr.query(t.Context(), "the pool", db, "SELECT 1")
 			tr.stats("the pool", db)
-		}, func(t *testing.T, _ *sql.DB, to *told, _ *transcript) {
-			wantFailures(t, to, visible(seen), 0)
+		}, func(t *testing.T, _ *sql.DB, tel *telemetry, _ *transcript) {
+			wantFailures(t, tel, visible(seen), 0)
 		})
 	})
 }
@@ -276,14 +276,14 @@ func visible(errs ...error) []error {
 // wantFailures checks that the spans tell of the failures that the caller saw,
 // and of no more than those and the retried ones. A retry without a span is one
 // that found the connection dead before any statement.
-func wantFailures(t *testing.T, to *told, seen []error, retried int) {
+func wantFailures(t *testing.T, tel *telemetry, seen []error, retried int) {
 	t.Helper()
 	want := map[string]int{}
 	for _, err := range seen {
 		want[typeOf(err)]++
 	}
 	got := map[string]int{}
-	for _, s := range to.ended() {
+	for _, s := range tel.ended() {
 		if typ := spanAttr(s, "error.type"); typ != "" {
 			got[typ]++
 		}

@@ -26,9 +26,9 @@ import (
 	"github.com/otelpool/otelpool/otelpostgres/otelpq"
 )
 
-// adapted opens the driver with what is known of it, by the entrance that its adapter
+// adapted opens the driver with what is known of it, by the opener that its adapter
 // has for a data source name.
-func (s subject) adapted(dsn string, opts ...otelpool.Option) (*sql.DB, error) {
+func (s backend) adapted(dsn string, opts ...otelpool.Option) (*sql.DB, error) {
 	switch s.driver {
 	case "mysql":
 		return otelmysql.Open(dsn, opts...)
@@ -41,13 +41,13 @@ func (s subject) adapted(dsn string, opts ...otelpool.Option) (*sql.DB, error) {
 }
 
 // openAdapted opens a pool that tells all it can, with an adapter, until the test ends.
-func (s subject) openAdapted(t *testing.T, dsn string, to *told, opts ...otelpool.Option) *sql.DB {
+func (s backend) openAdapted(t *testing.T, dsn string, tel *telemetry, opts ...otelpool.Option) *sql.DB {
 	t.Helper()
-	return entrance{"adapter", subject.adapted}.open(t, s, dsn, to, opts...)
+	return opener{"adapter", backend.adapted}.open(t, s, dsn, tel, opts...)
 }
 
 // setting is what the server answers to a query for one value.
-func (s subject) setting(t *testing.T, db *sql.DB, query string) string {
+func (s backend) setting(t *testing.T, db *sql.DB, query string) string {
 	t.Helper()
 	var value string
 	if err := db.QueryRowContext(t.Context(), query).Scan(&value); err != nil {
@@ -56,11 +56,11 @@ func (s subject) setting(t *testing.T, db *sql.DB, query string) string {
 	return value
 }
 
-func TestAMySQLPoolIsToldByItsDataSourceName(t *testing.T) {
-	s := mysqlSubject
+func TestMySQL_PoolIsNamedAfterTheDataSourceName(t *testing.T) {
+	s := mysqlBackend
 	in := mariadb.Instance(t)
-	to := newTold()
-	db := s.openAdapted(t, s.dsn(t), to)
+	tel := newTelemetry()
+	db := s.openAdapted(t, s.dsn(t), tel)
 	if err := db.PingContext(t.Context()); err != nil {
 		t.Fatal(err)
 	}
@@ -77,23 +77,23 @@ func TestAMySQLPoolIsToldByItsDataSourceName(t *testing.T) {
 	}
 }
 
-func TestAMariaDBSaysThatItIsOne(t *testing.T) {
-	s := mysqlSubject
+func TestMySQL_ServerQueryRecognisesMariaDB(t *testing.T) {
+	s := mysqlBackend
 	bare := s.bare(t, s.dsn(t))
 	seconds, err := strconv.Atoi(s.setting(t, bare, "SELECT @@wait_timeout"))
 	if err != nil {
 		t.Fatal(err)
 	}
 	want := otelpool.Server{System: "mariadb", Version: s.setting(t, bare, "SELECT VERSION()"), IdleTimeout: time.Duration(seconds) * time.Second}
-	to := newTold()
-	db := s.openAdapted(t, s.dsn(t), to, otelpool.WithServerQuery())
+	tel := newTelemetry()
+	db := s.openAdapted(t, s.dsn(t), tel, otelpool.WithServerQuery())
 	s.setting(t, db, "SELECT 1")
 	snap := inspect(t, db)
 	if snap.Server != want || snap.System != "mariadb" {
 		t.Errorf("system %q, server %+v, want %+v", snap.System, snap.Server, want)
 	}
 	systems := map[string]string{}
-	for _, span := range to.ended() {
+	for _, span := range tel.ended() {
 		systems[span.Name()] = spanAttr(span, "db.system.name")
 	}
 	if want := map[string]string{"connect": "mariadb", "query": "mariadb"}; !maps.Equal(systems, want) {
@@ -101,8 +101,8 @@ func TestAMariaDBSaysThatItIsOne(t *testing.T) {
 	}
 }
 
-func TestAServerIsAskedOnceForAPoolAndOnlyIfItMayBe(t *testing.T) {
-	s := mysqlSubject
+func TestMySQL_ServerQueryRunsOnceForAPoolAndOnlyIfAllowed(t *testing.T) {
+	s := mysqlBackend
 	questions := "SELECT VARIABLE_VALUE FROM information_schema.SESSION_STATUS WHERE VARIABLE_NAME = 'QUESTIONS'"
 	count := func(db *sql.DB) int {
 		n, err := strconv.Atoi(s.setting(t, db, questions))
@@ -112,10 +112,10 @@ func TestAServerIsAskedOnceForAPoolAndOnlyIfItMayBe(t *testing.T) {
 		return n
 	}
 	bare := count(s.bare(t, s.dsn(t)))
-	if got := count(s.openAdapted(t, s.dsn(t), newTold())); got != bare {
+	if got := count(s.openAdapted(t, s.dsn(t), newTelemetry())); got != bare {
 		t.Errorf("%d statements on a new connection, on the bare driver %d", got, bare)
 	}
-	asking := s.openAdapted(t, s.dsn(t), newTold(), otelpool.WithServerQuery())
+	asking := s.openAdapted(t, s.dsn(t), newTelemetry(), otelpool.WithServerQuery())
 	asking.SetMaxIdleConns(0) // each statement has a connection of its own
 	for i, want := range []int{bare + 1, bare} {
 		if got := count(asking); got != want {
@@ -124,9 +124,9 @@ func TestAServerIsAskedOnceForAPoolAndOnlyIfItMayBe(t *testing.T) {
 	}
 }
 
-func TestTheTimeoutThatADataSourceNameSetsIsKnownWithoutAsking(t *testing.T) {
-	s := mysqlSubject
-	db := s.openAdapted(t, s.dsn(t, "wait_timeout=77"), newTold())
+func TestMySQL_TimeoutOfTheDataSourceNameIsKnownWithoutAQuery(t *testing.T) {
+	s := mysqlBackend
+	db := s.openAdapted(t, s.dsn(t, "wait_timeout=77"), newTelemetry())
 	if got := s.setting(t, db, "SELECT @@wait_timeout"); got != "77" {
 		t.Errorf("the setting is %s", got)
 	}
@@ -156,8 +156,8 @@ func (l *lines) String() string {
 // What the driver logs of a connection that was killed while idle, and what the caller
 // sees of it, is a race on the bare driver too: the farewell of the server, and the end
 // of the connection, come one after the other.
-func TestTheDriversLoggerSaysWhatEndedAConnection(t *testing.T) {
-	s := mysqlSubject
+func TestMySQL_LoggerReportsWhatEndedAConnection(t *testing.T) {
+	s := mysqlBackend
 	admin := s.bare(t, s.dsn(t))
 	kill := func(open func(*mysql.Config) (*sql.DB, error)) (*sql.DB, string) {
 		cfg, err := mysql.ParseDSN(s.dsn(t))
@@ -177,27 +177,27 @@ func TestTheDriversLoggerSaysWhatEndedAConnection(t *testing.T) {
 		return db, logged.String()
 	}
 
-	to := newTold()
-	db, got := kill(func(cfg *mysql.Config) (*sql.DB, error) { return otelmysql.OpenDB(cfg, to.options()...) })
-	deaths := inspect(t, db).Deaths
-	if len(deaths) != 1 {
-		t.Fatalf("%d deaths: %v", len(deaths), deaths)
+	tel := newTelemetry()
+	db, got := kill(func(cfg *mysql.Config) (*sql.DB, error) { return otelmysql.OpenDB(cfg, tel.options()...) })
+	closed := inspect(t, db).Deaths
+	if len(closed) != 1 {
+		t.Fatalf("%d closed: %v", len(closed), closed)
 	}
-	d := deaths[0]
+	d := closed[0]
 	if d.Reason != "bad" || d.Said == nil || d.ErrorType != "bad_connection" || d.Uses != 1 {
 		t.Errorf("%+v", d)
 	}
 	switch {
 	case errors.Is(d.Said, io.EOF), errors.Is(d.Said, syscall.ECONNRESET):
 		if d.Class != otelpool.ClassNetwork {
-			t.Errorf("said %v, class %s", d.Said, d.Class)
+			t.Errorf("notice %v, class %s", d.Said, d.Class)
 		}
 	case d.Said.Error() == "unexpected read from socket":
 		if d.Class != otelpool.ClassBadConnection {
-			t.Errorf("said %v, class %s", d.Said, d.Class)
+			t.Errorf("notice %v, class %s", d.Said, d.Class)
 		}
 	default:
-		t.Errorf("said %v", d.Said)
+		t.Errorf("notice %v", d.Said)
 	}
 	if !strings.Contains(got, "closing bad idle connection: ") {
 		t.Errorf("the program's logger got %q", got)
@@ -220,12 +220,12 @@ func TestTheDriversLoggerSaysWhatEndedAConnection(t *testing.T) {
 	t.Errorf("the program's logger got %q, and on the bare driver %q", got, bare)
 }
 
-func TestAServerThatClosesIdleConnectionsIsFoundOut(t *testing.T) {
+func TestClosedConn_HasTheIdleTimeoutOfTheServer(t *testing.T) {
 	for _, s := range served {
 		t.Run(s.driver, func(t *testing.T) {
 			admin := s.bare(t, s.dsn(t))
 			param := map[string]string{"mysql": "wait_timeout=1", "postgresql": "idle_session_timeout=1s"}[s.system]
-			db := s.openAdapted(t, s.dsn(t, param), newTold())
+			db := s.openAdapted(t, s.dsn(t, param), newTelemetry())
 			db.SetMaxOpenConns(1)
 			awaitEnd(t, admin, s, s.sessionOf(t, db))
 			// pgx finds out when it pings, and a caller who comes earlier sees the error.
@@ -236,11 +236,11 @@ func TestAServerThatClosesIdleConnectionsIsFoundOut(t *testing.T) {
 				}
 				t.Logf("a caller saw %v", err)
 			}
-			deaths := inspect(t, db).Deaths
-			if len(deaths) != 1 {
-				t.Fatalf("%d deaths: %v", len(deaths), deaths)
+			closed := inspect(t, db).Deaths
+			if len(closed) != 1 {
+				t.Fatalf("%d closed: %v", len(closed), closed)
 			}
-			d := deaths[0]
+			d := closed[0]
 			if d.Reason != "bad" || d.Class != otelpool.ClassServerIdleTimeout || d.Server.IdleTimeout != time.Second {
 				t.Errorf("%+v", d)
 			}
@@ -251,7 +251,7 @@ func TestAServerThatClosesIdleConnectionsIsFoundOut(t *testing.T) {
 	}
 }
 
-func TestNothingOfAUserIsTold(t *testing.T) {
+func TestMySQL_TelemetryHasNoUserData(t *testing.T) {
 	in := server.MariaDB(t)
 	admin, err := sql.Open("mysql", in.DSN())
 	if err != nil {
@@ -265,19 +265,19 @@ func TestNothingOfAUserIsTold(t *testing.T) {
 		t.Fatal(err)
 	}
 	address := in.Addr
-	for dsn, fine := range map[string]bool{
+	for dsn, valid := range map[string]bool{
 		"qqquser:qqq@:/%?qqq@tcp(" + address + ")/app?sql_mode=%27ANSI%27&connectionAttributes=qqqk:qqqv": true,
 		"qqquser:qqqwrong@tcp(" + address + ")/app":                                                       false,
 	} {
-		to := newTold()
-		db := mysqlSubject.openAdapted(t, dsn, to, otelpool.WithServerQuery())
-		ctx, caller := to.caller(context.Background())
-		if err := db.PingContext(ctx); (err == nil) != fine {
+		tel := newTelemetry()
+		db := mysqlBackend.openAdapted(t, dsn, tel, otelpool.WithServerQuery())
+		ctx, caller := tel.caller(context.Background())
+		if err := db.PingContext(ctx); (err == nil) != valid {
 			t.Errorf("%q: %v", dsn, err)
 		}
 		caller.End()
-		if all := to.everything(t); strings.Contains(all, "qqq") || strings.Contains(all, "ANSI") {
-			t.Errorf("told of %q:\n%s", dsn, all)
+		if all := tel.everything(t); strings.Contains(all, "qqq") || strings.Contains(all, "ANSI") {
+			t.Errorf("emitted for %q:\n%s", dsn, all)
 		}
 		if all := fmt.Sprintf("%+v", inspect(t, db)); strings.Contains(all, "qqq") || strings.Contains(all, "ANSI") {
 			t.Errorf("Inspect of %q:\n%s", dsn, all)

@@ -17,15 +17,15 @@ import (
 	"github.com/otelpool/otelpool"
 )
 
-// ofPostgres are the two drivers.
-var ofPostgres = []subject{pgxSubject, pqSubject}
+// postgresBackends are the two drivers.
+var postgresBackends = []backend{pgxBackend, pqBackend}
 
-func TestAPostgreSQLPoolIsToldByItsDataSource(t *testing.T) {
-	each(t, ofPostgres, func(t *testing.T, s subject) {
+func TestPostgreSQL_PoolIsNamedAfterTheDataSource(t *testing.T) {
+	each(t, postgresBackends, func(t *testing.T, s backend) {
 		in := postgres.Instance(t)
 		version := s.setting(t, s.bare(t, s.dsn(t)), "SHOW server_version")
-		to := newTold()
-		db := s.openAdapted(t, s.dsn(t, "idle_session_timeout=77s"), to)
+		tel := newTelemetry()
+		db := s.openAdapted(t, s.dsn(t, "idle_session_timeout=77s"), tel)
 		if got := s.setting(t, db, "SHOW idle_session_timeout"); got != "77s" {
 			t.Errorf("the setting is %s", got)
 		}
@@ -47,8 +47,8 @@ func TestAPostgreSQLPoolIsToldByItsDataSource(t *testing.T) {
 	})
 }
 
-func TestAPostgreSQLServerSaysWhenItEndsASession(t *testing.T) {
-	admin := pgxSubject.bare(t, pgxSubject.dsn(t))
+func TestPostgreSQL_ServerQueryReturnsTheIdleTimeout(t *testing.T) {
+	admin := pgxBackend.bare(t, pgxBackend.dsn(t))
 	const name = "dbtest_impatient"
 	for _, statement := range []string{
 		"DROP DATABASE IF EXISTS " + name, "CREATE DATABASE " + name, "ALTER DATABASE " + name + " SET idle_session_timeout = '90min'",
@@ -57,10 +57,10 @@ func TestAPostgreSQLServerSaysWhenItEndsASession(t *testing.T) {
 			t.Fatal(err)
 		}
 	}
-	each(t, ofPostgres, func(t *testing.T, s subject) {
+	each(t, postgresBackends, func(t *testing.T, s backend) {
 		want := otelpool.Server{Version: s.setting(t, admin, "SHOW server_version"), IdleTimeout: 90 * time.Minute}
-		to := newTold()
-		db := s.openAdapted(t, strings.Replace(s.dsn(t), "/postgres?", "/"+name+"?", 1), to, otelpool.WithServerQuery())
+		tel := newTelemetry()
+		db := s.openAdapted(t, strings.Replace(s.dsn(t), "/postgres?", "/"+name+"?", 1), tel, otelpool.WithServerQuery())
 		defer db.Close()
 		s.setting(t, db, "SELECT 1")
 		if got := inspect(t, db).Server; got != want {
@@ -72,7 +72,7 @@ func TestAPostgreSQLServerSaysWhenItEndsASession(t *testing.T) {
 	}
 }
 
-func TestTheHostThatWasReachedIsTold(t *testing.T) {
+func TestPostgreSQL_EmitsTheHostOfTheConnection(t *testing.T) {
 	in := postgres.Instance(t)
 	l, err := net.Listen("tcp", "127.0.0.1:0") // nobody else gets the port while the test runs
 	if err != nil {
@@ -81,10 +81,10 @@ func TestTheHostThatWasReachedIsTold(t *testing.T) {
 	defer l.Close()
 	go refuse(l)
 	other := l.Addr().(*net.TCPAddr).Port
-	each(t, ofPostgres, func(t *testing.T, s subject) {
-		to := newTold()
+	each(t, postgresBackends, func(t *testing.T, s backend) {
+		tel := newTelemetry()
 		dsn := fmt.Sprintf("host=127.0.0.1,localhost port=%d,%d user=postgres dbname=postgres sslmode=disable", other, in.Port())
-		db := s.openAdapted(t, dsn, to)
+		db := s.openAdapted(t, dsn, tel)
 		s.setting(t, db, "SELECT 1")
 		snap := inspect(t, db)
 		want := otelpool.Target{
@@ -96,7 +96,7 @@ func TestTheHostThatWasReachedIsTold(t *testing.T) {
 		if snap.Server.Address != "localhost" || snap.Server.Port != in.Port() {
 			t.Errorf("server %+v, want localhost and port %d", snap.Server, in.Port())
 		}
-		for _, span := range to.ended() {
+		for _, span := range tel.ended() {
 			address, port := spanAttr(span, "server.address"), spanAttr(span, "server.port")
 			if address != "localhost" || port != strconv.Itoa(in.Port()) {
 				t.Errorf("span %s has %s and %s", span.Name(), address, port)
@@ -116,26 +116,26 @@ func refuse(l net.Listener) {
 	}
 }
 
-func TestWhatTerminatedASessionIsOnTheCertificate(t *testing.T) {
-	each(t, ofPostgres, func(t *testing.T, s subject) {
+func TestPostgreSQL_ClosedConnHasTheCodeThatEndedIt(t *testing.T) {
+	each(t, postgresBackends, func(t *testing.T, s backend) {
 		admin := s.bare(t, s.dsn(t))
-		db := s.openAdapted(t, s.dsn(t), newTold())
+		db := s.openAdapted(t, s.dsn(t), newTelemetry())
 		db.SetMaxOpenConns(1)
 		losses[0].lose(t, admin, s, db)
 		var n int
 		until(t, "a connection is there", func() bool { // a caller may see the loss
 			return db.QueryRowContext(t.Context(), "SELECT 1").Scan(&n) == nil
 		})
-		deaths := inspect(t, db).Deaths
-		if len(deaths) != 1 {
-			t.Fatalf("%d deaths: %v", len(deaths), deaths)
+		closed := inspect(t, db).Deaths
+		if len(closed) != 1 {
+			t.Fatalf("%d closed: %v", len(closed), closed)
 		}
-		d := deaths[0]
+		d := closed[0]
 		if d.Reason != "bad" || d.Class != otelpool.ClassKilled {
 			t.Errorf("%v", d)
 		}
 		if code := codeOf(d.Said); code != "57P01" {
-			t.Errorf("said %v, code %q", d.Said, code)
+			t.Errorf("notice %v, code %q", d.Said, code)
 		}
 	})
 }
@@ -152,9 +152,9 @@ func codeOf(err error) string {
 	return ""
 }
 
-func TestNothingOfAPostgreSQLUserIsTold(t *testing.T) {
+func TestPostgreSQL_TelemetryHasNoUserData(t *testing.T) {
 	in := postgres.Instance(t)
-	admin := pgxSubject.bare(t, pgxSubject.dsn(t))
+	admin := pgxBackend.bare(t, pgxBackend.dsn(t))
 	for _, statement := range []string{
 		"DROP ROLE IF EXISTS qqquser", "CREATE ROLE qqquser LOGIN PASSWORD 'qqq@:/%?qqq'",
 	} {
@@ -162,20 +162,20 @@ func TestNothingOfAPostgreSQLUserIsTold(t *testing.T) {
 			t.Fatal(err)
 		}
 	}
-	each(t, ofPostgres, func(t *testing.T, s subject) {
-		for dsn, fine := range map[string]bool{
+	each(t, postgresBackends, func(t *testing.T, s backend) {
+		for dsn, valid := range map[string]bool{
 			"postgres://qqquser:qqq%40%3A%2F%25%3Fqqq@" + in.Addr + "/postgres?sslmode=disable&application_name=qqqapp": true,
 			"postgres://qqqnobody:qqq@" + in.Addr + "/postgres?sslmode=disable":                                         false,
 		} {
-			to := newTold()
-			db := s.openAdapted(t, dsn, to, otelpool.WithServerQuery())
-			ctx, caller := to.caller(context.Background())
-			if err := db.PingContext(ctx); (err == nil) != fine {
+			tel := newTelemetry()
+			db := s.openAdapted(t, dsn, tel, otelpool.WithServerQuery())
+			ctx, caller := tel.caller(context.Background())
+			if err := db.PingContext(ctx); (err == nil) != valid {
 				t.Errorf("%q: %v", dsn, err)
 			}
 			caller.End()
-			if all := to.everything(t); strings.Contains(all, "qqq") {
-				t.Errorf("told of %q:\n%s", dsn, all)
+			if all := tel.everything(t); strings.Contains(all, "qqq") {
+				t.Errorf("emitted for %q:\n%s", dsn, all)
 			}
 			if all := fmt.Sprintf("%+v", inspect(t, db)); strings.Contains(all, "qqq") {
 				t.Errorf("Inspect of %q:\n%s", dsn, all)

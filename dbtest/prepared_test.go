@@ -5,8 +5,8 @@ import (
 	"testing"
 )
 
-func TestPreparedStatementsFollowTheirConnections(t *testing.T) {
-	each(t, subjects, func(t *testing.T, s subject) {
+func TestPrepared_StatementsRunOnEveryConnection(t *testing.T) {
+	each(t, backends, func(t *testing.T, s backend) {
 		same(t, s, s.dsn(t), prepared, "Open", "OpenDB")
 	})
 }
@@ -52,7 +52,7 @@ func prepared(t *testing.T, db *sql.DB, tr *transcript) {
 		tr.rows("once more", rows, err)
 	}
 	var id int64
-	tr.note("no row", find.QueryRowContext(ctx, "z").Scan(&id, new(string)))
+	tr.record("no row", find.QueryRowContext(ctx, "z").Scan(&id, new(string)))
 	rows, err := find.QueryContext(ctx)
 	tr.rows("no argument", rows, err)
 
@@ -67,12 +67,12 @@ func prepared(t *testing.T, db *sql.DB, tr *transcript) {
 		t.Fatal(err)
 	}
 	var n int
-	tr.note("a statement of the transaction", own.QueryRowContext(ctx, "by%").Scan(&n), n)
+	tr.record("a statement of the transaction", own.QueryRowContext(ctx, "by%").Scan(&n), n)
 	_, err = tx.PrepareContext(ctx, "this is not a statement")
-	tr.note("no statement", err)
-	tr.note("rollback", tx.Rollback())
-	tr.note("a statement after its transaction", own.QueryRowContext(ctx, "by%").Scan(&n))
-	tr.note("close it", own.Close())
+	tr.record("no statement", err)
+	tr.record("rollback", tx.Rollback())
+	tr.record("a statement after its transaction", own.QueryRowContext(ctx, "by%").Scan(&n))
+	tr.record("close it", own.Close())
 
 	conn, err := db.Conn(ctx)
 	if err != nil {
@@ -82,25 +82,25 @@ func prepared(t *testing.T, db *sql.DB, tr *transcript) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	tr.note("a statement of a connection", pinned.QueryRowContext(ctx).Scan(&n), n)
-	tr.note("give the connection back", conn.Close())
-	tr.note("a statement after its connection", pinned.QueryRowContext(ctx).Scan(&n))
-	tr.note("close it", pinned.Close())
+	tr.record("a statement of a connection", pinned.QueryRowContext(ctx).Scan(&n), n)
+	tr.record("give the connection back", conn.Close())
+	tr.record("a statement after its connection", pinned.QueryRowContext(ctx).Scan(&n))
+	tr.record("close it", pinned.Close())
 
 	_, err = db.PrepareContext(ctx, "SELECT absent FROM nowhere")
-	tr.note("prepare a query of no table", err)
-	tr.note("close", find.Close(), find.Close(), insert.Close())
+	tr.record("prepare a query of no table", err)
+	tr.record("close", find.Close(), find.Close(), insert.Close())
 	_, err = find.QueryContext(ctx, "a")
-	tr.note("a closed statement", err)
+	tr.record("a closed statement", err)
 	tr.stats("the pool", db)
 }
 
-func TestAStatementThatIsClosedIsClosedOnTheServer(t *testing.T) {
+func TestPrepared_CloseClosesTheStatementOnTheServer(t *testing.T) {
 	statements := map[string]string{
 		"mysql":      "SHOW SESSION STATUS WHERE variable_name IN ('Com_stmt_prepare', 'Com_stmt_close')",
 		"postgresql": "SELECT statement FROM pg_prepared_statements WHERE statement LIKE '%of the test%' ORDER BY 1",
 	}
-	each(t, served, func(t *testing.T, s subject) {
+	each(t, served, func(t *testing.T, s backend) {
 		same(t, s, s.dsn(t), func(t *testing.T, db *sql.DB, tr *transcript) {
 			ctx := t.Context()
 			db.SetMaxOpenConns(1)
@@ -114,9 +114,9 @@ func TestAStatementThatIsClosedIsClosedOnTheServer(t *testing.T) {
 				t.Fatal(err)
 			}
 			tr.query(ctx, "two statements", db, statements[s.system])
-			tr.note("close", stmt.Close())
+			tr.record("close", stmt.Close())
 			tr.query(ctx, "one statement", db, statements[s.system])
-			tr.note("close", other.Close())
+			tr.record("close", other.Close())
 			tr.query(ctx, "no statement", db, statements[s.system])
 		}, "Open")
 	})

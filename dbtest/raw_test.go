@@ -36,20 +36,20 @@ func raw(t *testing.T, db *sql.DB, f func(driverConn any) error) error {
 	return conn.Raw(func(driverConn any) error { return f(otelpool.Unwrap(driverConn)) })
 }
 
-func TestUnwrapGivesTheConnectionThatTheDriverMade(t *testing.T) {
-	each(t, subjects, func(t *testing.T, s subject) {
+func TestUnwrap_ReturnsTheConnectionOfTheDriver(t *testing.T) {
+	each(t, backends, func(t *testing.T, s backend) {
 		same(t, s, s.dsn(t), func(t *testing.T, db *sql.DB, tr *transcript) {
-			tr.note("the type", raw(t, db, func(c any) error {
-				tr.note("it is", fmt.Sprintf("%T", c))
+			tr.record("the type", raw(t, db, func(c any) error {
+				tr.record("it is", fmt.Sprintf("%T", c))
 				return nil
 			}))
 			own := errors.New("the program's own")
-			tr.note("its error", raw(t, db, func(any) error { return own }) == own) //nolint:errorlint // identity is the point
+			tr.record("its error", raw(t, db, func(any) error { return own }) == own) //nolint:errorlint // identity is the point
 			tr.stats("after an error", db)
-			tr.note("bad", raw(t, db, func(any) error { return driver.ErrBadConn }))
+			tr.record("bad", raw(t, db, func(any) error { return driver.ErrBadConn }))
 			tr.stats("after a bad connection", db)
 			func() {
-				defer func() { tr.note("panicked", fmt.Sprint(recover())) }()
+				defer func() { tr.record("panicked", fmt.Sprint(recover())) }()
 				_ = raw(t, db, func(any) error { panic("in Raw") })
 			}()
 			tr.stats("after a panic", db)
@@ -57,21 +57,21 @@ func TestUnwrapGivesTheConnectionThatTheDriverMade(t *testing.T) {
 	})
 }
 
-func TestPgxCopiesThroughUnwrap(t *testing.T) {
-	s := pgxSubject
+func TestUnwrap_PgxCopies(t *testing.T) {
+	s := pgxBackend
 	same(t, s, s.dsn(t), func(t *testing.T, db *sql.DB, tr *transcript) {
 		defer table(t, db, tr, "copied")()
 		ctx := t.Context()
 		copied := func(rows [][]any) error {
 			return raw(t, db, func(c any) error {
 				n, err := c.(*stdlib.Conn).Conn().CopyFrom(ctx, pgx.Identifier{"copied"}, []string{"name", "price"}, pgx.CopyFromRows(rows))
-				tr.note("copied", n)
+				tr.record("copied", n)
 				return err
 			})
 		}
-		tr.note("copy", copied([][]any{{"a", 1}, {"b", 2}, {"c", nil}}))
-		tr.note("copy a duplicate", copied([][]any{{"d", 1}, {"a", 2}}))
-		tr.note("batch", raw(t, db, func(c any) error {
+		tr.record("copy", copied([][]any{{"a", 1}, {"b", 2}, {"c", nil}}))
+		tr.record("copy a duplicate", copied([][]any{{"d", 1}, {"a", 2}}))
+		tr.record("batch", raw(t, db, func(c any) error {
 			b := &pgx.Batch{}
 			b.Queue("SELECT COUNT(*) FROM copied")
 			b.Queue("UPDATE copied SET note = 'x'")
@@ -81,8 +81,8 @@ func TestPgxCopiesThroughUnwrap(t *testing.T) {
 	})
 }
 
-func TestPqCopiesInATransaction(t *testing.T) {
-	s := pqSubject
+func TestPq_CopiesInATransaction(t *testing.T) {
+	s := pqBackend
 	same(t, s, s.dsn(t), func(t *testing.T, db *sql.DB, tr *transcript) {
 		defer table(t, db, tr, "copied")()
 		ctx := t.Context()
@@ -92,46 +92,46 @@ func TestPqCopiesInATransaction(t *testing.T) {
 				t.Fatal(err)
 			}
 			stmt, err := tx.PrepareContext(ctx, pq.CopyIn("copied", "name", "price")) //nolint:staticcheck // programs still use it
-			tr.note("prepare", err)
+			tr.record("prepare", err)
 			if err != nil {
 				t.Fatal(err)
 			}
 			for i, name := range names {
 				_, err := stmt.ExecContext(ctx, name, i)
-				tr.note("a row", err)
+				tr.record("a row", err)
 			}
 			r, err := stmt.ExecContext(ctx)
 			tr.result("flush", r, err)
-			tr.note("close", stmt.Close())
-			tr.note("commit", tx.Commit())
+			tr.record("close", stmt.Close())
+			tr.record("commit", tx.Commit())
 		}
 		copied("a", "b", "c")
 		copied("d", "a")
 		_, err := db.PrepareContext(ctx, "COPY copied (name) FROM STDIN")
-		tr.note("without a transaction", err)
+		tr.record("without a transaction", err)
 		tr.query(ctx, "what is there", db, "SELECT * FROM copied ORDER BY id")
 	})
 }
 
-func TestPqNoticesArriveThroughUnwrap(t *testing.T) {
-	s := pqSubject
+func TestUnwrap_PqNoticesArrive(t *testing.T) {
+	s := pqBackend
 	same(t, s, s.dsn(t), func(t *testing.T, db *sql.DB, tr *transcript) {
 		ctx := t.Context()
 		conn, err := db.Conn(ctx)
 		if err != nil {
 			t.Fatal(err)
 		}
-		tr.note("set the handler", conn.Raw(func(c any) error {
-			pq.SetNoticeHandler(otelpool.Unwrap(c).(driver.Conn), func(e *pq.Error) { tr.note("notice", e) })
+		tr.record("set the handler", conn.Raw(func(c any) error {
+			pq.SetNoticeHandler(otelpool.Unwrap(c).(driver.Conn), func(e *pq.Error) { tr.record("notice", e) })
 			return nil
 		}))
 		tr.exec(ctx, "raise", conn, "DO $$ BEGIN RAISE NOTICE 'heard'; END $$")
-		tr.note("close", conn.Close())
+		tr.record("close", conn.Close())
 	})
 }
 
-func TestAConnectorOfPqThatHandlesNoticesIsWrapped(t *testing.T) {
-	s := pqSubject
+func TestOpenDB_WrapsAConnectorOfPqWithANoticeHandler(t *testing.T) {
+	s := pqBackend
 	var heard []string
 	s.connect = func(dsn string) (driver.Connector, error) {
 		c, err := pq.NewConnector(dsn)
@@ -148,8 +148,8 @@ func TestAConnectorOfPqThatHandlesNoticesIsWrapped(t *testing.T) {
 	}
 }
 
-func TestMySQLResultsComeThroughRaw(t *testing.T) {
-	s := mysqlSubject
+func TestRaw_MySQLResultsArrive(t *testing.T) {
+	s := mysqlBackend
 	same(t, s, s.dsn(t, "multiStatements=true"), func(t *testing.T, db *sql.DB, tr *transcript) {
 		defer table(t, db, tr, "several")()
 		statements := "INSERT INTO several (name) VALUES ('a'), ('b'); UPDATE several SET note = 'x'; INSERT INTO several (name) VALUES ('c')"
@@ -158,9 +158,9 @@ func TestMySQLResultsComeThroughRaw(t *testing.T) {
 				t.Fatal(err)
 			}
 			of := r.(mysql.Result)
-			tr.note(step, of.AllLastInsertIds(), of.AllRowsAffected())
+			tr.record(step, of.AllLastInsertIds(), of.AllRowsAffected())
 		}
-		tr.note("unwrapped", raw(t, db, func(c any) error {
+		tr.record("unwrapped", raw(t, db, func(c any) error {
 			r, err := c.(driver.ExecerContext).ExecContext(t.Context(), statements, nil)
 			all("results", r, err)
 			return nil
@@ -172,17 +172,17 @@ func TestMySQLResultsComeThroughRaw(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		tr.note("as it is", conn.Raw(func(c any) error {
+		tr.record("as it is", conn.Raw(func(c any) error {
 			r, err := c.(driver.ExecerContext).ExecContext(t.Context(), statements, nil)
 			all("results", r, err)
 			return nil
 		}))
-		tr.note("close", conn.Close())
+		tr.record("close", conn.Close())
 	})
 }
 
-func TestMySQLLoadsDataFromTheProgram(t *testing.T) {
-	s := mysqlSubject
+func TestMySQL_LoadsDataFromTheProgram(t *testing.T) {
+	s := mysqlBackend
 	mysql.RegisterReaderHandler("dbtest", func() io.Reader { return strings.NewReader("a\t1\nb\t2\nc\t3\n") })
 	defer mysql.DeregisterReaderHandler("dbtest")
 	same(t, s, s.dsn(t), func(t *testing.T, db *sql.DB, tr *transcript) {
@@ -193,13 +193,13 @@ func TestMySQLLoadsDataFromTheProgram(t *testing.T) {
 	})
 }
 
-func TestSQLiteBacksUpThroughUnwrap(t *testing.T) {
-	s := sqliteSubject
+func TestUnwrap_SQLiteBacksUp(t *testing.T) {
+	s := sqliteBackend
 	same(t, s, s.dsn(t), func(t *testing.T, db *sql.DB, tr *transcript) {
 		defer table(t, db, tr, "saved")()
 		tr.exec(t.Context(), "insert", db, "INSERT INTO saved (name) VALUES ('a'), ('b')")
 		to := filepath.Join(t.TempDir(), "backup.db")
-		tr.note("back up", raw(t, db, func(c any) error {
+		tr.record("back up", raw(t, db, func(c any) error {
 			b, err := c.(interface {
 				NewBackup(string) (*sqlite.Backup, error)
 			}).NewBackup(to)
@@ -207,15 +207,15 @@ func TestSQLiteBacksUpThroughUnwrap(t *testing.T) {
 				return err
 			}
 			more, err := b.Step(-1)
-			tr.note("step", more, err)
+			tr.record("step", more, err)
 			return b.Finish()
 		}))
 		saved := s.bare(t, "file:"+to)
 		tr.query(t.Context(), "the backup", saved, "SELECT name FROM saved ORDER BY id")
 
-		tr.note("serialize", raw(t, db, func(c any) error {
+		tr.record("serialize", raw(t, db, func(c any) error {
 			image, err := c.(interface{ Serialize() ([]byte, error) }).Serialize()
-			tr.note("image", len(image) > 0)
+			tr.record("image", len(image) > 0)
 			return err
 		}))
 		var commits int
@@ -223,24 +223,24 @@ func TestSQLiteBacksUpThroughUnwrap(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		tr.note("hook", conn.Raw(func(c any) error {
+		tr.record("hook", conn.Raw(func(c any) error {
 			otelpool.Unwrap(c).(sqlite.HookRegisterer).RegisterCommitHook(func() int32 { commits++; return 0 })
 			return nil
 		}))
 		tr.exec(t.Context(), "insert", conn, "INSERT INTO saved (name) VALUES ('c')")
-		tr.note("commits", commits)
-		tr.note("close", conn.Close())
+		tr.record("commits", commits)
+		tr.record("close", conn.Close())
 	})
 }
 
-func TestARawConnectionOfTheOldKindStillRuns(t *testing.T) {
-	each(t, subjects, func(t *testing.T, s subject) {
+func TestRaw_MethodsWithoutAContextRun(t *testing.T) {
+	each(t, backends, func(t *testing.T, s backend) {
 		same(t, s, s.dsn(t), func(t *testing.T, db *sql.DB, tr *transcript) {
 			conn, err := db.Conn(t.Context())
 			if err != nil {
 				t.Fatal(err)
 			}
-			tr.note("raw", conn.Raw(func(c any) error {
+			tr.record("raw", conn.Raw(func(c any) error {
 				stmt, err := c.(driver.Conn).Prepare("SELECT 1")
 				if err != nil {
 					return err
@@ -250,11 +250,11 @@ func TestARawConnectionOfTheOldKindStillRuns(t *testing.T) {
 					return err
 				}
 				values := make([]driver.Value, len(rows.Columns()))
-				tr.note("columns", len(values), rows.Next(values), values[0])
+				tr.record("columns", len(values), rows.Next(values), values[0])
 				return errors.Join(rows.Close(), stmt.Close())
 			}))
 			tr.query(t.Context(), "it is whole", conn, "SELECT 2")
-			tr.note("close", conn.Close())
+			tr.record("close", conn.Close())
 		}, "Open", "OpenDB")
 	})
 }

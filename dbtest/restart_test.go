@@ -17,7 +17,7 @@ type worker struct {
 	succeeded, failed atomic.Int64
 }
 
-func (w *worker) run(t *testing.T, s subject, db *sql.DB, stop <-chan struct{}) {
+func (w *worker) run(t *testing.T, s backend, db *sql.DB, stop <-chan struct{}) {
 	for n := int64(0); ; n++ {
 		select {
 		case <-stop:
@@ -39,7 +39,7 @@ func (w *worker) run(t *testing.T, s subject, db *sql.DB, stop <-chan struct{}) 
 var errWrong = errors.New("the database answers something else")
 
 // round is one piece of work: a query, and now and then a transaction.
-func (s subject) round(ctx context.Context, db *sql.DB, n int64) error {
+func (s backend) round(ctx context.Context, db *sql.DB, n int64) error {
 	ctx, cancel := context.WithTimeout(ctx, 30*time.Second)
 	defer cancel()
 	var back int64
@@ -61,14 +61,14 @@ func (s subject) round(ctx context.Context, db *sql.DB, n int64) error {
 	return tx.Commit()
 }
 
-func TestThePoolRecoversFromRestartsUnderLoadAndItsBooksBalance(t *testing.T) {
+func TestPool_RecoversFromRestartsUnderLoadWithConsistentCounts(t *testing.T) {
 	starts := map[string]func(testing.TB, ...string) *server.Instance{
 		"mysql": server.MariaDB, "postgresql": server.PostgreSQL,
 	}
-	each(t, served, func(t *testing.T, s subject) {
+	each(t, served, func(t *testing.T, s backend) {
 		in := starts[s.system](t)
-		to := newTold()
-		db := s.wrapped(t, in.DSN(), to)
+		tel := newTelemetry()
+		db := s.wrapped(t, in.DSN(), tel)
 		db.SetMaxOpenConns(6)
 		db.SetMaxIdleConns(3)
 
@@ -119,7 +119,7 @@ func TestThePoolRecoversFromRestartsUnderLoadAndItsBooksBalance(t *testing.T) {
 		running.Wait()
 
 		atRest(t, db)
-		to.balance(t, db)
+		tel.balance(t, db)
 		var held int64
 		for i := range workers {
 			held += workers[i].succeeded.Load()
@@ -128,14 +128,14 @@ func TestThePoolRecoversFromRestartsUnderLoadAndItsBooksBalance(t *testing.T) {
 		if acquired := sum(snap.Acquired); acquired < held {
 			t.Errorf("%d acquires for %d successes", acquired, held)
 		}
-		dials := by(to.metrics(t)["db.client.connection.create_time"], "error.type")
+		dials := by(tel.metrics(t)["db.client.connection.create_time"], "error.type")
 		if int64(dials[""]) != snap.Opened || len(dials) < 2 {
 			t.Errorf("dials by error are %v, %d connections were opened", dials, snap.Opened)
 		}
 		if err := db.Close(); err != nil {
 			t.Error(err)
 		}
-		to.balance(t, db)
+		tel.balance(t, db)
 		if snap := inspect(t, db); snap.Open != 0 {
 			t.Errorf("%d are open after Close", snap.Open)
 		}

@@ -6,8 +6,8 @@ import (
 	"testing"
 )
 
-func TestSeveralResultSetsComeAsFromTheBareDriver(t *testing.T) {
-	each(t, subjects, func(t *testing.T, s subject) {
+func TestRows_ResultSetsAreThoseOfTheBareDriver(t *testing.T) {
+	each(t, backends, func(t *testing.T, s backend) {
 		var params []string
 		if s.driver == "mysql" {
 			params = append(params, "multiStatements=true")
@@ -24,10 +24,10 @@ func TestSeveralResultSetsComeAsFromTheBareDriver(t *testing.T) {
 
 			rows, err := db.QueryContext(ctx, "SELECT 1 AS a; SELECT 2 AS b; SELECT 3 AS c")
 			if err == nil {
-				tr.note("skip rows unread", rows.NextResultSet(), rows.Err(), rows.Next(), rows.Err())
-				tr.note("leave the rest", rows.Close(), rows.NextResultSet(), rows.Err())
+				tr.record("skip rows unread", rows.NextResultSet(), rows.Err(), rows.Next(), rows.Err())
+				tr.record("leave the rest", rows.Close(), rows.NextResultSet(), rows.Err())
 			} else {
-				tr.note("skip rows unread", err)
+				tr.record("skip rows unread", err)
 			}
 			tr.query(ctx, "what is there", db, "SELECT name FROM sets ORDER BY id")
 			tr.stats("the pool", db)
@@ -53,8 +53,8 @@ var wide = map[string]string{
 	"sqlite": `SELECT 1 AS i, 1.5 AS f, 'x' AS t, x'00ff' AS b, NULL AS missing, k.* FROM (SELECT 1) LEFT JOIN kinds k`,
 }
 
-func TestColumnsHaveTheTypesOfTheBareDriver(t *testing.T) {
-	each(t, subjects, func(t *testing.T, s subject) {
+func TestRows_ColumnTypesAreThoseOfTheBareDriver(t *testing.T) {
+	each(t, backends, func(t *testing.T, s backend) {
 		var params []string
 		if s.driver == "mysql" {
 			params = append(params, "multiStatements=true")
@@ -81,9 +81,9 @@ func TestColumnsHaveTheTypesOfTheBareDriver(t *testing.T) {
 					break
 				}
 			}
-			tr.note("end", rows.Err(), rows.Close())
+			tr.record("end", rows.Err(), rows.Close())
 			_, err = rows.ColumnTypes()
-			tr.note("closed", err)
+			tr.record("closed", err)
 			tr.query(ctx, "the values", db, "SELECT 1")
 			tr.wide(t, db)
 		}, "Open", "OpenDB")
@@ -108,12 +108,12 @@ func (tr *transcript) wide(t *testing.T, db *sql.DB) {
 // columnTypes notes all that the driver says about the columns.
 func columnTypes(tr *transcript, step string, rows *sql.Rows) {
 	types, err := rows.ColumnTypes()
-	tr.note(step, len(types), err)
+	tr.record(step, len(types), err)
 	for _, c := range types {
 		length, hasLength := c.Length()
 		precision, scale, hasScale := c.DecimalSize()
 		nullable, knowsNull := c.Nullable()
-		tr.note(step+", "+c.Name(), c.DatabaseTypeName(), fmt.Sprint(c.ScanType()), length, hasLength,
+		tr.record(step+", "+c.Name(), c.DatabaseTypeName(), fmt.Sprint(c.ScanType()), length, hasLength,
 			precision, scale, hasScale, nullable, knowsNull)
 	}
 }

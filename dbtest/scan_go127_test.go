@@ -12,8 +12,8 @@ import (
 
 // From Go 1.27 a driver may scan into what database/sql does not know. pgx
 // does; for the others the errors stay.
-func TestColumnsAreScannedByTheDriversThatCan(t *testing.T) {
-	each(t, subjects, func(t *testing.T, s subject) {
+func TestRows_DriversScanColumnsIfTheyCan(t *testing.T) {
+	each(t, backends, func(t *testing.T, s backend) {
 		same(t, s, s.dsn(t), func(t *testing.T, db *sql.DB, tr *transcript) {
 			ctx := t.Context()
 			var (
@@ -28,26 +28,26 @@ func TestColumnsAreScannedByTheDriversThatCan(t *testing.T) {
 			if list == "" {
 				list = "SELECT 'a,b', '1,2'"
 			}
-			tr.note("slices", db.QueryRowContext(ctx, list).Scan(&texts, &numbers), texts, numbers)
+			tr.record("slices", db.QueryRowContext(ctx, list).Scan(&texts, &numbers), texts, numbers)
 			if s.driver == "pgx" && (len(texts) != 2 || len(numbers) != 2) {
 				t.Errorf("pgx scanned %q and %v", texts, numbers)
 			}
-			tr.note("null into a pointer", db.QueryRowContext(ctx, "SELECT NULL").Scan(&text), text == nil)
-			tr.note("any", db.QueryRowContext(ctx, list).Scan(&any, &any), any)
-			tr.note("a text into a number", db.QueryRowContext(ctx, "SELECT 'x'").Scan(&number))
-			tr.note("null into a number", db.QueryRowContext(ctx, "SELECT NULL").Scan(&number))
-			tr.note("no destination", db.QueryRowContext(ctx, "SELECT 1").Scan(nil))
-			tr.note("not a pointer", db.QueryRowContext(ctx, "SELECT 1").Scan(number))
+			tr.record("null into a pointer", db.QueryRowContext(ctx, "SELECT NULL").Scan(&text), text == nil)
+			tr.record("any", db.QueryRowContext(ctx, list).Scan(&any, &any), any)
+			tr.record("a text into a number", db.QueryRowContext(ctx, "SELECT 'x'").Scan(&number))
+			tr.record("null into a number", db.QueryRowContext(ctx, "SELECT NULL").Scan(&number))
+			tr.record("no destination", db.QueryRowContext(ctx, "SELECT 1").Scan(nil))
+			tr.record("not a pointer", db.QueryRowContext(ctx, "SELECT 1").Scan(number))
 
 			rows, err := db.QueryContext(ctx, "SELECT 1 AS n, 'one' AS t UNION ALL SELECT 2, 'two'")
 			if err != nil {
 				t.Fatal(err)
 			}
 			for rows.Next() {
-				tr.note("a row", rows.Scan(&any, &text), any, *text)
-				tr.note("the row again", rows.Scan(&number, &raw), number, []byte(raw))
+				tr.record("a row", rows.Scan(&any, &text), any, *text)
+				tr.record("the row again", rows.Scan(&number, &raw), number, []byte(raw))
 			}
-			tr.note("end", rows.Err(), rows.Close())
+			tr.record("end", rows.Err(), rows.Close())
 
 			if s.system != "postgresql" {
 				return
@@ -55,9 +55,9 @@ func TestColumnsAreScannedByTheDriversThatCan(t *testing.T) {
 			var matrix pgtype.Array[int64]
 			var flat pgtype.FlatArray[string]
 			var at time.Time
-			tr.note("types of pgx", db.QueryRowContext(ctx, "SELECT '{{1,2},{3,4}}'::int8[], '{a}'::text[], '2026-01-02 03:04:05Z'::timestamptz").
+			tr.record("types of pgx", db.QueryRowContext(ctx, "SELECT '{{1,2},{3,4}}'::int8[], '{a}'::text[], '2026-01-02 03:04:05Z'::timestamptz").
 				Scan(&matrix, &flat, &at), matrix, flat, at.UTC())
-			tr.note("a null array", db.QueryRowContext(ctx, "SELECT NULL::text[]").Scan(&texts), texts == nil)
+			tr.record("a null array", db.QueryRowContext(ctx, "SELECT NULL::text[]").Scan(&texts), texts == nil)
 		})
 	})
 }

@@ -18,9 +18,9 @@ import (
 	"github.com/otelpool/otelpool/dbtest/lapse"
 )
 
-// program uses a database in all the ways that are told, and fails twice. It
-// notes its own steps nowhere: see operationsOf for what is told of it.
-func program(ctx context.Context, t *testing.T, s subject, db *sql.DB) {
+// program uses a database in all the ways that are items, and fails twice. It
+// notes its own steps nowhere: see spansOf for what is items of it.
+func program(ctx context.Context, t *testing.T, s backend, db *sql.DB) {
 	t.Helper()
 	must := func(err error) {
 		t.Helper()
@@ -34,34 +34,34 @@ func program(ctx context.Context, t *testing.T, s subject, db *sql.DB) {
 		must(err)
 	}
 	must(db.PingContext(ctx))
-	exec(db, "DROP TABLE IF EXISTS told")
-	exec(db, "CREATE TABLE told ("+s.table+")")
-	exec(db, "INSERT INTO told (name) VALUES (?)", "a")
-	must(db.QueryRowContext(ctx, "SELECT name FROM told").Scan(new(string)))
+	exec(db, "DROP TABLE IF EXISTS items")
+	exec(db, "CREATE TABLE items ("+s.table+")")
+	exec(db, "INSERT INTO items (name) VALUES (?)", "a")
+	must(db.QueryRowContext(ctx, "SELECT name FROM items").Scan(new(string)))
 
-	stmt, err := db.PrepareContext(ctx, s.sql("SELECT id FROM told WHERE name = ?"))
+	stmt, err := db.PrepareContext(ctx, s.sql("SELECT id FROM items WHERE name = ?"))
 	must(err)
 	must(stmt.QueryRowContext(ctx, "a").Scan(new(int)))
 	must(stmt.Close())
 
 	tx, err := db.BeginTx(ctx, nil)
 	must(err)
-	exec(tx, "UPDATE told SET note = 'b'")
+	exec(tx, "UPDATE items SET note = 'b'")
 	must(tx.Commit())
 	tx, err = db.BeginTx(ctx, nil)
 	must(err)
 	must(tx.Rollback())
 
-	if _, err := db.ExecContext(ctx, "INSERT INTO told (name) VALUES ('a')"); err == nil {
+	if _, err := db.ExecContext(ctx, "INSERT INTO items (name) VALUES ('a')"); err == nil {
 		t.Error("a duplicate is accepted")
 	}
-	if _, err := db.ExecContext(ctx, s.sql("INSERT INTO told (name) VALUES (?)"), "a"); err == nil {
+	if _, err := db.ExecContext(ctx, s.sql("INSERT INTO items (name) VALUES (?)"), "a"); err == nil {
 		t.Error("a duplicate is accepted")
 	}
 	if rows, err := db.QueryContext(ctx, "SELECT name FROM nowhere"); err == nil {
 		t.Error("a table is found that is not there", rows.Close())
 	}
-	exec(db, "DROP TABLE told")
+	exec(db, "DROP TABLE items")
 }
 
 // failures are the error types of the program's two failures: a duplicate, and
@@ -74,8 +74,8 @@ var failures = map[string][2]string{
 	"sqlite":   {"*sqlite.Error", "*sqlite.Error"},
 }
 
-// operationsOf is what is told of the program, in the order of the ends.
-func operationsOf(s subject) []string {
+// spansOf is what is items of the program, in the order of the ends.
+func spansOf(s backend) []string {
 	duplicate, absent := failures[s.driver][0], failures[s.driver][1]
 	ops := []string{"connect", "ping", "exec", "exec"}
 	// go-sql-driver/mysql declines arguments, so database/sql prepares: within
@@ -94,31 +94,31 @@ func operationsOf(s subject) []string {
 	return append(ops, "exec!"+duplicate, "query!"+absent, "exec")
 }
 
-func TestEachOperationIsToldOnce(t *testing.T) {
-	each(t, subjects, func(t *testing.T, s subject) {
-		to := newTold()
-		db := s.wrapped(t, s.dsn(t), to, otelpool.WithHoldSpanThreshold(-1), otelpool.WithPoolName("told"))
-		ctx, caller := to.caller(t.Context())
+func TestSpans_EachOperationHasOne(t *testing.T) {
+	each(t, backends, func(t *testing.T, s backend) {
+		tel := newTelemetry()
+		db := s.wrapped(t, s.dsn(t), tel, otelpool.WithHoldSpanThreshold(-1), otelpool.WithPoolName("items"))
+		ctx, caller := tel.caller(t.Context())
 		program(ctx, t, s, db)
 		caller.End()
 
-		want := operationsOf(s)
-		if got := to.operations(); !slices.Equal(got, want) {
+		want := spansOf(s)
+		if got := tel.operations(); !slices.Equal(got, want) {
 			t.Errorf("spans\n got %v\nwant %v", got, want)
 		}
 
 		spans := map[trace.SpanID]string{caller.SpanContext().SpanID(): "caller"}
-		for _, span := range to.spans.Started() {
+		for _, span := range tel.spans.Started() {
 			spans[span.SpanContext().SpanID()] = span.Name()
 		}
 		counts := map[string]float64{}
-		for _, span := range to.ended() {
+		for _, span := range tel.ended() {
 			op := span.Name()
 			if op != "connect" {
 				counts[op]++
 			}
 			if span.SpanKind() != trace.SpanKindClient || spanAttr(span, "db.system.name") != s.system ||
-				spanAttr(span, "db.client.connection.pool.name") != "told" {
+				spanAttr(span, "db.client.connection.pool.name") != "items" {
 				t.Errorf("span %s is of kind %v, with %v", span.Name(), span.SpanKind(), span.Attributes())
 			}
 			parent := spans[span.Parent().SpanID()]
@@ -138,7 +138,7 @@ func TestEachOperationIsToldOnce(t *testing.T) {
 			}
 		}
 
-		durations := to.metrics(t)["db.client.operation.duration"]
+		durations := tel.metrics(t)["db.client.operation.duration"]
 		if got := by(durations, "otelpool.operation"); !maps.Equal(got, counts) {
 			t.Errorf("durations\n got %v\nwant %v", got, counts)
 		}
@@ -151,24 +151,24 @@ func TestEachOperationIsToldOnce(t *testing.T) {
 		if got := by(durations, "error.type"); !maps.Equal(got, failed) {
 			t.Errorf("durations by error\n got %v\nwant %v", got, failed)
 		}
-		to.balance(t, db)
+		tel.balance(t, db)
 	})
 }
 
-func TestEachAcquireAndReleaseIsAnEventOfItsCaller(t *testing.T) {
-	each(t, subjects, func(t *testing.T, s subject) {
-		to := newTold()
-		db := s.wrapped(t, s.dsn(t), to)
-		ctx, caller := to.caller(t.Context())
+func TestEvents_EachAcquireAndReleaseIsOnTheCallersSpan(t *testing.T) {
+	each(t, backends, func(t *testing.T, s backend) {
+		tel := newTelemetry()
+		db := s.wrapped(t, s.dsn(t), tel)
+		ctx, caller := tel.caller(t.Context())
 		program(ctx, t, s, db)
 		caller.End()
 		acquires := sum(inspect(t, db).Acquired)
 		want := map[string]int64{
 			"otelpool.connection.acquired": acquires, "otelpool.connection.released": acquires,
-			"otelpool.rows.closed": int64(by(to.metrics(t)["db.client.response.returned_rows"], "")[""]),
+			"otelpool.rows.closed": int64(by(tel.metrics(t)["db.client.response.returned_rows"], "")[""]),
 		}
 		got := map[string]int64{}
-		for _, span := range to.spans.Ended() {
+		for _, span := range tel.spans.Ended() {
 			for _, e := range span.Events() {
 				got[e.Name]++
 				if span.Name() != "caller" {
@@ -182,7 +182,7 @@ func TestEachAcquireAndReleaseIsAnEventOfItsCaller(t *testing.T) {
 	})
 }
 
-func TestMetricsHaveTheAttributesOfTheirDefinition(t *testing.T) {
+func TestMetrics_HaveTheDefinedAttributes(t *testing.T) {
 	const (
 		name   = attribute.Key("db.client.connection.pool.name")
 		system = attribute.Key("db.system.name")
@@ -204,10 +204,10 @@ func TestMetricsHaveTheAttributesOfTheirDefinition(t *testing.T) {
 		"otelpool.connection.peak":         {fmt.Sprint(name)},
 		"otelpool.connection.retries":      {fmt.Sprint(name, typ, class)},
 	}
-	each(t, served, func(t *testing.T, s subject) {
+	each(t, served, func(t *testing.T, s backend) {
 		admin := s.bare(t, s.dsn(t))
-		to := newTold()
-		db := s.wrapped(t, s.dsn(t), to)
+		tel := newTelemetry()
+		db := s.wrapped(t, s.dsn(t), tel)
 		db.SetMaxOpenConns(5)
 		program(t.Context(), t, s, db)
 		err := raw(t, db, func(any) error { return sql.ErrNoRows })
@@ -222,7 +222,7 @@ func TestMetricsHaveTheAttributesOfTheirDefinition(t *testing.T) {
 			return s.driver == "postgres" || sum(inspect(t, db).Retries) > 0
 		})
 		got := map[string][]string{}
-		for metric, points := range to.metrics(t) {
+		for metric, points := range tel.metrics(t) {
 			for _, p := range points {
 				var keys []any
 				for _, a := range p.attrs.ToSlice() {
@@ -247,12 +247,12 @@ func TestMetricsHaveTheAttributesOfTheirDefinition(t *testing.T) {
 	})
 }
 
-func TestNothingThatIsToldHoldsAnArgumentOrAnErrorText(t *testing.T) {
+func TestTelemetry_HasNoArgumentAndNoErrorText(t *testing.T) {
 	const secret = "tulipbulb7391"
-	each(t, subjects, func(t *testing.T, s subject) {
-		to := newTold()
-		db := s.wrapped(t, s.dsn(t), to, otelpool.WithHoldSpanThreshold(0))
-		ctx, caller := to.caller(t.Context())
+	each(t, backends, func(t *testing.T, s backend) {
+		tel := newTelemetry()
+		db := s.wrapped(t, s.dsn(t), tel, otelpool.WithHoldSpanThreshold(0))
+		ctx, caller := tel.caller(t.Context())
 		tr := &transcript{s: s}
 		defer table(t, db, tr, "secrets")()
 
@@ -269,13 +269,13 @@ func TestNothingThatIsToldHoldsAnArgumentOrAnErrorText(t *testing.T) {
 		}
 		rows, err := stmt.QueryContext(ctx, secret)
 		tr.rows("query of a statement", rows, err)
-		tr.note("close", stmt.Close())
+		tr.record("close", stmt.Close())
 		tx, err := db.BeginTx(ctx, nil)
 		if err != nil {
 			t.Fatal(err)
 		}
 		tr.exec(ctx, "in a transaction", tx, "UPDATE secrets SET note = ?", secret)
-		tr.note("rollback", tx.Rollback())
+		tr.record("rollback", tx.Rollback())
 		func() {
 			defer func() { _ = recover() }()
 			_ = raw(t, db, func(any) error { panic(secret) })
@@ -286,42 +286,42 @@ func TestNothingThatIsToldHoldsAnArgumentOrAnErrorText(t *testing.T) {
 		if !strings.Contains(strings.Join(tr.lines, "\n"), secret) {
 			t.Error("the program itself never saw the secret")
 		}
-		if text := to.everything(t); strings.Contains(text, secret) {
+		if text := tel.everything(t); strings.Contains(text, secret) {
 			for line := range strings.Lines(text) {
 				if strings.Contains(line, secret) {
-					t.Errorf("told: %s", line)
+					t.Errorf("items: %s", line)
 				}
 			}
 		}
-		if len(to.ended()) < 10 {
-			t.Errorf("only %d spans were told", len(to.ended()))
+		if len(tel.ended()) < 10 {
+			t.Errorf("only %d spans were items", len(tel.ended()))
 		}
 	})
 }
 
-func TestNothingThatIsToldOfAFailedDialHoldsTheDSN(t *testing.T) {
+func TestTelemetry_OfAFailedDialHasNoPartOfTheDSN(t *testing.T) {
 	const secret = "tulipbulb7391"
-	each(t, served, func(t *testing.T, s subject) {
+	each(t, served, func(t *testing.T, s backend) {
 		dsn := strings.Replace(s.dsn(t), "root@", secret+":"+secret+"@", 1)
 		dsn = strings.Replace(dsn, "/postgres?", "/"+secret+"?", 1)
-		to := newTold()
-		db := s.wrapped(t, dsn, to)
+		tel := newTelemetry()
+		db := s.wrapped(t, dsn, tel)
 		err := db.PingContext(t.Context())
 		if err == nil || !strings.Contains(err.Error(), secret) {
 			t.Fatalf("the server answers %v, which does not show the secret", err)
 		}
-		if got, want := to.operations(), []string{"connect!" + typeOf(err)}; !slices.Equal(got, want) {
+		if got, want := tel.operations(), []string{"connect!" + typeOf(err)}; !slices.Equal(got, want) {
 			t.Errorf("spans are %v, want %v", got, want)
 		}
-		if text := to.everything(t); strings.Contains(text, secret) {
-			t.Errorf("told:\n%s", text)
+		if text := tel.everything(t); strings.Contains(text, secret) {
+			t.Errorf("items:\n%s", text)
 		}
-		to.balance(t, db)
+		tel.balance(t, db)
 	})
 }
 
-func TestACallerThatHangsUpIsNoFaultOfTheDatabase(t *testing.T) {
-	each(t, subjects, func(t *testing.T, s subject) {
+func TestSpans_CanceledCallsAreNotErrors(t *testing.T) {
+	each(t, backends, func(t *testing.T, s backend) {
 		admin := s.bare(t, s.dsn(t))
 		for _, c := range []struct {
 			why    error
@@ -331,8 +331,8 @@ func TestACallerThatHangsUpIsNoFaultOfTheDatabase(t *testing.T) {
 			{context.Canceled, "canceled", codes.Unset},
 			{context.DeadlineExceeded, "deadline_exceeded", codes.Error},
 		} {
-			to := newTold()
-			db := s.wrapped(t, s.dsn(t), to, otelpool.WithHoldSpanThreshold(-1))
+			tel := newTelemetry()
+			db := s.wrapped(t, s.dsn(t), tel, otelpool.WithHoldSpanThreshold(-1))
 			statement, running := s.long(t, admin)
 			ctx := lapse.New(t.Context(), c.why)
 			go func() {
@@ -347,8 +347,8 @@ func TestACallerThatHangsUpIsNoFaultOfTheDatabase(t *testing.T) {
 			if s.driver == "postgres" {
 				want = "exec!57014" // lib/pq has the server's word for it
 			}
-			spans := to.ended()
-			if got := to.operations(); !slices.Equal(got, []string{"connect", want}) {
+			spans := tel.ended()
+			if got := tel.operations(); !slices.Equal(got, []string{"connect", want}) {
 				t.Errorf("spans are %v, want connect and %s", got, want)
 			} else if st := spans[1].Status(); st.Code != c.status {
 				t.Errorf("after %v the status is %v, want %v", c.why, st.Code, c.status)
@@ -360,11 +360,11 @@ func TestACallerThatHangsUpIsNoFaultOfTheDatabase(t *testing.T) {
 	})
 }
 
-func TestAConnectionTellsWhereItCameFromAndWhyItWasClosed(t *testing.T) {
-	each(t, subjects, func(t *testing.T, s subject) {
+func TestPool_CountsSourcesOfAcquiresAndReasonsOfCloses(t *testing.T) {
+	each(t, backends, func(t *testing.T, s backend) {
 		ctx := t.Context()
-		to := newTold()
-		db := s.wrapped(t, s.dsn(t), to)
+		tel := newTelemetry()
+		db := s.wrapped(t, s.dsn(t), tel)
 		db.SetMaxOpenConns(1)
 		use := func() {
 			t.Helper()
@@ -376,7 +376,7 @@ func TestAConnectionTellsWhereItCameFromAndWhyItWasClosed(t *testing.T) {
 		acquired, closed := map[string]int64{}, map[string]int64{}
 		want := func(step string) {
 			t.Helper()
-			to.balance(t, db)
+			tel.balance(t, db)
 			snap := inspect(t, db)
 			if !maps.Equal(snap.Acquired, acquired) || !maps.Equal(snap.Closed, closed) {
 				t.Errorf("%s: acquired %v, closed %v; want %v, %v", step, snap.Acquired, snap.Closed, acquired, closed)

@@ -23,7 +23,7 @@ import (
 // A transcript is what a program got from its database, one line per step.
 // Two programs that cannot tell their databases apart have the same one.
 type transcript struct {
-	s     subject
+	s     backend
 	lines []string
 
 	// raced is set by a script in which a race decides which connections
@@ -32,7 +32,7 @@ type transcript struct {
 }
 
 // note adds a step with everything that it gave.
-func (tr *transcript) note(step string, got ...any) {
+func (tr *transcript) record(step string, got ...any) {
 	line := step + ":"
 	for _, v := range got {
 		line += " " + shown(v)
@@ -57,19 +57,19 @@ func (tr *transcript) exec(ctx context.Context, step string, on execer, statemen
 
 func (tr *transcript) result(step string, r sql.Result, err error) {
 	if err != nil {
-		tr.note(step, r == nil, err)
+		tr.record(step, r == nil, err)
 		return
 	}
 	// A driver that has no result to give and gives it without an error makes
 	// database/sql panic. That is seen by the program as well.
 	defer func() {
 		if p := recover(); p != nil {
-			tr.note(step, "panic", fmt.Sprint(p))
+			tr.record(step, "panic", fmt.Sprint(p))
 		}
 	}()
 	id, idErr := r.LastInsertId()
 	n, nErr := r.RowsAffected()
-	tr.note(step, id, idErr, n, nErr)
+	tr.record(step, id, idErr, n, nErr)
 }
 
 // query runs a statement and notes all that its rows hold.
@@ -80,12 +80,12 @@ func (tr *transcript) query(ctx context.Context, step string, on queryer, statem
 
 func (tr *transcript) rows(step string, rows *sql.Rows, err error) {
 	if err != nil {
-		tr.note(step, rows == nil, err)
+		tr.record(step, rows == nil, err)
 		return
 	}
 	for set := 1; ; set++ {
 		columns, err := rows.Columns()
-		tr.note(fmt.Sprintf("%s, set %d, columns", step, set), columns, err)
+		tr.record(fmt.Sprintf("%s, set %d, columns", step, set), columns, err)
 		for rows.Next() {
 			values := make([]any, len(columns))
 			into := make([]any, len(columns))
@@ -93,16 +93,16 @@ func (tr *transcript) rows(step string, rows *sql.Rows, err error) {
 				into[i] = &values[i]
 			}
 			if err := rows.Scan(into...); err != nil {
-				tr.note(step+", scan", err)
+				tr.record(step+", scan", err)
 			}
-			tr.note(step+", row", values...)
+			tr.record(step+", row", values...)
 		}
 		if !rows.NextResultSet() {
 			break
 		}
 	}
 	err = rows.Err()
-	tr.note(step+", end", err, rows.Close())
+	tr.record(step+", end", err, rows.Close())
 }
 
 // stats notes the counters of the pool, without the one that is a clock.
@@ -112,7 +112,7 @@ func (tr *transcript) stats(step string, db *sql.DB) {
 	}
 	st := db.Stats()
 	st.WaitDuration = 0
-	tr.note(step, fmt.Sprintf("%+v", st))
+	tr.record(step, fmt.Sprintf("%+v", st))
 }
 
 // verbose shows what the comparison is about.
@@ -223,7 +223,7 @@ type script func(*testing.T, *sql.DB, *transcript)
 // play runs a script and returns what it noted, with the pool at rest and then
 // closed at the end. The audit, if there is one, looks at the pool in both
 // states.
-func play(t *testing.T, s subject, db *sql.DB, f script, audit func()) *transcript {
+func play(t *testing.T, s backend, db *sql.DB, f script, audit func()) *transcript {
 	t.Helper()
 	tr := &transcript{s: s}
 	f(t, db, tr)
@@ -231,27 +231,27 @@ func play(t *testing.T, s subject, db *sql.DB, f script, audit func()) *transcri
 	audit()
 	defer audit()
 	tr.stats("at rest", db)
-	tr.note("close", db.Close())
+	tr.record("close", db.Close())
 	tr.stats("closed", db)
-	tr.note("ping", db.PingContext(t.Context()))
+	tr.record("ping", db.PingContext(t.Context()))
 	return tr
 }
 
-// same plays a script on the bare driver and through the named entrances of
+// same plays a script on the bare driver and through the named openers of
 // otelpool, all if none is named, and compares what the program got.
-func same(t *testing.T, s subject, dsn string, f script, through ...string) {
+func same(t *testing.T, s backend, dsn string, f script, through ...string) {
 	t.Helper()
 	want := play(t, s, s.bare(t, dsn), f, func() {})
 	if *verbose {
 		t.Logf("the bare driver:\n%s", strings.Join(want.lines, "\n"))
 	}
-	for _, e := range entrances {
+	for _, e := range openers {
 		if len(through) > 0 && !slices.Contains(through, e.name) {
 			continue
 		}
-		told := newTold()
-		db := e.open(t, s, dsn, told)
-		got := play(t, s, db, f, func() { told.balance(t, db) })
+		tel := newTelemetry()
+		db := e.open(t, s, dsn, tel)
+		got := play(t, s, db, f, func() { tel.balance(t, db) })
 		compare(t, want, got)
 		if t.Failed() {
 			t.Fatalf("through %s", e.name)
@@ -262,12 +262,12 @@ func same(t *testing.T, s subject, dsn string, f script, through ...string) {
 // sameInARace is same for a script whose outcome is a race on the bare driver
 // too: what came through otelpool must be one of its outcomes. The audit looks
 // at what was told, besides the balance.
-func sameInARace(t *testing.T, s subject, dsn string, f script, audit func(*testing.T, *sql.DB, *told, *transcript)) {
+func sameInARace(t *testing.T, s backend, dsn string, f script, audit func(*testing.T, *sql.DB, *telemetry, *transcript)) {
 	t.Helper()
-	to := newTold()
-	db := s.wrapped(t, dsn, to)
-	got := play(t, s, db, f, func() { to.balance(t, db) })
-	audit(t, db, to, got)
+	tel := newTelemetry()
+	db := s.wrapped(t, dsn, tel)
+	got := play(t, s, db, f, func() { tel.balance(t, db) })
+	audit(t, db, tel, got)
 	const most = 50
 	var outcomes []*transcript
 	for range most {

@@ -7,8 +7,8 @@ import (
 	"testing"
 )
 
-func TestTransactionsEndAsTheBareDriverEndsThem(t *testing.T) {
-	each(t, subjects, func(t *testing.T, s subject) {
+func TestTx_EndsAsOnTheBareDriver(t *testing.T) {
+	each(t, backends, func(t *testing.T, s backend) {
 		same(t, s, s.dsn(t), transactions, "Open", "OpenDB")
 	})
 }
@@ -28,9 +28,9 @@ func transactions(t *testing.T, db *sql.DB, tr *transcript) {
 	tx := begin()
 	tr.exec(ctx, "insert", tx, "INSERT INTO tx (name) VALUES (?)", "committed")
 	tr.query(ctx, "seen inside", tx, "SELECT name FROM tx ORDER BY id")
-	tr.note("commit", tx.Commit())
-	tr.note("commit again", tx.Commit())
-	tr.note("rollback after it", tx.Rollback())
+	tr.record("commit", tx.Commit())
+	tr.record("commit again", tx.Commit())
+	tr.record("rollback after it", tx.Rollback())
 	tr.exec(ctx, "insert after it", tx, "INSERT INTO tx (name) VALUES (?)", "late")
 
 	tx, err := db.Begin()
@@ -38,14 +38,14 @@ func transactions(t *testing.T, db *sql.DB, tr *transcript) {
 		t.Fatal(err)
 	}
 	tr.exec(ctx, "insert", tx, "INSERT INTO tx (name) VALUES (?)", "rolled back")
-	tr.note("rollback", tx.Rollback())
-	tr.note("commit after it", tx.Commit())
+	tr.record("rollback", tx.Rollback())
+	tr.record("commit after it", tx.Commit())
 
 	tx = begin()
 	tr.exec(ctx, "insert", tx, "INSERT INTO tx (name) VALUES (?)", "with a failure")
 	tr.exec(ctx, "insert the same", tx, "INSERT INTO tx (name) VALUES (?)", "with a failure")
 	tr.query(ctx, "read after the failure", tx, "SELECT name FROM tx ORDER BY id")
-	tr.note("commit after the failure", tx.Commit())
+	tr.record("commit after the failure", tx.Commit())
 
 	conn, err := db.Conn(ctx)
 	if err != nil {
@@ -56,16 +56,16 @@ func transactions(t *testing.T, db *sql.DB, tr *transcript) {
 		t.Fatal(err)
 	}
 	tr.exec(ctx, "insert on a connection", tx, "INSERT INTO tx (name) VALUES (?)", "pinned")
-	tr.note("commit", tx.Commit())
-	tr.note("the connection lives on", conn.PingContext(ctx))
-	tr.note("close", conn.Close(), conn.Close(), conn.PingContext(ctx))
+	tr.record("commit", tx.Commit())
+	tr.record("the connection lives on", conn.PingContext(ctx))
+	tr.record("close", conn.Close(), conn.Close(), conn.PingContext(ctx))
 
 	tr.query(ctx, "what is there", db, "SELECT name FROM tx ORDER BY id")
 	tr.stats("the pool", db)
 }
 
-func TestIsolationAndReadOnlyReachTheDatabaseOrAreRefused(t *testing.T) {
-	each(t, subjects, func(t *testing.T, s subject) {
+func TestBeginTx_IsolationAndReadOnlyReachTheDatabaseOrAreRefused(t *testing.T) {
+	each(t, backends, func(t *testing.T, s backend) {
 		same(t, s, s.dsn(t), isolations, "Open", "OpenDB")
 	})
 }
@@ -79,7 +79,7 @@ func isolations(t *testing.T, db *sql.DB, tr *transcript) {
 		for _, readOnly := range []bool{false, true} {
 			step := fmt.Sprintf("%v, read only %v", level, readOnly)
 			tx, err := db.BeginTx(ctx, &sql.TxOptions{Isolation: level, ReadOnly: readOnly})
-			tr.note(step+", begin", err)
+			tr.record(step+", begin", err)
 			if err != nil {
 				continue
 			}
@@ -94,13 +94,13 @@ func isolations(t *testing.T, db *sql.DB, tr *transcript) {
 			}
 			tr.query(ctx, step+", after", tx, "SELECT COUNT(*) FROM isolation")
 			tr.exec(ctx, step+", write", tx, "INSERT INTO isolation (name) VALUES (?)", step+", own")
-			tr.note(step+", rollback", tx.Rollback())
+			tr.record(step+", rollback", tx.Rollback())
 		}
 	}
 }
 
-func TestATransactionWhoseContextEndedIsRolledBackAsOnTheBareDriver(t *testing.T) {
-	each(t, subjects, func(t *testing.T, s subject) {
+func TestTx_IsRolledBackAsOnTheBareDriverWhenTheContextEnds(t *testing.T) {
+	each(t, backends, func(t *testing.T, s backend) {
 		// In lib/pq a goroutine that calls the connection bad races with the
 		// rollback.
 		sameInARace(t, s, s.dsn(t), func(t *testing.T, db *sql.DB, tr *transcript) {
@@ -115,11 +115,11 @@ func TestATransactionWhoseContextEndedIsRolledBackAsOnTheBareDriver(t *testing.T
 			// database/sql rolls back on a goroutine of its own. Whether the
 			// connection survives tells whether the driver can clean it.
 			atRest(t, db)
-			tr.note("commit", tx.Commit())
+			tr.record("commit", tx.Commit())
 			tr.stats("the pool", db)
 			tr.query(t.Context(), "what is there", db, "SELECT name FROM ended")
 			tr.stats("the pool after its next use", db)
-		}, func(t *testing.T, db *sql.DB, _ *told, _ *transcript) {
+		}, func(t *testing.T, db *sql.DB, _ *telemetry, _ *transcript) {
 			discarded := map[string]int64{"pgx": 1}[s.driver]
 			if snap := inspect(t, db); snap.Closed["rollback_discard"] != discarded {
 				t.Errorf("closed are %v", snap.Closed)
@@ -128,20 +128,20 @@ func TestATransactionWhoseContextEndedIsRolledBackAsOnTheBareDriver(t *testing.T
 	})
 }
 
-func TestWhatBeginsAfterItsContextEndedIsRefusedAsByTheBareDriver(t *testing.T) {
-	each(t, subjects, func(t *testing.T, s subject) {
+func TestCalls_WithAnEndedContextFailAsOnTheBareDriver(t *testing.T) {
+	each(t, backends, func(t *testing.T, s backend) {
 		same(t, s, s.dsn(t), func(t *testing.T, db *sql.DB, tr *transcript) {
 			ctx, cancel := context.WithCancel(t.Context())
 			cancel()
 			tx, err := db.BeginTx(ctx, nil)
-			tr.note("begin", tx == nil, err)
+			tr.record("begin", tx == nil, err)
 			tr.query(ctx, "query", db, "SELECT 1")
 			tr.exec(ctx, "exec", db, "SELECT 1")
-			tr.note("ping", db.PingContext(ctx))
+			tr.record("ping", db.PingContext(ctx))
 			_, err = db.PrepareContext(ctx, "SELECT 1")
-			tr.note("prepare", err)
+			tr.record("prepare", err)
 			_, err = db.Conn(ctx)
-			tr.note("conn", err)
+			tr.record("conn", err)
 			if tr.s.driver == "postgres" || tr.s.driver == "sqlite" {
 				// These run what they are asked to run while a goroutine of theirs
 				// cancels it: on the bare driver too, either can be first.
@@ -153,9 +153,9 @@ func TestWhatBeginsAfterItsContextEndedIsRefusedAsByTheBareDriver(t *testing.T) 
 			}
 			tr.query(ctx, "query on a connection", conn, "SELECT 1")
 			tx, err = conn.BeginTx(ctx, nil)
-			tr.note("begin on a connection", tx == nil, err)
+			tr.record("begin on a connection", tx == nil, err)
 			tr.query(t.Context(), "the connection is whole", conn, "SELECT 1")
-			tr.note("close", conn.Close())
+			tr.record("close", conn.Close())
 			tr.stats("the pool", db)
 		}, "Open", "OpenDB")
 	})

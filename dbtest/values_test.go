@@ -22,10 +22,10 @@ func (c cents) Value() (driver.Value, error) { return float64(c) / 100, nil }
 // look into.
 type label string
 
-func TestArgumentsAreConvertedAsByTheBareDriver(t *testing.T) {
+func TestArguments_AreConvertedAsByTheBareDriver(t *testing.T) {
 	var none *string
 	text := "pointed at" // here, because some errors show the pointer
-	each(t, subjects, func(t *testing.T, s subject) {
+	each(t, backends, func(t *testing.T, s backend) {
 		same(t, s, s.dsn(t), func(t *testing.T, db *sql.DB, tr *transcript) {
 			ctx := t.Context()
 			defer table(t, db, tr, "args")()
@@ -73,13 +73,13 @@ func TestArgumentsAreConvertedAsByTheBareDriver(t *testing.T) {
 	})
 }
 
-func TestMySQLKeepsTheHighBit(t *testing.T) {
-	s := mysqlSubject
+func TestMySQL_KeepsTheHighBit(t *testing.T) {
+	s := mysqlBackend
 	for _, params := range [][]string{nil, {"interpolateParams=true"}} {
 		same(t, s, s.dsn(t, params...), func(t *testing.T, db *sql.DB, tr *transcript) {
 			var back uint64
 			err := db.QueryRowContext(t.Context(), "SELECT CAST(? AS UNSIGNED)", uint64(math.MaxUint64)).Scan(&back)
-			tr.note("back", err, back)
+			tr.record("back", err, back)
 			if back != math.MaxUint64 {
 				t.Errorf("%v came back as %d", params, back)
 			}
@@ -87,8 +87,8 @@ func TestMySQLKeepsTheHighBit(t *testing.T) {
 	}
 }
 
-func TestSQLiteTakesNamedArguments(t *testing.T) {
-	s := sqliteSubject
+func TestSQLite_AcceptsNamedArguments(t *testing.T) {
+	s := sqliteBackend
 	same(t, s, s.dsn(t), func(t *testing.T, db *sql.DB, tr *transcript) {
 		ctx := t.Context()
 		named := []any{sql.Named("a", 1), sql.Named("b", "two")}
@@ -100,17 +100,17 @@ func TestSQLiteTakesNamedArguments(t *testing.T) {
 		}
 		rows, err := stmt.QueryContext(ctx, named...)
 		tr.rows("query of a statement", rows, err)
-		tr.note("close", stmt.Close())
+		tr.record("close", stmt.Close())
 		var b string
-		tr.note("a row", db.QueryRowContext(ctx, "SELECT :b", sql.Named("b", "two")).Scan(&b), b)
+		tr.record("a row", db.QueryRowContext(ctx, "SELECT :b", sql.Named("b", "two")).Scan(&b), b)
 		if b != "two" {
 			t.Errorf("the named argument came back as %q", b)
 		}
 	}, "Open", "OpenDB")
 }
 
-func TestPgxTakesWhatItsTypesTake(t *testing.T) {
-	s := pgxSubject
+func TestPgx_AcceptsItsOwnTypes(t *testing.T) {
+	s := pgxBackend
 	same(t, s, s.dsn(t), func(t *testing.T, db *sql.DB, tr *transcript) {
 		ctx := t.Context()
 		tr.query(ctx, "strings", db, "SELECT cardinality(?::text[]), ?::text[]", []string{"a", "b"}, []string{"c"})
@@ -129,16 +129,16 @@ func TestPgxTakesWhatItsTypesTake(t *testing.T) {
 		var texts []string
 		var numbers []int64
 		err := db.QueryRowContext(ctx, "SELECT '{a,b}'::text[], '{1,2}'::int8[]").Scan(types.SQLScanner(&texts), types.SQLScanner(&numbers))
-		tr.note("arrays", err, texts, numbers)
+		tr.record("arrays", err, texts, numbers)
 		var at pgtype.Timestamptz
 		var u pgtype.UUID
 		err = db.QueryRowContext(ctx, "SELECT '2026-01-02 03:04:05Z'::timestamptz, '00000000-0000-0000-0000-000000000001'::uuid").Scan(&at, &u)
-		tr.note("types of its own", err, at.Time.UTC(), u)
+		tr.record("types of its own", err, at.Time.UTC(), u)
 	}, "Open", "OpenDB")
 }
 
-func TestPqTakesArrays(t *testing.T) {
-	s := pqSubject
+func TestPq_AcceptsArrays(t *testing.T) {
+	s := pqBackend
 	same(t, s, s.dsn(t), func(t *testing.T, db *sql.DB, tr *transcript) {
 		ctx := t.Context()
 		tr.query(ctx, "an array", db, "SELECT ?::int8[]", pq.Array([]int64{1, 2, 3}))
@@ -146,13 +146,13 @@ func TestPqTakesArrays(t *testing.T) {
 		var numbers []int64
 		var texts []string
 		err := db.QueryRowContext(ctx, "SELECT '{1,2}'::int8[], '{a,b}'::text[]").Scan(pq.Array(&numbers), pq.Array(&texts))
-		tr.note("arrays", err, numbers, texts)
+		tr.record("arrays", err, numbers, texts)
 		stmt, err := db.PrepareContext(ctx, tr.s.sql("SELECT 1 WHERE 2 = ANY(?::int8[])"))
 		if err != nil {
 			t.Fatal(err)
 		}
 		rows, err := stmt.QueryContext(ctx, pq.Array([]int64{1, 2}))
 		tr.rows("an array for a statement", rows, err)
-		tr.note("close", stmt.Close())
+		tr.record("close", stmt.Close())
 	}, "Open", "OpenDB")
 }

@@ -13,18 +13,18 @@ import (
 	"github.com/otelpool/otelpool"
 )
 
-// TestACallerOfAFullPoolLearnsWhoHoldsIt has a transaction keep the only
+// TestAcquireError_NamesTheHoldersOfAFullPool has a transaction keep the only
 // connection from two callers: from one until its deadline, from the other until
 // it ends.
-func TestACallerOfAFullPoolLearnsWhoHoldsIt(t *testing.T) {
-	each(t, subjects, func(t *testing.T, s subject) {
-		to := newTold()
-		db, err := otelpool.NewDB(s.wrapped(t, s.dsn(t), to))
+func TestAcquireError_NamesTheHoldersOfAFullPool(t *testing.T) {
+	each(t, backends, func(t *testing.T, s backend) {
+		tel := newTelemetry()
+		db, err := otelpool.NewDB(s.wrapped(t, s.dsn(t), tel))
 		if err != nil {
 			t.Fatal(err)
 		}
 		db.SetMaxOpenConns(1)
-		holding, holder := to.caller(t.Context())
+		holding, holder := tel.caller(t.Context())
 		tx, err := db.BeginTx(holding, nil)
 		if err != nil {
 			t.Fatal(err)
@@ -50,7 +50,7 @@ func TestACallerOfAFullPoolLearnsWhoHoldsIt(t *testing.T) {
 			answered <- db.QueryRowContext(t.Context(), "SELECT 1").Scan(&one)
 		}()
 		until(t, "the second caller waits", func() bool {
-			return by(to.metrics(t)["db.client.connection.pending_requests"], "")[""] == 1
+			return by(tel.metrics(t)["db.client.connection.pending_requests"], "")[""] == 1
 		})
 		until(t, "it has waited for long enough to have a span", func() bool {
 			now, err := otelpool.Inspect(db.DB)
@@ -64,15 +64,15 @@ func TestACallerOfAFullPoolLearnsWhoHoldsIt(t *testing.T) {
 		}
 		holder.End()
 
-		got := by(to.metrics(t)["db.client.connection.wait_time"], "error.type")
+		got := by(tel.metrics(t)["db.client.connection.wait_time"], "error.type")
 		if got[""] != 2 || got["deadline_exceeded"] != 1 {
 			t.Errorf("waits are %v, want 2, and 1 that failed", got)
 		}
-		if n := by(to.metrics(t)["db.client.connection.timeouts"], "")[""]; n != 1 {
+		if n := by(tel.metrics(t)["db.client.connection.timeouts"], "")[""]; n != 1 {
 			t.Errorf("%v timeouts, want 1", n)
 		}
 		linked := 0
-		for _, span := range to.endedOf(trace.SpanKindInternal) {
+		for _, span := range tel.endedOf(trace.SpanKindInternal) {
 			for _, l := range span.Links() {
 				if l.SpanContext.SpanID() != holder.SpanContext().SpanID() {
 					t.Errorf("%s is linked to %v, want the holder", span.Name(), l.SpanContext.SpanID())
@@ -89,8 +89,8 @@ func TestACallerOfAFullPoolLearnsWhoHoldsIt(t *testing.T) {
 	})
 }
 
-// TestACallerOfADeadServerLearnsThatTheDialFailed has nobody listen.
-func TestACallerOfADeadServerLearnsThatTheDialFailed(t *testing.T) {
+// TestAcquireError_ReportsAFailedDial has nobody listen.
+func TestAcquireError_ReportsAFailedDial(t *testing.T) {
 	for name, dsn := range map[string]string{
 		"mysql":    "root@tcp(127.0.0.1:1)/x",
 		"pgx":      "postgres://127.0.0.1:1/x?sslmode=disable",

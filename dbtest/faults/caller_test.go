@@ -43,7 +43,7 @@ var sentinels = []struct {
 // the server's code, or with the first sentinel that is in it.
 func brief(err error) string {
 	if err == nil {
-		return "fine"
+		return "ok"
 	}
 	typ := fmt.Sprintf("%T", err)
 	if code := codeOf(err); code != "" {

@@ -18,7 +18,7 @@ func (st *stage) pinged(ctx context.Context) error { return seen(ctx, st.db.Ping
 var dialRows = []row{
 	{
 		name: "the password is wrong",
-		to:   func(subject) target { return target{user: worded, password: "wrong"} },
+		to:   func(backend) target { return target{user: worded, password: "wrong"} },
 		play: ping,
 		want: outcomes{
 			"mysql": {`
@@ -37,7 +37,7 @@ failed connect 28P01 auth
 	},
 	{
 		name: "there is no such user",
-		to:   func(subject) target { return target{user: "nobody"} },
+		to:   func(backend) target { return target{user: "nobody"} },
 		play: ping,
 		want: outcomes{
 			"mysql": {`
@@ -56,7 +56,7 @@ failed connect 28000 auth
 	},
 	{
 		name: "there is no such database",
-		to:   func(subject) target { return target{database: "nowhere"} },
+		to:   func(backend) target { return target{database: "nowhere"} },
 		play: ping,
 		want: outcomes{
 			"mysql": {`
@@ -113,7 +113,7 @@ failed connect *net.OpError dns
 	},
 	{
 		name: "the server has no TLS",
-		to:   func(s subject) target { return target{params: s.params("tls=true", "sslmode=require")} },
+		to:   func(s backend) target { return target{params: s.params("tls=true", "sslmode=require")} },
 		play: ping,
 		want: outcomes{
 			"mysql": {`
@@ -132,7 +132,7 @@ failed connect *errors.errorString tls
 	},
 	{
 		name: "the user has too many connections",
-		to:   func(s subject) target { return target{user: limited + s.driver} },
+		to:   func(s backend) target { return target{user: limited + s.driver} },
 		play: func(st *stage) {
 			// Those of an earlier play may not have ended yet.
 			st.until("the user is gone", func() bool { return st.count(fmt.Sprintf(st.sessionsBy, limited+st.driver)) == 0 })
@@ -185,7 +185,7 @@ failed connect deadline_exceeded deadline
 	{
 		name:    "nobody answers until the time-out of the driver",
 		proxied: true,
-		to:      func(s subject) target { return target{params: s.params("readTimeout=300ms", "connect_timeout=1")} },
+		to:      func(s backend) target { return target{params: s.params("readTimeout=300ms", "connect_timeout=1")} },
 		play: func(st *stage) {
 			st.proxy.Stall()
 			ping(st)
@@ -230,7 +230,7 @@ failed connect *errors.errorString network
 }
 
 // params are the parameters of a DSN: some for MariaDB, others for PostgreSQL.
-func (s subject) params(mariadb, postgresql string) []string {
+func (s backend) params(mariadb, postgresql string) []string {
 	p := postgresql
 	if s.driver == "mysql" {
 		p = mariadb

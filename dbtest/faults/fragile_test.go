@@ -10,7 +10,7 @@ var serverRows = []row{
 	{
 		name:    "the server is full",
 		fragile: true,
-		to:      func(subject) target { return target{user: plain} },
+		to:      func(backend) target { return target{user: plain} },
 		play: func(st *stage) {
 			var held []*sql.Conn
 			for full := false; !full; {
@@ -22,7 +22,7 @@ var serverRows = []row{
 					return seen(ctx, err)
 				})
 				if full = s.err != nil; full {
-					st.note(s)
+					st.record(s)
 				}
 			}
 			for _, c := range held {
@@ -48,7 +48,7 @@ failed connect 53300 too_many_connections
 	{
 		name:    "the server takes no writes any more",
 		fragile: true,
-		to:      func(subject) target { return target{user: plain} },
+		to:      func(backend) target { return target{user: plain} },
 		set:     one,
 		play: func(st *stage) {
 			table := st.table()
@@ -59,7 +59,7 @@ failed connect 53300 too_many_connections
 		},
 		want: outcomes{
 			"mysql": {`
-before: fine
+before: ok
 update: *mysql.MySQLError 1290
 failed exec 1290 read_only
 `},
@@ -103,7 +103,7 @@ failed exec 1290 read_only
 			"mysql": {`
 query: mysql.ErrInvalidConn
 the next: driver.ErrBadConn
-the pool: fine
+the pool: ok
 failed query *errors.errorString network
 failed query bad_connection network
 closed bad network bad_connection
@@ -111,7 +111,7 @@ closed bad network bad_connection
 			"pgx": {`
 query: *pgconn.PgError 57P01
 the next: driver.ErrBadConn
-the pool: fine
+the pool: ok
 failed query 57P01 killed
 failed query bad_connection killed
 closed bad killed 57P01
@@ -119,7 +119,7 @@ closed bad killed 57P01
 			"postgres": {`
 query: driver.ErrBadConn
 the next: sql.ErrConnDone
-the pool: fine
+the pool: ok
 failed query bad_connection killed
 closed bad killed bad_connection
 `},
@@ -149,7 +149,7 @@ closed bad killed bad_connection
 			"mysql": {`
 query: mysql.ErrInvalidConn
 the next: driver.ErrBadConn
-the pool: fine
+the pool: ok
 failed query *errors.errorString network
 failed query bad_connection network
 closed bad network bad_connection
@@ -157,7 +157,7 @@ closed bad network bad_connection
 			"pgx": {`
 query: io.ErrUnexpectedEOF
 the next: driver.ErrBadConn
-the pool: fine
+the pool: ok
 failed query *errors.errorString network
 failed query bad_connection network
 closed bad network bad_connection
@@ -165,7 +165,7 @@ closed bad network bad_connection
 			"postgres": {`
 query: driver.ErrBadConn
 the next: sql.ErrConnDone
-the pool: fine
+the pool: ok
 failed query bad_connection network
 closed bad network bad_connection
 `},

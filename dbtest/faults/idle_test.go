@@ -10,7 +10,7 @@ import (
 var idleRows = []row{
 	{
 		name: "the server closes an idle connection of the pool",
-		to:   func(s subject) target { return target{params: s.params("wait_timeout=1", "idle_session_timeout=1100")} },
+		to:   func(s backend) target { return target{params: s.params("wait_timeout=1", "idle_session_timeout=1100")} },
 		set:  one,
 		play: func(st *stage) {
 			st.ended(st.number(st.db))
@@ -22,7 +22,7 @@ var idleRows = []row{
 	},
 	{
 		name: "the server closes an idle connection that is held",
-		to:   func(s subject) target { return target{params: s.params("wait_timeout=1", "idle_session_timeout=1100")} },
+		to:   func(s backend) target { return target{params: s.params("wait_timeout=1", "idle_session_timeout=1100")} },
 		play: func(st *stage) {
 			c := st.conn()
 			st.ended(st.number(c))
@@ -36,7 +36,7 @@ var idleRows = []row{
 	},
 	{
 		name: "the server closes a connection that is idle in a transaction",
-		to: func(s subject) target {
+		to: func(s backend) target {
 			return target{params: s.params("idle_transaction_timeout=1", "idle_in_transaction_session_timeout=300")}
 		},
 		play: func(st *stage) {
@@ -51,25 +51,25 @@ var idleRows = []row{
 	},
 }
 
-func TestTheCertificateOfAnIdleConnectionSaysWhatToSet(t *testing.T) {
+func TestClosedConn_OfAnIdleTimeoutHasAdvice(t *testing.T) {
 	limits := map[string]time.Duration{"mysql": time.Second, "pgx": 1100 * time.Millisecond, "postgres": 1100 * time.Millisecond}
 	advice := map[string]string{
 		"mysql":    "the server closes a connection that is idle for 1s: set SetConnMaxIdleTime below that",
 		"pgx":      "the server closes a connection that is idle for 1.1s: set SetConnMaxIdleTime below that",
 		"postgres": "the server closes a connection that is idle for 1.1s: set SetConnMaxIdleTime below that",
 	}
-	for _, s := range subjects {
+	for _, s := range backends {
 		t.Run(s.driver, func(t *testing.T) {
 			t.Parallel()
 			r := idleRows[0]
 			st, _ := r.stage(t, s, through)
 			r.set(st.db)
 			r.play(st)
-			deaths := inspect(t, st.db).Deaths
-			if len(deaths) != 1 {
-				t.Fatalf("%d connections died, want 1", len(deaths))
+			closed := inspect(t, st.db).Deaths
+			if len(closed) != 1 {
+				t.Fatalf("%d connections died, want 1", len(closed))
 			}
-			d := deaths[0]
+			d := closed[0]
 			if d.ConnID != 1 || d.Uses < 1 || d.Server.IdleTimeout != limits[s.driver] || d.Advice != advice[s.driver] {
 				t.Errorf("connection %d, used %d times, time-out %s, advice %q; want 1, once or more, %s, %q",
 					d.ConnID, d.Uses, d.Server.IdleTimeout, d.Advice, limits[s.driver], advice[s.driver])

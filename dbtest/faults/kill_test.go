@@ -58,20 +58,20 @@ var killRows = []row{
 		want: outcomes{
 			"mysql": {`
 query: mysql.ErrInvalidConn
-the pool: fine
+the pool: ok
 failed query *errors.errorString network
 closed bad network *errors.errorString
 `},
 			"pgx": {`
 query: *pgconn.PgError 57P01
-the pool: fine
+the pool: ok
 failed query 57P01 killed
 retried bad_connection killed
 closed bad killed 57P01
 `},
 			"postgres": {`
 query: driver.ErrBadConn
-the pool: fine
+the pool: ok
 failed query bad_connection killed
 closed bad killed bad_connection
 `},
@@ -95,17 +95,17 @@ closed bad killed bad_connection
 		want: outcomes{
 			"mysql": {`
 query: *mysql.MySQLError 1317
-the next: fine
+the next: ok
 unread 1317 killed
 `},
 			"pgx": {`
 query: *pgconn.PgError 57014
-the next: fine
+the next: ok
 failed query 57014 statement_timeout
 `},
 			"postgres": {`
 query: *pq.Error 57014
-the next: fine
+the next: ok
 failed query 57014 statement_timeout
 `},
 		},

@@ -20,15 +20,15 @@ var limitRows = []row{
 		},
 		want: outcomes{
 			"mysql": {`
-query: fine
+query: ok
 closed lifetime - -
 `},
 			"pgx": {`
-query: fine
+query: ok
 closed lifetime - -
 `},
 			"postgres": {`
-query: fine
+query: ok
 closed lifetime - -
 `},
 		},
@@ -45,15 +45,15 @@ closed lifetime - -
 		},
 		want: outcomes{
 			"mysql": {`
-query: fine
+query: ok
 closed idle_time - -
 `},
 			"pgx": {`
-query: fine
+query: ok
 closed idle_time - -
 `},
 			"postgres": {`
-query: fine
+query: ok
 closed idle_time - -
 `},
 		},
@@ -69,15 +69,15 @@ closed idle_time - -
 		},
 		want: outcomes{
 			"mysql": {`
-query: fine
+query: ok
 closed idle_count - -
 `},
 			"pgx": {`
-query: fine
+query: ok
 closed idle_count - -
 `},
 			"postgres": {`
-query: fine
+query: ok
 closed idle_count - -
 `},
 		},
@@ -93,15 +93,15 @@ closed idle_count - -
 		},
 		want: outcomes{
 			"mysql": {`
-query: fine
+query: ok
 closed open_count - -
 `},
 			"pgx": {`
-query: fine
+query: ok
 closed open_count - -
 `},
 			"postgres": {`
-query: fine
+query: ok
 closed open_count - -
 `},
 		},
@@ -124,26 +124,26 @@ closed open_count - -
 		want: outcomes{
 			"mysql": {`
 commit: sql.ErrTxDone
-query: fine
+query: ok
 `},
 			"pgx": {`
 commit: sql.ErrTxDone
-query: fine
+query: ok
 failed rollback canceled canceled
 closed rollback_discard - canceled
 `},
 			"postgres": {`
 commit: sql.ErrTxDone
-query: fine
+query: ok
 closed bad canceled -
 `, `
 commit: sql.ErrTxDone
-query: fine
+query: ok
 failed rollback bad_connection bad_connection
 closed bad bad_connection bad_connection
 `, `
 commit: sql.ErrTxDone
-query: fine
+query: ok
 `},
 		},
 		why: "the driver may notice the end of the context before database/sql rolls back, after it, or not at all",
@@ -160,25 +160,25 @@ query: fine
 		},
 		want: outcomes{
 			"mysql": {`
-query: fine
-close: fine
-the held one: fine
+query: ok
+close: ok
+the held one: ok
 the pool: *errors.errorString
 closed pool_closed - -
 closed pool_closed - -
 `},
 			"pgx": {`
-query: fine
-close: fine
-the held one: fine
+query: ok
+close: ok
+the held one: ok
 the pool: *errors.errorString
 closed pool_closed - -
 closed pool_closed - -
 `},
 			"postgres": {`
-query: fine
-close: fine
-the held one: fine
+query: ok
+close: ok
+the held one: ok
 the pool: *errors.errorString
 closed pool_closed - -
 closed pool_closed - -

@@ -26,7 +26,7 @@ func (a *attempts) masked() int64 { return a.bad.Load() - a.seen.Load() }
 
 // note is for what the driver returned, seen for what the program got. It must get
 // the error of each call that the driver's calls are logged for, and of no other.
-func note(ctx context.Context, err error) {
+func recordAttempt(ctx context.Context, err error) {
 	if a, ok := ctx.Value(attemptsKey{}).(*attempts); ok && errors.Is(err, driver.ErrBadConn) {
 		a.bad.Add(1)
 	}
@@ -46,7 +46,7 @@ type loggedConnector struct{ driver.Connector }
 
 func (c loggedConnector) Connect(ctx context.Context) (driver.Conn, error) {
 	in, err := c.Connector.Connect(ctx)
-	note(ctx, err)
+	recordAttempt(ctx, err)
 	if err != nil {
 		return nil, err
 	}
@@ -80,7 +80,7 @@ type validConn struct {
 
 func (c loggedConn) PrepareContext(ctx context.Context, query string) (driver.Stmt, error) {
 	s, err := c.able.PrepareContext(ctx, query)
-	note(ctx, err)
+	recordAttempt(ctx, err)
 	if err != nil {
 		return nil, err
 	}
@@ -89,31 +89,31 @@ func (c loggedConn) PrepareContext(ctx context.Context, query string) (driver.St
 
 func (c loggedConn) BeginTx(ctx context.Context, opts driver.TxOptions) (driver.Tx, error) {
 	tx, err := c.able.BeginTx(ctx, opts)
-	note(ctx, err)
+	recordAttempt(ctx, err)
 	return tx, err
 }
 
 func (c loggedConn) Ping(ctx context.Context) error {
 	err := c.able.Ping(ctx)
-	note(ctx, err)
+	recordAttempt(ctx, err)
 	return err
 }
 
 func (c loggedConn) ExecContext(ctx context.Context, query string, args []driver.NamedValue) (driver.Result, error) {
 	r, err := c.able.ExecContext(ctx, query, args)
-	note(ctx, err)
+	recordAttempt(ctx, err)
 	return r, err
 }
 
 func (c loggedConn) QueryContext(ctx context.Context, query string, args []driver.NamedValue) (driver.Rows, error) {
 	rows, err := c.able.QueryContext(ctx, query, args)
-	note(ctx, err)
+	recordAttempt(ctx, err)
 	return rows, err
 }
 
 func (c loggedConn) ResetSession(ctx context.Context) error {
 	err := c.able.ResetSession(ctx)
-	note(ctx, err)
+	recordAttempt(ctx, err)
 	return err
 }
 
@@ -129,12 +129,12 @@ type loggedStmt struct{ ableStmt }
 
 func (s loggedStmt) ExecContext(ctx context.Context, args []driver.NamedValue) (driver.Result, error) {
 	r, err := s.ableStmt.ExecContext(ctx, args)
-	note(ctx, err)
+	recordAttempt(ctx, err)
 	return r, err
 }
 
 func (s loggedStmt) QueryContext(ctx context.Context, args []driver.NamedValue) (driver.Rows, error) {
 	rows, err := s.ableStmt.QueryContext(ctx, args)
-	note(ctx, err)
+	recordAttempt(ctx, err)
 	return rows, err
 }

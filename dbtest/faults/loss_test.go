@@ -15,8 +15,8 @@ func lostIdle(mariadb, postgresql string) outcomes {
 	// Found before anything was sent: the caller sees nothing.
 	found := func(class string) string {
 		return fmt.Sprintf(`
-query: fine
-the next: fine
+query: ok
+the next: ok
 retried bad_connection %[1]s
 closed bad %[1]s bad_connection
 `, class)
@@ -24,8 +24,8 @@ closed bad %[1]s bad_connection
 	// Found by the query, of which the server cannot have seen anything.
 	unsent := func(class string) string {
 		return fmt.Sprintf(`
-query: fine
-the next: fine
+query: ok
+the next: ok
 failed query bad_connection %[1]s
 retried bad_connection %[1]s
 closed bad %[1]s bad_connection
@@ -35,7 +35,7 @@ closed bad %[1]s bad_connection
 	sent := func(err, typ, class string) string {
 		return fmt.Sprintf(`
 query: %s
-the next: fine
+the next: ok
 failed query %s %[3]s
 closed bad %[3]s %[2]s
 `, err, typ, class)
@@ -70,7 +70,7 @@ func lostHeld(mariadb, postgresql, code string) outcomes {
 		return fmt.Sprintf(`
 query: driver.ErrBadConn
 the next: sql.ErrConnDone
-the pool: fine
+the pool: ok
 failed query bad_connection %[1]s
 closed bad %[1]s bad_connection
 `, class)
@@ -85,7 +85,7 @@ closed bad %[1]s bad_connection
 		return fmt.Sprintf(`
 query: %s
 the next: driver.ErrBadConn
-the pool: fine
+the pool: ok
 failed query %s %[3]s
 failed query bad_connection %[3]s
 closed bad %[3]s %[4]s
@@ -108,7 +108,7 @@ func lostInTransaction(mariadb, postgresql, code string) outcomes {
 		"pgx": {fmt.Sprintf(`
 exec: *pgconn.PgError %[2]s
 commit: *pgconn.connLockError
-the pool: fine
+the pool: ok
 failed commit *pgconn.connLockError %[1]s
 failed exec %[2]s %[1]s
 retried bad_connection %[1]s
@@ -122,7 +122,7 @@ closed bad %[1]s %[2]s
 		o["mysql"] = append(o["mysql"], fmt.Sprintf(`
 exec: %s
 commit: mysql.ErrInvalidConn
-the pool: fine
+the pool: ok
 failed commit *errors.errorString %[3]s
 failed exec %[2]s %[3]s
 closed bad %[3]s *errors.errorString
@@ -136,7 +136,7 @@ closed bad %[3]s *errors.errorString
 		o["postgres"] = append(o["postgres"], fmt.Sprintf(`
 exec: %s
 commit: driver.ErrBadConn
-the pool: fine
+the pool: ok
 failed commit bad_connection %[3]s
 failed exec %[2]s %[3]s
 closed bad %[3]s %[2]s

@@ -21,7 +21,7 @@ func TestMain(m *testing.M) {
 	}
 
 	code := m.Run()
-	for _, s := range []*server.Shared{mysqlSubject.shared, mysqlSubject.fragile, pgxSubject.shared, pgxSubject.fragile} {
+	for _, s := range []*server.Shared{mysqlBackend.shared, mysqlBackend.fragile, pgxBackend.shared, pgxBackend.fragile} {
 		if err := s.Close(); err != nil {
 			fmt.Fprintln(os.Stderr, err)
 			code = max(code, 1)

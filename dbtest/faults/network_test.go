@@ -30,7 +30,7 @@ var networkRows = []row{
 			"mysql": {`
 query: mysql.ErrInvalidConn
 the next: driver.ErrBadConn
-the pool: fine
+the pool: ok
 failed query *errors.errorString network
 failed query bad_connection network
 closed bad network bad_connection
@@ -38,7 +38,7 @@ closed bad network bad_connection
 			"pgx": {`
 query: *net.OpError ECONNRESET
 the next: driver.ErrBadConn
-the pool: fine
+the pool: ok
 failed query *net.OpError network
 failed query bad_connection network
 closed bad network bad_connection
@@ -46,7 +46,7 @@ closed bad network bad_connection
 			"postgres": {`
 query: *net.OpError ECONNRESET
 the next: driver.ErrBadConn
-the pool: fine
+the pool: ok
 failed query *net.OpError network
 failed query bad_connection network
 closed bad network bad_connection
@@ -76,7 +76,7 @@ closed bad network bad_connection
 			"mysql": {`
 query: mysql.ErrInvalidConn
 the next: driver.ErrBadConn
-the pool: fine
+the pool: ok
 failed query *errors.errorString network
 failed query bad_connection network
 closed bad network bad_connection
@@ -84,7 +84,7 @@ closed bad network bad_connection
 			"pgx": {`
 query: io.ErrUnexpectedEOF
 the next: driver.ErrBadConn
-the pool: fine
+the pool: ok
 failed query *errors.errorString network
 failed query bad_connection network
 closed bad network bad_connection
@@ -92,7 +92,7 @@ closed bad network bad_connection
 			"postgres": {`
 query: driver.ErrBadConn
 the next: sql.ErrConnDone
-the pool: fine
+the pool: ok
 failed query bad_connection network
 closed bad network bad_connection
 `},
@@ -115,16 +115,16 @@ closed bad network bad_connection
 		},
 		want: outcomes{
 			"mysql": {`
-before: fine
+before: ok
 query: context.DeadlineExceeded
-the next: fine
+the next: ok
 failed query deadline_exceeded deadline
 closed bad deadline deadline_exceeded
 `},
 			"pgx": {`
-before: fine
+before: ok
 query: context.DeadlineExceeded
-the next: fine
+the next: ok
 retried bad_connection deadline
 closed bad deadline bad_connection
 `},
@@ -145,24 +145,24 @@ closed bad deadline bad_connection
 		},
 		want: outcomes{
 			"mysql": {`
-before: fine
+before: ok
 query: mysql.ErrInvalidConn
-the next: fine
+the next: ok
 unread *errors.errorString network
 closed bad network *errors.errorString
 `},
 			"pgx": {`
-before: fine
+before: ok
 query: io.ErrUnexpectedEOF
-the next: fine
+the next: ok
 unread *errors.errorString network
 retried bad_connection network
 closed bad network bad_connection
 `},
 			"postgres": {`
-before: fine
+before: ok
 query: driver.ErrBadConn
-the next: fine
+the next: ok
 unread bad_connection network
 closed bad network bad_connection
 `},
@@ -183,24 +183,24 @@ closed bad network bad_connection
 		},
 		want: outcomes{
 			"mysql": {`
-before: fine
+before: ok
 query: mysql.ErrInvalidConn
-the next: fine
+the next: ok
 failed query *errors.errorString network
 closed bad network *errors.errorString
 `},
 			"pgx": {`
-before: fine
+before: ok
 query: *pgconn.ConnectError io.ErrUnexpectedEOF
-the next: fine
+the next: ok
 failed connect *pgconn.ConnectError network
 retried bad_connection network
 closed bad network bad_connection
 `},
 			"postgres": {`
-before: fine
+before: ok
 query: io.ErrUnexpectedEOF
-the next: fine
+the next: ok
 failed connect *errors.errorString network
 failed query bad_connection network
 retried bad_connection network

@@ -116,11 +116,11 @@ func (p *program) run(ctx context.Context, db *sql.DB, stop <-chan struct{}) {
 
 // restartUnderLoad stops and starts a server, and then crashes and starts it, under
 // two programs: one on the bare driver, one through otelpool.
-func restartUnderLoad(t *testing.T, s subject) {
+func restartUnderLoad(t *testing.T, s backend) {
 	in := s.fragile.Instance(t)
-	to := newTold()
+	tel := newTelemetry()
 	dsn := s.dsn(target{addr: in.Addr, user: plain})
-	wrapped, err := otelpool.Open(s.driver, dsn, append(to.options(), s.adapters()...)...)
+	wrapped, err := otelpool.Open(s.driver, dsn, append(tel.options(), s.adapters()...)...)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -183,17 +183,17 @@ func restartUnderLoad(t *testing.T, s subject) {
 		}
 	}
 
-	to.balance(t, wrapped)
+	tel.balance(t, wrapped)
 	// The dials of database/sql's opener have no span, and the workers no span for
-	// events, so it is the metrics and the certificates here.
+	// events, so it is the metrics and the closedConns here.
 	var failed, retried, closed []string
-	for _, l := range to.failures(t) {
+	for _, l := range tel.failures(t) {
 		failed = append(failed, afterWords(l, 2))
 	}
-	for _, l := range to.retried(t) {
+	for _, l := range tel.retried(t) {
 		retried = append(retried, afterWords(l, 1))
 	}
-	for _, l := range certificates(t, wrapped) {
+	for _, l := range closedConns(t, wrapped) {
 		closed = append(closed, afterWords(l, 1))
 	}
 	if len(failed) == 0 || len(closed) == 0 {
@@ -205,7 +205,7 @@ func restartUnderLoad(t *testing.T, s subject) {
 	if err := wrapped.Close(); err != nil {
 		t.Error(err)
 	}
-	to.balance(t, wrapped)
+	tel.balance(t, wrapped)
 }
 
 // afterWords is a line without its first words.

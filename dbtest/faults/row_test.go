@@ -22,7 +22,7 @@ type row struct {
 	// proxied rows have a network that goes wrong.
 	proxied bool
 	// to is what the pool connects to, but for the address; nil for the usual.
-	to func(s subject) target
+	to func(s backend) target
 	// dead is an address without a server, for a pool that connects nowhere.
 	dead string
 	// set sets the limits of the pool; nil for none.
@@ -49,13 +49,13 @@ const (
 )
 
 // stage makes the stage for a row. What is told of it is nil on the bare driver.
-func (r row) stage(t *testing.T, s subject, how way) (*stage, *told) {
+func (r row) stage(t *testing.T, s backend, how way) (*stage, *telemetry) {
 	t.Helper()
 	shared := s.shared
 	if r.fragile {
 		shared = s.fragile
 	}
-	st := &stage{T: t, subject: s, in: shared.Instance(t), ctx: t.Context(), tag: fmt.Sprintf("%06d", numbers.Add(1))}
+	st := &stage{T: t, backend: s, in: shared.Instance(t), ctx: t.Context(), tag: fmt.Sprintf("%06d", numbers.Add(1))}
 	st.admin = s.open(t, st.in.DSN())
 	var to target
 	if r.to != nil {
@@ -71,7 +71,7 @@ func (r row) stage(t *testing.T, s subject, how way) (*stage, *told) {
 		st.db = s.open(t, dsn)
 		return st, nil
 	}
-	all := newTold()
+	all := newTelemetry()
 	ctx, span := all.traces.Tracer("program").Start(st.ctx, "program")
 	t.Cleanup(func() { span.End() })
 	st.ctx = ctx
@@ -94,9 +94,9 @@ func (r row) stage(t *testing.T, s subject, how way) (*stage, *told) {
 
 // perform plays the row and returns the outcome: what the callers got and, through
 // otelpool, what was told. The books are square then, and after the pool is closed.
-func (r row) perform(t *testing.T, s subject, how way) (*stage, string) {
+func (r row) perform(t *testing.T, s backend, how way) (*stage, string) {
 	t.Helper()
-	st, to := r.stage(t, s, how)
+	st, tel := r.stage(t, s, how)
 	if r.set != nil {
 		r.set(st.db)
 	}
@@ -106,11 +106,11 @@ func (r row) perform(t *testing.T, s subject, how way) (*stage, string) {
 	}
 	st.atRest()
 	outcome := st.callers()
-	if to == nil {
+	if tel == nil {
 		return st, outcome
 	}
-	to.balance(t, st.db)
-	outcome += to.all(t, st.db)
+	tel.balance(t, st.db)
+	outcome += tel.all(t, st.db)
 	if how == logged {
 		if got := sum(inspect(t, st.db).Retries); got != st.masked.Load() {
 			t.Errorf("%d masked retries were counted, the log of the driver's calls shows %d", got, st.masked.Load())
@@ -119,7 +119,7 @@ func (r row) perform(t *testing.T, s subject, how way) (*stage, string) {
 	if err := st.db.Close(); err != nil {
 		t.Error(err)
 	}
-	to.balance(t, st.db)
+	tel.balance(t, st.db)
 	if open := inspect(t, st.db).Open; open != 0 {
 		t.Errorf("%d are open after Close", open)
 	}
@@ -127,7 +127,7 @@ func (r row) perform(t *testing.T, s subject, how way) (*stage, string) {
 }
 
 // run plays the row in all ways, and compares.
-func (r row) run(t *testing.T, s subject) {
+func (r row) run(t *testing.T, s backend) {
 	var want []string
 	for _, o := range r.want[s.driver] {
 		want = append(want, strings.TrimPrefix(o, "\n"))
@@ -201,16 +201,16 @@ func callersOf(outcome string) string {
 }
 
 // adapters are the options that make otelpool know the driver.
-func (s subject) adapters() []otelpool.Option {
+func (s backend) adapters() []otelpool.Option {
 	return []otelpool.Option{s.adapter(), otelpool.WithServerQuery()}
 }
 
-func TestEveryFaultIsToldAsWhatItIs(t *testing.T) {
+func TestFaults_AreClassified(t *testing.T) {
 	for _, table := range [][]row{dialRows, idleRows, killRows, networkRows, statementRows, limitRows} {
 		for _, r := range table {
 			t.Run(r.name, func(t *testing.T) {
 				t.Parallel()
-				for _, s := range subjects {
+				for _, s := range backends {
 					if _, sees := r.want[s.driver]; !sees || r.fragile {
 						continue
 					}
@@ -224,19 +224,19 @@ func TestEveryFaultIsToldAsWhatItIs(t *testing.T) {
 	}
 }
 
-func TestEveryFaultOfAWholeServerIsToldAsWhatItIs(t *testing.T) {
-	for _, of := range []*server.Shared{mysqlSubject.fragile, pgxSubject.fragile} {
-		t.Run(map[bool]string{true: "MariaDB", false: "PostgreSQL"}[of == mysqlSubject.fragile], func(t *testing.T) {
+func TestServerFaults_AreClassified(t *testing.T) {
+	for _, of := range []*server.Shared{mysqlBackend.fragile, pgxBackend.fragile} {
+		t.Run(map[bool]string{true: "MariaDB", false: "PostgreSQL"}[of == mysqlBackend.fragile], func(t *testing.T) {
 			t.Parallel()
 			for _, r := range serverRows {
-				for _, s := range subjects {
+				for _, s := range backends {
 					if _, sees := r.want[s.driver]; !sees || s.fragile != of {
 						continue
 					}
 					t.Run(r.name+"/"+s.driver, func(t *testing.T) { r.run(t, s) })
 				}
 			}
-			for _, s := range subjects {
+			for _, s := range backends {
 				if s.fragile == of {
 					t.Run("the server is restarted under load/"+s.driver, func(t *testing.T) { restartUnderLoad(t, s) })
 				}

@@ -37,7 +37,7 @@ const (
 	idleTime = 1                      // seconds until the server closes an idle connection
 )
 
-func TestAPoolOutlivesRandomFaultsAsTheBareOneDoes(t *testing.T) {
+func TestSoak_SurvivesRandomFaultsAsTheBareDriver(t *testing.T) {
 	if testing.Short() {
 		t.Skip("it takes seconds")
 	}
@@ -58,7 +58,7 @@ func TestAPoolOutlivesRandomFaultsAsTheBareOneDoes(t *testing.T) {
 	t.Logf("%s=%d %s=%s", seedEnv, seed, soakEnv, lasts)
 	before := goleak.IgnoreCurrent()
 	t.Run("drivers", func(t *testing.T) {
-		for _, s := range subjects {
+		for _, s := range backends {
 			t.Run(s.driver, func(t *testing.T) {
 				t.Parallel()
 				soak(t, s, lasts, seed)
@@ -79,17 +79,17 @@ func TestAPoolOutlivesRandomFaultsAsTheBareOneDoes(t *testing.T) {
 // befalls them. Those on the bare driver and through otelpool are as many; a few are
 // over a driver whose calls are logged.
 type crew struct {
-	name  string // also the user that they are for the server
-	db    *sql.DB
-	proxy *proxy.Proxy
-	told  *told // nil on the bare driver
+	name      string // also the user that they are for the server
+	db        *sql.DB
+	proxy     *proxy.Proxy
+	telemetry *telemetry // nil on the bare driver
 
 	calls, failed atomic.Int64
 	masked        atomic.Int64 // attempts that only the log of the driver's calls shows
 }
 
 // crews are one for each way in which a row is played.
-func crews(t *testing.T, s subject, in *server.Instance) []*crew {
+func crews(t *testing.T, s backend, in *server.Instance) []*crew {
 	t.Helper()
 	var all []*crew
 	for _, name := range soakers {
@@ -105,14 +105,14 @@ func crews(t *testing.T, s subject, in *server.Instance) []*crew {
 		switch name {
 		case soakBare:
 			c.db = sql.OpenDB(connector)
-		case soakTold:
-			c.told = newTold()
-			c.told.forget()
-			c.db, err = otelpool.Open(s.driver, dsn, append(c.told.options(), s.adapters()...)...)
+		case soakWrapped:
+			c.telemetry = newTelemetry()
+			c.telemetry.forget()
+			c.db, err = otelpool.Open(s.driver, dsn, append(c.telemetry.options(), s.adapters()...)...)
 		case soakLogged:
-			c.told = newTold()
-			c.told.forget()
-			c.db = otelpool.OpenDB(loggedConnector{connector}, c.told.options()...)
+			c.telemetry = newTelemetry()
+			c.telemetry.forget()
+			c.db = otelpool.OpenDB(loggedConnector{connector}, c.telemetry.options()...)
 		}
 		if err != nil {
 			t.Fatal(err)
@@ -127,8 +127,8 @@ func crews(t *testing.T, s subject, in *server.Instance) []*crew {
 }
 
 // forget keeps no spans: they are sampled, recorded and dropped.
-func (to *told) forget() {
-	to.traces = sdktrace.NewTracerProvider(sdktrace.WithSpanProcessor(dropped{}))
+func (tel *telemetry) forget() {
+	tel.traces = sdktrace.NewTracerProvider(sdktrace.WithSpanProcessor(dropped{}))
 }
 
 type dropped struct{}
@@ -138,7 +138,7 @@ func (dropped) OnEnd(sdktrace.ReadOnlySpan)                     {}
 func (dropped) Shutdown(context.Context) error                  { return nil }
 func (dropped) ForceFlush(context.Context) error                { return nil }
 
-func soak(t *testing.T, s subject, lasts time.Duration, seed uint64) {
+func soak(t *testing.T, s backend, lasts time.Duration, seed uint64) {
 	start, args := startPostgreSQL, []string{"-c", "max_connections=300"}
 	if s.driver == "mysql" {
 		start, args = startMariaDB, []string{"--max-connections=300"}
@@ -179,8 +179,8 @@ func soak(t *testing.T, s subject, lasts time.Duration, seed uint64) {
 		befall(t, s, in, all, misfortune)
 		slices = append(slices, soFar(all).since(before))
 		for _, c := range all {
-			if c.told != nil {
-				c.told.points(t, closes) // as a reader that is there all the time
+			if c.telemetry != nil {
+				c.telemetry.points(t, closes) // as a reader that is there all the time
 			}
 		}
 	}
@@ -191,11 +191,11 @@ func soak(t *testing.T, s subject, lasts time.Duration, seed uint64) {
 	for _, c := range all {
 		st := stage{T: t, db: c.db}
 		st.atRest()
-		if c.told == nil {
+		if c.telemetry == nil {
 			t.Logf("%s: %d calls, %d failed", c.name, c.calls.Load(), c.failed.Load())
 			continue
 		}
-		c.told.balance(t, c.db)
+		c.telemetry.balance(t, c.db)
 		snap := inspect(t, c.db)
 		if c.name == soakLogged {
 			if got := sum(snap.Retries); got != c.masked.Load() {
@@ -205,7 +205,7 @@ func soak(t *testing.T, s subject, lasts time.Duration, seed uint64) {
 		if err := c.db.Close(); err != nil {
 			t.Error(err)
 		}
-		c.told.balance(t, c.db)
+		c.telemetry.balance(t, c.db)
 		if open := inspect(t, c.db).Open; open != 0 {
 			t.Errorf("%d are open after Close", open)
 		}
@@ -258,12 +258,12 @@ func (s slice) since(before slice) slice {
 // bare driver. Calls that one fault hits fail together, so a call is no sample, but a
 // slice is: of each the difference of the two rates is taken. Its mean must be zero
 // within five times its own standard error, and two calls in a hundred.
-func compareRates(t *testing.T, bare, told int, slices []slice) {
+func compareRates(t *testing.T, bare, wrapped int, slices []slice) {
 	t.Helper()
 	var differences []float64
 	for _, s := range slices {
-		if s[bare].calls > 0 && s[told].calls > 0 {
-			differences = append(differences, s[told].rate()-s[bare].rate())
+		if s[bare].calls > 0 && s[wrapped].calls > 0 {
+			differences = append(differences, s[wrapped].rate()-s[bare].rate())
 		}
 	}
 	n := float64(len(differences))
@@ -285,7 +285,7 @@ func compareRates(t *testing.T, bare, told int, slices []slice) {
 }
 
 // befall lets one misfortune befall all crews, and some time pass.
-func befall(t *testing.T, s subject, in *server.Instance, all []*crew, r *rand.Rand) {
+func befall(t *testing.T, s backend, in *server.Instance, all []*crew, r *rand.Rand) {
 	t.Helper()
 	pause := time.Duration(100+r.IntN(300)) * time.Millisecond
 	each := func(f func(*crew)) {
@@ -340,7 +340,7 @@ func befall(t *testing.T, s subject, in *server.Instance, all []*crew, r *rand.R
 
 // killSome ends three sessions of each crew, as an administrator. That it fails now
 // and then is part of the misfortune.
-func (s subject) killSome(in *server.Instance, all []*crew) {
+func (s backend) killSome(in *server.Instance, all []*crew) {
 	admin, err := sql.Open(s.driver, in.DSN())
 	if err != nil {
 		return
@@ -367,7 +367,7 @@ func (s subject) killSome(in *server.Instance, all []*crew) {
 }
 
 // work does one piece of work after the other, at its pace.
-func (c *crew) work(t *testing.T, s subject, r *rand.Rand, stop <-chan struct{}) {
+func (c *crew) work(t *testing.T, s backend, r *rand.Rand, stop <-chan struct{}) {
 	next := time.Now().Add(time.Duration(r.Int64N(int64(pace))))
 	for {
 		select {
@@ -391,18 +391,18 @@ func (c *crew) work(t *testing.T, s subject, r *rand.Rand, stop <-chan struct{})
 }
 
 // works are what programs do with a pool, and some of it is cut short.
-var works = []func(context.Context, subject, *sql.DB) error{
-	func(ctx context.Context, _ subject, db *sql.DB) error { return seen(ctx, db.PingContext(ctx)) },
-	func(ctx context.Context, _ subject, db *sql.DB) error { return readAll(ctx, db, "SELECT 1") },
-	func(ctx context.Context, _ subject, db *sql.DB) error {
+var works = []func(context.Context, backend, *sql.DB) error{
+	func(ctx context.Context, _ backend, db *sql.DB) error { return seen(ctx, db.PingContext(ctx)) },
+	func(ctx context.Context, _ backend, db *sql.DB) error { return readAll(ctx, db, "SELECT 1") },
+	func(ctx context.Context, _ backend, db *sql.DB) error {
 		_, err := db.ExecContext(ctx, "DELETE FROM soaked WHERE id = 0")
 		return seen(ctx, err)
 	},
 	// A transaction.
-	func(ctx context.Context, _ subject, db *sql.DB) error { return inTx(ctx, db, (*sql.Tx).Commit) },
-	func(ctx context.Context, _ subject, db *sql.DB) error { return inTx(ctx, db, (*sql.Tx).Rollback) },
+	func(ctx context.Context, _ backend, db *sql.DB) error { return inTx(ctx, db, (*sql.Tx).Commit) },
+	func(ctx context.Context, _ backend, db *sql.DB) error { return inTx(ctx, db, (*sql.Tx).Rollback) },
 	// One whose context ends before it does.
-	func(ctx context.Context, _ subject, db *sql.DB) error {
+	func(ctx context.Context, _ backend, db *sql.DB) error {
 		ctx, cancel := context.WithCancel(ctx)
 		defer cancel()
 		return inTx(ctx, db, func(tx *sql.Tx) error {
@@ -411,20 +411,20 @@ var works = []func(context.Context, subject, *sql.DB) error{
 		})
 	},
 	// A statement that is too slow for its caller.
-	func(ctx context.Context, s subject, db *sql.DB) error {
+	func(ctx context.Context, s backend, db *sql.DB) error {
 		ctx, cancel := context.WithTimeout(ctx, 20*time.Millisecond)
 		defer cancel()
 		return readAll(ctx, db, s.nap)
 	},
 	// One that its caller gives up.
-	func(ctx context.Context, s subject, db *sql.DB) error {
+	func(ctx context.Context, s backend, db *sql.DB) error {
 		ctx, cancel := context.WithCancel(ctx)
 		defer cancel()
 		defer time.AfterFunc(20*time.Millisecond, cancel).Stop()
 		return readAll(ctx, db, s.nap)
 	},
 	// Rows that are left half read.
-	func(ctx context.Context, s subject, db *sql.DB) error {
+	func(ctx context.Context, s backend, db *sql.DB) error {
 		rows, err := db.QueryContext(ctx, fmt.Sprintf(s.rows, 1000))
 		if err != nil {
 			return seen(ctx, err)
@@ -441,7 +441,7 @@ var works = []func(context.Context, subject, *sql.DB) error{
 		return rows.Close()
 	},
 	// A connection that is kept.
-	func(ctx context.Context, _ subject, db *sql.DB) error {
+	func(ctx context.Context, _ backend, db *sql.DB) error {
 		c, err := db.Conn(ctx)
 		if err != nil {
 			return seen(ctx, err)
@@ -454,7 +454,7 @@ var works = []func(context.Context, subject, *sql.DB) error{
 		return readAll(ctx, c, "SELECT 2")
 	},
 	// A prepared statement.
-	func(ctx context.Context, _ subject, db *sql.DB) error {
+	func(ctx context.Context, _ backend, db *sql.DB) error {
 		stmt, err := db.PrepareContext(ctx, "SELECT 1")
 		if err != nil {
 			return seen(ctx, err)

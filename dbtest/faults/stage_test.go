@@ -18,7 +18,7 @@ import (
 // callers of the pool got.
 type stage struct {
 	*testing.T
-	subject
+	backend
 
 	db    *sql.DB // the pool that the script is about
 	in    *server.Instance
@@ -43,7 +43,7 @@ var numbers atomic.Int64
 // call makes one call of the program, notes what it returned, and returns that.
 func (st *stage) call(name string, f func(context.Context) error) error {
 	s := st.try(name, f)
-	st.note(s)
+	st.record(s)
 	return s.err
 }
 
@@ -55,7 +55,7 @@ func (st *stage) try(name string, f func(context.Context) error) step {
 	return step{name, err}
 }
 
-func (st *stage) note(s step) { st.steps = append(st.steps, s) }
+func (st *stage) record(s step) { st.steps = append(st.steps, s) }
 
 // execer is what a sql.DB, a sql.Conn and a sql.Tx share.
 type execer interface {

@@ -14,7 +14,7 @@ import (
 var statementRows = []row{
 	{
 		name: "a lock is not to be had",
-		to: func(s subject) target {
+		to: func(s backend) target {
 			return target{params: s.params("innodb_lock_wait_timeout=1", "lock_timeout=200")}
 		},
 		set: one,
@@ -29,17 +29,17 @@ var statementRows = []row{
 		want: outcomes{
 			"mysql": {`
 update: *mysql.MySQLError 1205
-the next: fine
+the next: ok
 failed exec 1205 lock_wait
 `},
 			"pgx": {`
 update: *pgconn.PgError 55P03
-the next: fine
+the next: ok
 failed exec 55P03 lock_wait
 `},
 			"postgres": {`
 update: *pq.Error 55P03
-the next: fine
+the next: ok
 failed exec 55P03 lock_wait
 `},
 		},
@@ -69,25 +69,25 @@ failed exec 55P03 lock_wait
 			if a.err == nil {
 				a, b = b, a
 			}
-			st.note(a)
-			st.note(b)
+			st.record(a)
+			st.record(b)
 			_ = first.Rollback()
 			_ = second.Rollback()
 		},
 		want: outcomes{
 			"mysql": {`
 update: *mysql.MySQLError 1213
-update: fine
+update: ok
 failed exec 1213 deadlock
 `},
 			"pgx": {`
 update: *pgconn.PgError 40P01
-update: fine
+update: ok
 failed exec 40P01 deadlock
 `},
 			"postgres": {`
 update: *pq.Error 40P01
-update: fine
+update: ok
 failed exec 40P01 deadlock
 `},
 		},
@@ -153,8 +153,8 @@ failed exec 25006 read_only
 		want: outcomes{
 			"mysql": {`
 wrong: *mysql.MySQLError 1054
-right: fine
-commit: fine
+right: ok
+commit: ok
 failed query 1054 statement
 `},
 			"pgx": {`
@@ -182,20 +182,20 @@ failed query 42703 statement
 		want: outcomes{
 			"mysql": {`
 query: context.Canceled
-the next: fine
+the next: ok
 failed query canceled canceled
 closed bad canceled canceled
 `},
 			"pgx": {`
 query: context.Canceled
-the next: fine
+the next: ok
 failed query canceled canceled
 retried bad_connection canceled
 closed bad canceled canceled
 `},
 			"postgres": {`
 query: *pq.Error 57014
-the next: fine
+the next: ok
 failed query 57014 canceled
 closed bad canceled 57014
 `},
@@ -208,20 +208,20 @@ closed bad canceled 57014
 		want: outcomes{
 			"mysql": {`
 query: context.DeadlineExceeded
-the next: fine
+the next: ok
 failed query deadline_exceeded deadline
 closed bad deadline deadline_exceeded
 `},
 			"pgx": {`
 query: *pgconn.errTimeout context.DeadlineExceeded
-the next: fine
+the next: ok
 failed query deadline_exceeded deadline
 retried bad_connection deadline
 closed bad deadline deadline_exceeded
 `},
 			"postgres": {`
 query: *pq.Error 57014
-the next: fine
+the next: ok
 failed query 57014 deadline
 closed bad deadline 57014
 `},
@@ -229,7 +229,7 @@ closed bad deadline 57014
 	},
 	{
 		name: "the server gives up a statement",
-		to: func(s subject) target {
+		to: func(s backend) target {
 			return target{params: s.params("max_statement_time=0.2", "statement_timeout=200")}
 		},
 		set: one,
@@ -241,17 +241,17 @@ closed bad deadline 57014
 		want: outcomes{
 			"mysql": {`
 query: *mysql.MySQLError 1969
-the next: fine
+the next: ok
 unread 1969 statement_timeout
 `},
 			"pgx": {`
 query: *pgconn.PgError 57014
-the next: fine
+the next: ok
 failed query 57014 statement_timeout
 `},
 			"postgres": {`
 query: *pq.Error 57014
-the next: fine
+the next: ok
 failed query 57014 statement_timeout
 `},
 		},
@@ -273,19 +273,19 @@ failed query 57014 statement_timeout
 		want: outcomes{
 			"mysql": {`
 query: driver.ErrBadConn
-the pool: fine
+the pool: ok
 failed query bad_connection bad_connection
 failed rollback *errors.errorString bad_connection
 closed bad bad_connection *errors.errorString
 `},
 			"pgx": {`
 query: driver.ErrBadConn
-the pool: fine
+the pool: ok
 failed query bad_connection bad_connection
 `},
 			"postgres": {`
 query: *errors.errorString
-the pool: fine
+the pool: ok
 failed query *errors.errorString busy_connection
 `},
 		},

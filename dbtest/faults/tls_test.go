@@ -21,7 +21,7 @@ import (
 
 // untrusted is the fault of a server whose certificate nobody has signed but itself.
 var untrusted = row{
-	to: func(s subject) target { return target{params: s.params("tls=true", "sslmode=verify-full")} },
+	to: func(s backend) target { return target{params: s.params("tls=true", "sslmode=verify-full")} },
 	play: func(st *stage) {
 		st.until("the server has TLS", func() bool { return st.count(st.hasTLS()) == 1 })
 		ping(st)
@@ -42,7 +42,7 @@ failed connect *tls.CertificateVerificationError tls
 	},
 }
 
-func TestACertificateThatIsNotTrustedIsToldAsSuch(t *testing.T) {
+func TestTLS_AnUntrustedCertificateIsClassified(t *testing.T) {
 	cert, key := certificate(t)
 	// The server is another user, mostly, who does not get into the folder that the
 	// test would have.
@@ -79,7 +79,7 @@ func TestACertificateThatIsNotTrustedIsToldAsSuch(t *testing.T) {
 			}
 		}
 	})
-	for _, s := range subjects {
+	for _, s := range backends {
 		t.Run(s.driver, func(t *testing.T) {
 			if s.shared = postgres; s.driver == "mysql" {
 				s.shared = mariadb
@@ -96,7 +96,7 @@ func written(file, text string) string {
 }
 
 // hasTLS is a statement that counts the servers that have TLS.
-func (s subject) hasTLS() string {
+func (s backend) hasTLS() string {
 	if s.driver == "mysql" {
 		return "SELECT COUNT(*) FROM information_schema.global_variables WHERE variable_name = 'have_ssl' AND variable_value = 'YES'"
 	}

@@ -101,7 +101,7 @@ func lost(t *testing.T, p *Proxy) {
 	}
 }
 
-func TestAProxyPassesBothDirectionsAndTheirEnds(t *testing.T) {
+func TestProxy_ForwardsBothDirectionsAndTheirEnds(t *testing.T) {
 	server, _ := echo(t)
 	p := Start(t, server)
 	c := dial(t, p)
@@ -120,7 +120,7 @@ func TestAProxyPassesBothDirectionsAndTheirEnds(t *testing.T) {
 	lost(t, p)
 }
 
-func TestADelayIsAtLeastWhatWasAskedForInEachDirection(t *testing.T) {
+func TestDelay_AppliesToEachDirection(t *testing.T) {
 	server, _ := echo(t)
 	p := Start(t, server)
 	c := dial(t, p)
@@ -133,7 +133,7 @@ func TestADelayIsAtLeastWhatWasAskedForInEachDirection(t *testing.T) {
 	}
 }
 
-func TestAStallHoldsBackAllUntilItIsOver(t *testing.T) {
+func TestStall_HoldsEverythingBackUntilItEnds(t *testing.T) {
 	server, heard := echo(t)
 	p := Start(t, server)
 	c, closing := dial(t, p), dial(t, p)
@@ -172,7 +172,7 @@ func TestAStallHoldsBackAllUntilItIsOver(t *testing.T) {
 	lost(t, p)
 }
 
-func TestAResetIsOneForTheClient(t *testing.T) {
+func TestReset_ResetsTheClientsConnection(t *testing.T) {
 	server, _ := echo(t)
 	p := Start(t, server)
 	c := dial(t, p)
@@ -187,7 +187,7 @@ func TestAResetIsOneForTheClient(t *testing.T) {
 	dial(t, p).answered("b")
 }
 
-func TestAHalfClosedConnectionStillTakesWhatIsWritten(t *testing.T) {
+func TestHalfClose_StillForwardsWrites(t *testing.T) {
 	server, heard := echo(t)
 	p := Start(t, server)
 	c := dial(t, p)
@@ -207,7 +207,7 @@ func TestAHalfClosedConnectionStillTakesWhatIsWritten(t *testing.T) {
 	lost(t, p)
 }
 
-func TestACutIsAtTheByte(t *testing.T) {
+func TestCutAfter_CutsAtTheByte(t *testing.T) {
 	server, _ := echo(t)
 	p := Start(t, server)
 	before := dial(t, p)
@@ -227,7 +227,7 @@ func TestACutIsAtTheByte(t *testing.T) {
 	dial(t, p).answered("whole again")
 }
 
-func TestARefusalIsOfNewConnectionsOnly(t *testing.T) {
+func TestRefuse_RefusesNewConnectionsOnly(t *testing.T) {
 	server, _ := echo(t)
 	p := Start(t, server)
 	c := dial(t, p)
@@ -249,7 +249,7 @@ func TestARefusalIsOfNewConnectionsOnly(t *testing.T) {
 	dial(t, p).answered("c")
 }
 
-func TestAClosedProxyLeavesNothing(t *testing.T) {
+func TestClose_LeavesNothingBehind(t *testing.T) {
 	server, _ := echo(t)
 	p, err := New(server)
 	if err != nil {
@@ -276,7 +276,7 @@ func TestAClosedProxyLeavesNothing(t *testing.T) {
 	}
 }
 
-func TestAServerThatIsDownEndsTheClient(t *testing.T) {
+func TestProxy_ClosesTheClientIfTheServerIsDown(t *testing.T) {
 	l, err := net.Listen("tcp", "127.0.0.1:0")
 	if err != nil {
 		t.Fatal(err)

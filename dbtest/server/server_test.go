@@ -27,7 +27,7 @@ var servers = []struct {
 	{postgreSQL, "pgx", StartPostgreSQL},
 }
 
-func TestAServerKeepsItsAddressAndDataOverEveryEnd(t *testing.T) {
+func TestInstance_KeepsAddressAndDataOverRestarts(t *testing.T) {
 	for _, s := range servers {
 		t.Run(s.name, func(t *testing.T) {
 			t.Parallel()
@@ -98,7 +98,7 @@ func TestAServerKeepsItsAddressAndDataOverEveryEnd(t *testing.T) {
 // orphanEnv makes the test binary the parent that is killed.
 const orphanEnv = "OTELPOOL_TEST_ORPHAN"
 
-func TestAServerEndsWithTheProcessThatStartedIt(t *testing.T) {
+func TestInstance_EndsWithTheProcessThatStartedIt(t *testing.T) {
 	if runtime.GOOS != "linux" {
 		t.Skip("only Linux tells a program that its parent ended")
 	}
@@ -152,7 +152,7 @@ func TestAServerEndsWithTheProcessThatStartedIt(t *testing.T) {
 	}
 }
 
-func TestAMissingServerSkipsATestUnlessItIsRequired(t *testing.T) {
+func TestNeed_AMissingServerSkipsATestUnlessItIsRequired(t *testing.T) {
 	missing := &MissingError{Server: "X", Install: "install x"}
 	for _, c := range []struct {
 		env  string

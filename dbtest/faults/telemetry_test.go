@@ -38,16 +38,16 @@ const (
 )
 
 // told is an SDK that keeps all that a pool tells. Every span is sampled.
-type told struct {
+type telemetry struct {
 	spans  *tracetest.SpanRecorder
 	traces *sdktrace.TracerProvider
 	reader *sdkmetric.ManualReader
 	meters *sdkmetric.MeterProvider
 }
 
-func newTold() *told {
+func newTelemetry() *telemetry {
 	spans, reader := tracetest.NewSpanRecorder(), sdkmetric.NewManualReader()
-	return &told{
+	return &telemetry{
 		spans:  spans,
 		traces: sdktrace.NewTracerProvider(sdktrace.WithSpanProcessor(spans)),
 		reader: reader,
@@ -57,9 +57,9 @@ func newTold() *told {
 
 // options name the spans of statements by the call that runs them, as the metrics
 // do.
-func (to *told) options() []otelpool.Option {
+func (tel *telemetry) options() []otelpool.Option {
 	return []otelpool.Option{
-		otelpool.WithTracerProvider(to.traces), otelpool.WithMeterProvider(to.meters),
+		otelpool.WithTracerProvider(tel.traces), otelpool.WithMeterProvider(tel.meters),
 		otelpool.WithLogger(slog.New(slog.DiscardHandler)),
 		otelpool.WithHooks(otelpool.Hooks{SpanName: func(_ context.Context, s otelpool.Statement) string { return s.Operation }}),
 	}
@@ -67,10 +67,10 @@ func (to *told) options() []otelpool.Option {
 
 // points are the numbers of a metric by their attributes: a sum, or the count of a
 // histogram.
-func (to *told) points(tb testing.TB, name string) map[attribute.Distinct]point {
+func (tel *telemetry) points(tb testing.TB, name string) map[attribute.Distinct]point {
 	tb.Helper()
 	var rm metricdata.ResourceMetrics
-	if err := to.reader.Collect(context.Background(), &rm); err != nil {
+	if err := tel.reader.Collect(context.Background(), &rm); err != nil {
 		tb.Fatal(err)
 	}
 	points := map[attribute.Distinct]point{}
@@ -120,10 +120,10 @@ func line(words ...string) string {
 
 // counted are the points of a metric that have the key, as a line for each that
 // was counted.
-func (to *told) counted(tb testing.TB, name string, has attribute.Key, f func(point) string) []string {
+func (tel *telemetry) counted(tb testing.TB, name string, has attribute.Key, f func(point) string) []string {
 	tb.Helper()
 	var lines []string
-	for _, p := range to.points(tb, name) {
+	for _, p := range tel.points(tb, name) {
 		if p.attrs.HasValue(has) {
 			for range p.n {
 				lines = append(lines, f(p))
@@ -151,31 +151,31 @@ func tally(lines []string) map[string]int {
 }
 
 // failures are the operations and dials that failed, by the metrics.
-func (to *told) failures(tb testing.TB) []string {
+func (tel *telemetry) failures(tb testing.TB) []string {
 	tb.Helper()
 	lines := append(
-		to.counted(tb, durations, errorType, func(p point) string { return line("failed", p.get(operation), p.get(errorType), p.get(class)) }),
-		to.counted(tb, dials, errorType, func(p point) string { return line("failed connect", p.get(errorType), p.get(class)) })...)
+		tel.counted(tb, durations, errorType, func(p point) string { return line("failed", p.get(operation), p.get(errorType), p.get(class)) }),
+		tel.counted(tb, dials, errorType, func(p point) string { return line("failed connect", p.get(errorType), p.get(class)) })...)
 	slices.Sort(lines)
 	return lines
 }
 
 // unread are the result sets whose reading failed, by the metric, and by the events
 // on the program's span.
-func (to *told) unread(tb testing.TB) []string {
+func (tel *telemetry) unread(tb testing.TB) []string {
 	tb.Helper()
-	lines := to.counted(tb, results, errorType, func(p point) string { return line("unread", p.get(errorType), p.get(class)) })
+	lines := tel.counted(tb, results, errorType, func(p point) string { return line("unread", p.get(errorType), p.get(class)) })
 	events := slices.DeleteFunc(
-		to.happened("otelpool.rows.closed", func(p point) string { return line("unread", p.get(errorType), p.get(class)) }),
+		tel.happened("otelpool.rows.closed", func(p point) string { return line("unread", p.get(errorType), p.get(class)) }),
 		func(l string) bool { return l == "unread - -" })
 	agree(tb, "the metric", lines, "the events", events)
 	return lines
 }
 
 // happened are the events of a name on the program's span, as a line each.
-func (to *told) happened(name string, f func(point) string) []string {
+func (tel *telemetry) happened(name string, f func(point) string) []string {
 	var lines []string
-	for _, s := range to.spans.Started() {
+	for _, s := range tel.spans.Started() {
 		if s.Name() != "program" {
 			continue
 		}
@@ -191,10 +191,10 @@ func (to *told) happened(name string, f func(point) string) []string {
 
 // failedSpans are the same by the spans. Those that are no operations, such as
 // acquires, are not among them: they are made of what took long.
-func (to *told) failedSpans(tb testing.TB) []string {
+func (tel *telemetry) failedSpans(tb testing.TB) []string {
 	tb.Helper()
 	var lines []string
-	for _, s := range to.spans.Ended() {
+	for _, s := range tel.spans.Ended() {
 		attrs := attribute.NewSet(s.Attributes()...)
 		if s.InstrumentationScope().Name != otelpool.ScopeName || s.SpanKind() != trace.SpanKindClient || !attrs.HasValue(errorType) {
 			continue
@@ -221,13 +221,13 @@ func codeIn(typ string) string {
 }
 
 // retried are the masked retries.
-func (to *told) retried(tb testing.TB) []string {
+func (tel *telemetry) retried(tb testing.TB) []string {
 	tb.Helper()
-	return to.counted(tb, retries, errorType, func(p point) string { return line("retried", p.get(errorType), p.get(class)) })
+	return tel.counted(tb, retries, errorType, func(p point) string { return line("retried", p.get(errorType), p.get(class)) })
 }
 
-// certificates are the closed connections in the order of their ends.
-func certificates(tb testing.TB, db *sql.DB) []string {
+// closedConns are the closed connections in the order of their ends.
+func closedConns(tb testing.TB, db *sql.DB) []string {
 	tb.Helper()
 	var lines []string
 	for _, d := range slices.Backward(inspect(tb, db).Deaths) {
@@ -240,32 +240,32 @@ func certificates(tb testing.TB, db *sql.DB) []string {
 }
 
 // all is what was told of the faults, one line each.
-func (to *told) all(tb testing.TB, db *sql.DB) string {
+func (tel *telemetry) all(tb testing.TB, db *sql.DB) string {
 	tb.Helper()
-	failed, spans := to.failures(tb), to.failedSpans(tb)
+	failed, spans := tel.failures(tb), tel.failedSpans(tb)
 	agree(tb, "the metrics", failed, "the spans", spans)
-	closed := certificates(tb, db)
+	closed := closedConns(tb, db)
 	var short []string
 	for _, l := range closed {
 		short = append(short, l[:strings.LastIndexByte(l, ' ')])
 	}
 	slices.Sort(short)
-	counted := to.counted(tb, closes, reason, func(p point) string { return line("closed", p.get(reason), p.get(class)) })
-	agree(tb, "the metric", counted, "the certificates", short)
+	counted := tel.counted(tb, closes, reason, func(p point) string { return line("closed", p.get(reason), p.get(class)) })
+	agree(tb, "the metric", counted, "the closedConns", short)
 	// A connection that went bad is an event for whoever had it or found it. One
 	// that the pool closed by itself need not be one for anybody.
 	bad := func(l string) bool { return !strings.HasPrefix(l, "closed bad ") }
-	events := to.happened("otelpool.connection.closed", func(p point) string { return line("closed", p.get(reason), p.get(class)) })
-	agree(tb, "the events", slices.DeleteFunc(events, bad), "the certificates", slices.DeleteFunc(short, bad))
-	retried := to.retried(tb)
-	hops := to.happened("otelpool.connection.retried", func(p point) string { return line("retried", p.get(errorType), p.get(class)) })
+	events := tel.happened("otelpool.connection.closed", func(p point) string { return line("closed", p.get(reason), p.get(class)) })
+	agree(tb, "the events", slices.DeleteFunc(events, bad), "the closedConns", slices.DeleteFunc(short, bad))
+	retried := tel.retried(tb)
+	hops := tel.happened("otelpool.connection.retried", func(p point) string { return line("retried", p.get(errorType), p.get(class)) })
 	agree(tb, "the metric", retried, "the events", hops)
-	return strings.Join(slices.Concat(failed, to.unread(tb), retried, closed, []string{""}), "\n")
+	return strings.Join(slices.Concat(failed, tel.unread(tb), retried, closed, []string{""}), "\n")
 }
 
 // balance checks that the books of a pool at rest are square, and agree with the
 // metrics and with database/sql.
-func (to *told) balance(tb testing.TB, db *sql.DB) {
+func (tel *telemetry) balance(tb testing.TB, db *sql.DB) {
 	tb.Helper()
 	snap, stats := inspect(tb, db), db.Stats()
 	if snap.Held != 0 || snap.Dialing != 0 || stats.InUse != 0 {
@@ -294,7 +294,7 @@ func (to *told) balance(tb testing.TB, db *sql.DB) {
 		{retries, errorType, snap.Retries},
 	} {
 		got := map[string]int64{}
-		for _, p := range to.points(tb, m.name) {
+		for _, p := range tel.points(tb, m.name) {
 			got[p.get(m.key)] += p.n
 		}
 		if !maps.Equal(got, m.want) {
@@ -302,14 +302,14 @@ func (to *told) balance(tb testing.TB, db *sql.DB) {
 		}
 	}
 	holds := int64(0)
-	for _, p := range to.points(tb, "db.client.connection.use_time") {
+	for _, p := range tel.points(tb, "db.client.connection.use_time") {
 		holds += p.n
 	}
 	if acquired := sum(snap.Acquired); holds != acquired {
 		tb.Errorf("%d holds were told, %d acquired: %v", holds, acquired, snap.Acquired)
 	}
 	dialed := int64(0)
-	for _, p := range to.points(tb, dials) {
+	for _, p := range tel.points(tb, dials) {
 		if !p.attrs.HasValue(errorType) {
 			dialed += p.n
 		}
@@ -317,7 +317,7 @@ func (to *told) balance(tb testing.TB, db *sql.DB) {
 	if dialed != snap.Opened {
 		tb.Errorf("%d dials succeeded, %d connections were opened", dialed, snap.Opened)
 	}
-	for _, s := range to.spans.Started() {
+	for _, s := range tel.spans.Started() {
 		if s.InstrumentationScope().Name == otelpool.ScopeName && s.EndTime().IsZero() {
 			tb.Errorf("span %s has no end", s.Name())
 		}

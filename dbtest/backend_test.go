@@ -17,9 +17,9 @@ import (
 	"github.com/otelpool/otelpool/dbtest/server"
 )
 
-// A subject is a driver, the database behind it, and how the two say what the
+// A backend is a driver, the database behind it, and how the two say what the
 // scripts ask for.
-type subject struct {
+type backend struct {
 	driver string // as registered with database/sql
 	system string // db.system.name
 
@@ -41,16 +41,16 @@ type subject struct {
 	// counts the sessions of a number. The number goes into their text.
 	session, kill, sessions string
 
-	// hurry is the statement that has the server end its session as soon as it
+	// endSoon is the statement that has the server end its session as soon as it
 	// can, if nothing follows.
-	hurry string
+	endSoon string
 
 	// sleep is a statement, but for a number in it, that runs for longer than
 	// any test; sleeping is the one that counts the sessions that are at it.
 	sleep, sleeping string
 }
 
-var mysqlSubject = subject{
+var mysqlBackend = backend{
 	driver:  "mysql",
 	system:  "mysql",
 	server:  mariadb,
@@ -60,12 +60,12 @@ var mysqlSubject = subject{
 	session:  "SELECT CONNECTION_ID()",
 	kill:     "KILL %d",
 	sessions: "SELECT COUNT(*) FROM information_schema.processlist WHERE id = %d",
-	hurry:    "SET SESSION wait_timeout = 1",
+	endSoon:  "SET SESSION wait_timeout = 1",
 	sleep:    "SELECT SLEEP(600) /* %d */",
 	sleeping: "SELECT COUNT(*) FROM information_schema.processlist WHERE state = 'User sleep' AND info LIKE ?",
 }
 
-var pgxSubject = subject{
+var pgxBackend = backend{
 	driver: "pgx",
 	system: "postgresql",
 	server: postgres,
@@ -82,19 +82,19 @@ var pgxSubject = subject{
 	session:  "SELECT pg_backend_pid()",
 	kill:     "SELECT pg_terminate_backend(%d)",
 	sessions: "SELECT COUNT(*) FROM pg_stat_activity WHERE pid = %d",
-	hurry:    "SET idle_session_timeout = 1",
+	endSoon:  "SET idle_session_timeout = 1",
 	sleep:    "SELECT pg_sleep(600) /* %d */",
 	sleeping: "SELECT COUNT(*) FROM pg_stat_activity WHERE wait_event = 'PgSleep' AND query LIKE ?",
 }
 
-var pqSubject = func() subject {
-	s := pgxSubject
+var pqBackend = func() backend {
+	s := pgxBackend
 	s.driver = "postgres"
 	s.connect = func(dsn string) (driver.Connector, error) { return pq.NewConnector(dsn) }
 	return s
 }()
 
-var sqliteSubject = subject{
+var sqliteBackend = backend{
 	driver:  "sqlite",
 	system:  "sqlite",
 	connect: sqlite.NewConnector,
@@ -104,22 +104,22 @@ var sqliteSubject = subject{
 		SELECT MAX(i) FROM n`,
 }
 
-// subjects are all drivers, and served those whose database is a server.
+// backends are all drivers, and served those whose database is a server.
 var (
-	subjects = []subject{mysqlSubject, pgxSubject, pqSubject, sqliteSubject}
-	served   = []subject{mysqlSubject, pgxSubject, pqSubject}
+	backends = []backend{mysqlBackend, pgxBackend, pqBackend, sqliteBackend}
+	served   = []backend{mysqlBackend, pgxBackend, pqBackend}
 )
 
-// each runs a test once per subject.
-func each(t *testing.T, of []subject, f func(*testing.T, subject)) {
+// each runs a test once per backend.
+func each(t *testing.T, of []backend, f func(*testing.T, backend)) {
 	for _, s := range of {
 		t.Run(s.driver, func(t *testing.T) { f(t, s) })
 	}
 }
 
-// dsn is the data source name of the subject's shared server, or of a file of
+// dsn is the data source name of the backend's shared server, or of a file of
 // the test, with the given key=value parameters.
-func (s subject) dsn(tb testing.TB, params ...string) string {
+func (s backend) dsn(tb testing.TB, params ...string) string {
 	tb.Helper()
 	if s.server == nil {
 		params = append(params, "_pragma=busy_timeout(60000)", "_pragma=journal_mode(WAL)")
@@ -133,7 +133,7 @@ func (s subject) dsn(tb testing.TB, params ...string) string {
 
 // sql writes a statement's placeholders as the database does. The statements
 // of the scripts have no other question marks.
-func (s subject) sql(statement string) string {
+func (s backend) sql(statement string) string {
 	if !s.numbered {
 		return statement
 	}
@@ -152,7 +152,7 @@ func (s subject) sql(statement string) string {
 }
 
 // bare opens the driver as if there were no otelpool, until the test ends.
-func (s subject) bare(tb testing.TB, dsn string) *sql.DB {
+func (s backend) bare(tb testing.TB, dsn string) *sql.DB {
 	tb.Helper()
 	db, err := sql.Open(s.driver, dsn)
 	if err != nil {

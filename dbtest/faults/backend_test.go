@@ -20,8 +20,8 @@ import (
 	"github.com/otelpool/otelpool/otelpostgres/otelpq"
 )
 
-// A subject is a driver, its server, and how the two say what the faults ask for.
-type subject struct {
+// A backend is a driver, its server, and how the two say what the faults ask for.
+type backend struct {
 	driver string // as registered with database/sql
 
 	// shared is the server of all rows that do not disturb each other, and fragile
@@ -62,14 +62,14 @@ const (
 
 // Those of the soak.
 const (
-	soakBare   = "bare"
-	soakTold   = "told"
-	soakLogged = "logged"
+	soakBare    = "bare"
+	soakWrapped = "wrapped"
+	soakLogged  = "logged"
 )
 
-var soakers = []string{soakBare, soakTold, soakLogged}
+var soakers = []string{soakBare, soakWrapped, soakLogged}
 
-var mysqlSubject = subject{
+var mysqlBackend = backend{
 	driver:     "mysql",
 	shared:     server.NewShared(startMariaDB, "--lock-wait-timeout=60"),
 	fragile:    server.NewShared(startMariaDB, "--max-connections=10"),
@@ -87,7 +87,7 @@ var mysqlSubject = subject{
 	rows:       "SELECT seq, REPEAT('x', 100) FROM seq_1_to_%d",
 }
 
-var pgxSubject = subject{
+var pgxBackend = backend{
 	driver:  "pgx",
 	shared:  server.NewShared(startPostgreSQL),
 	fragile: server.NewShared(startPostgreSQL, "-c", "max_connections=20", "-c", "superuser_reserved_connections=3"),
@@ -111,14 +111,14 @@ var pgxSubject = subject{
 	rows:       "SELECT n, REPEAT('x', 100) FROM generate_series(1, %d) n",
 }
 
-var pqSubject = func() subject {
-	s := pgxSubject
+var pqBackend = func() backend {
+	s := pgxBackend
 	s.driver, s.adapter = "postgres", otelpq.WithAdapter
 	s.connector = func(dsn string) (driver.Connector, error) { return pq.NewConnector(dsn) }
 	return s
 }()
 
-var subjects = []subject{mysqlSubject, pgxSubject, pqSubject}
+var backends = []backend{mysqlBackend, pgxBackend, pqBackend}
 
 // target is what a data source name says, but for what is as usual.
 type target struct {
@@ -127,7 +127,7 @@ type target struct {
 }
 
 // dsn writes a target as the driver takes it.
-func (s subject) dsn(to target) string {
+func (s backend) dsn(to target) string {
 	if s.driver == "mysql" {
 		cfg := mysql.NewConfig()
 		cfg.User, cfg.Passwd, cfg.Net, cfg.Addr, cfg.DBName = or(to.user, "root"), to.password, "tcp", to.addr, or(to.database, "app")
@@ -163,7 +163,7 @@ func query(dsn string, params []string) string {
 }
 
 // open opens the driver as if there were no otelpool, until the test ends.
-func (s subject) open(tb testing.TB, dsn string) *sql.DB {
+func (s backend) open(tb testing.TB, dsn string) *sql.DB {
 	tb.Helper()
 	db, err := sql.Open(s.driver, dsn)
 	if err != nil {
@@ -180,8 +180,8 @@ func startMariaDB(args ...string) (*server.Instance, error) {
 		"CREATE USER plain@'127.0.0.1'",
 		"GRANT ALL ON app.* TO limitedmysql@'127.0.0.1'",
 		"GRANT ALL ON app.* TO plain@'127.0.0.1'",
-		"CREATE USER bare@'127.0.0.1', told@'127.0.0.1', logged@'127.0.0.1'",
-		"GRANT ALL ON app.* TO bare@'127.0.0.1', told@'127.0.0.1', logged@'127.0.0.1'",
+		"CREATE USER bare@'127.0.0.1', wrapped@'127.0.0.1', logged@'127.0.0.1'",
+		"GRANT ALL ON app.* TO bare@'127.0.0.1', wrapped@'127.0.0.1', logged@'127.0.0.1'",
 		"CREATE TABLE app.soaked (id INT PRIMARY KEY)",
 	)
 }
@@ -193,7 +193,7 @@ func startPostgreSQL(args ...string) (*server.Instance, error) {
 		"CREATE ROLE limitedpostgres LOGIN CONNECTION LIMIT 2",
 		"CREATE ROLE plain LOGIN",
 		"CREATE ROLE bare LOGIN",
-		"CREATE ROLE told LOGIN",
+		"CREATE ROLE wrapped LOGIN",
 		"CREATE ROLE logged LOGIN",
 		"CREATE TABLE soaked (id INT PRIMARY KEY)",
 		"GRANT ALL ON soaked TO PUBLIC",

@@ -20,17 +20,17 @@ import (
 )
 
 // told is an SDK that keeps all that a pool tells. Every span is sampled.
-type told struct {
+type telemetry struct {
 	spans  *tracetest.SpanRecorder
 	traces *sdktrace.TracerProvider
 	reader *sdkmetric.ManualReader
 	meters *sdkmetric.MeterProvider
 }
 
-func newTold() *told {
+func newTelemetry() *telemetry {
 	spans := tracetest.NewSpanRecorder()
 	reader := sdkmetric.NewManualReader()
-	return &told{
+	return &telemetry{
 		spans:  spans,
 		traces: sdktrace.NewTracerProvider(sdktrace.WithSpanProcessor(spans)),
 		reader: reader,
@@ -40,16 +40,16 @@ func newTold() *told {
 
 // options name the spans of statements by the call that runs them, since that is
 // what the scripts are about.
-func (to *told) options() []otelpool.Option {
+func (tel *telemetry) options() []otelpool.Option {
 	return []otelpool.Option{
-		otelpool.WithTracerProvider(to.traces), otelpool.WithMeterProvider(to.meters),
+		otelpool.WithTracerProvider(tel.traces), otelpool.WithMeterProvider(tel.meters),
 		otelpool.WithHooks(otelpool.Hooks{SpanName: func(_ context.Context, s otelpool.Statement) string { return s.Operation }}),
 	}
 }
 
 // caller starts the span of a program, which is where events go.
-func (to *told) caller(ctx context.Context) (context.Context, trace.Span) {
-	return to.traces.Tracer("program").Start(ctx, "caller")
+func (tel *telemetry) caller(ctx context.Context) (context.Context, trace.Span) {
+	return tel.traces.Tracer("program").Start(ctx, "caller")
 }
 
 // point is one number of a metric: a sum, a gauge, or the count of a histogram.
@@ -59,19 +59,19 @@ type point struct {
 }
 
 // metrics collects the pool's metrics by name.
-func (to *told) metrics(tb testing.TB) map[string][]point {
+func (tel *telemetry) metrics(tb testing.TB) map[string][]point {
 	tb.Helper()
 	points := map[string][]point{}
-	for _, m := range to.collect(tb) {
+	for _, m := range tel.collect(tb) {
 		points[m.Name] = append(points[m.Name], pointsOf(tb, m)...)
 	}
 	return points
 }
 
-func (to *told) collect(tb testing.TB) []metricdata.Metrics {
+func (tel *telemetry) collect(tb testing.TB) []metricdata.Metrics {
 	tb.Helper()
 	var rm metricdata.ResourceMetrics
-	if err := to.reader.Collect(context.Background(), &rm); err != nil {
+	if err := tel.reader.Collect(context.Background(), &rm); err != nil {
 		tb.Fatal(err)
 	}
 	var all []metricdata.Metrics
@@ -137,19 +137,19 @@ func by(points []point, key attribute.Key) map[string]float64 {
 // ended are the spans of operations that have ended, in that order. Those of
 // acquires and holds are left out: they are made of what took long, and that is up
 // to the machine.
-func (to *told) ended() []sdktrace.ReadOnlySpan { return to.endedOf(trace.SpanKindClient) }
+func (tel *telemetry) ended() []sdktrace.ReadOnlySpan { return tel.endedOf(trace.SpanKindClient) }
 
-func (to *told) endedOf(kind trace.SpanKind) []sdktrace.ReadOnlySpan {
-	return slices.DeleteFunc(to.spans.Ended(), func(s sdktrace.ReadOnlySpan) bool {
+func (tel *telemetry) endedOf(kind trace.SpanKind) []sdktrace.ReadOnlySpan {
+	return slices.DeleteFunc(tel.spans.Ended(), func(s sdktrace.ReadOnlySpan) bool {
 		return s.InstrumentationScope().Name != otelpool.ScopeName || s.SpanKind() != kind
 	})
 }
 
 // operations are the ended spans of the pool as "operation" or "operation!type"
 // with the error.type, in the order in which they ended.
-func (to *told) operations() []string {
+func (tel *telemetry) operations() []string {
 	var ops []string
-	for _, s := range to.ended() {
+	for _, s := range tel.ended() {
 		op, typ := s.Name(), spanAttr(s, "error.type")
 		if typ != "" {
 			op += "!" + typ
@@ -171,7 +171,7 @@ func spanAttr(s sdktrace.ReadOnlySpan, key attribute.Key) string {
 // everything is all text of all that was told: names, attributes, events,
 // statuses and descriptions of the spans, those of the program excepted, and
 // names, attributes and exemplars of the metrics.
-func (to *told) everything(tb testing.TB) string {
+func (tel *telemetry) everything(tb testing.TB) string {
 	tb.Helper()
 	var b strings.Builder
 	attrs := func(list []attribute.KeyValue) {
@@ -179,7 +179,7 @@ func (to *told) everything(tb testing.TB) string {
 			fmt.Fprintf(&b, "  %s=%s\n", a.Key, a.Value.String())
 		}
 	}
-	for _, s := range to.spans.Ended() {
+	for _, s := range tel.spans.Ended() {
 		own := s.InstrumentationScope().Name == otelpool.ScopeName
 		if own {
 			fmt.Fprintf(&b, "span %s %s\n", s.Name(), s.Status().Description)
@@ -193,7 +193,7 @@ func (to *told) everything(tb testing.TB) string {
 			attrs(l.Attributes)
 		}
 	}
-	for _, m := range to.collect(tb) {
+	for _, m := range tel.collect(tb) {
 		fmt.Fprintf(&b, "metric %s %s %s\n", m.Name, m.Description, m.Unit)
 		for _, p := range pointsOf(tb, m) {
 			attrs(p.attrs.ToSlice())
@@ -211,7 +211,7 @@ func (to *told) everything(tb testing.TB) string {
 
 // balance checks that the books of a pool at rest are square, that they agree
 // with database/sql, and that the metrics agree with them.
-func (to *told) balance(t *testing.T, db *sql.DB) {
+func (tel *telemetry) balance(t *testing.T, db *sql.DB) {
 	t.Helper()
 	snap, stats := inspect(t, db), db.Stats()
 	if snap.Held != 0 || snap.Dialing != 0 || stats.InUse != 0 {
@@ -232,7 +232,7 @@ func (to *told) balance(t *testing.T, db *sql.DB) {
 		}
 	}
 
-	metrics := to.metrics(t)
+	metrics := tel.metrics(t)
 	for _, m := range []struct {
 		name string
 		key  attribute.Key
@@ -257,7 +257,7 @@ func (to *told) balance(t *testing.T, db *sql.DB) {
 	if acquired := sum(snap.Acquired); holds != acquired {
 		t.Errorf("%d holds were told, %d acquired: %v", holds, acquired, snap.Acquired)
 	}
-	for _, s := range to.spans.Started() {
+	for _, s := range tel.spans.Started() {
 		if s.EndTime().IsZero() {
 			t.Errorf("span %s has no end", s.Name())
 		}
