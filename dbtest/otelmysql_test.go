@@ -26,7 +26,7 @@ import (
 	"github.com/otelpool/otelpool/otelpostgres/otelpq"
 )
 
-// adapted opens the driver with what is known of it, by the opener that its adapter
+// adapted opens the driver with what is known of it, by the openFunc that its adapter
 // has for a data source name.
 func (s backend) adapted(dsn string, opts ...otelpool.Option) (*sql.DB, error) {
 	switch s.driver {
@@ -43,7 +43,7 @@ func (s backend) adapted(dsn string, opts ...otelpool.Option) (*sql.DB, error) {
 // openAdapted opens a pool that tells all it can, with an adapter, until the test ends.
 func (s backend) openAdapted(t *testing.T, dsn string, tel *telemetry, opts ...otelpool.Option) *sql.DB {
 	t.Helper()
-	return opener{"adapter", backend.adapted}.open(t, s, dsn, tel, opts...)
+	return openFunc{"adapter", backend.adapted}.open(t, s, dsn, tel, opts...)
 }
 
 // setting is what the server answers to a query for one value.

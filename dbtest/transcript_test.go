@@ -237,7 +237,7 @@ func play(t *testing.T, s backend, db *sql.DB, f script, audit func()) *transcri
 	return tr
 }
 
-// same plays a script on the bare driver and through the named openers of
+// same plays a script on the bare driver and through the named openFuncs of
 // otelpool, all if none is named, and compares what the program got.
 func same(t *testing.T, s backend, dsn string, f script, through ...string) {
 	t.Helper()
@@ -245,7 +245,7 @@ func same(t *testing.T, s backend, dsn string, f script, through ...string) {
 	if *verbose {
 		t.Logf("the bare driver:\n%s", strings.Join(want.lines, "\n"))
 	}
-	for _, e := range openers {
+	for _, e := range openFuncs {
 		if len(through) > 0 && !slices.Contains(through, e.name) {
 			continue
 		}

@@ -20,47 +20,46 @@ import (
 	"github.com/otelpool/otelpool/otelpostgres/otelpq"
 )
 
-// A backend is a driver, its server, and how the two say what the faults ask for.
+// A backend is a driver with its server, and the statements that the faults need.
 type backend struct {
 	driver string // as registered with database/sql
 
-	// shared is the server of all rows that do not disturb each other, and fragile
-	// the one that is full, read-only or down now and then.
+	// shared is the server of rows that do not disturb each other. fragile is the server
+	// that rows may fill, make read-only or stop.
 	shared, fragile *server.Shared
 
-	// connector is what the driver makes of a DSN.
+	// connector makes the driver's connector from a DSN.
 	connector func(dsn string) (driver.Connector, error)
 
-	// adapter is what otelpool knows of the driver.
+	// adapter makes the option with the driver's adapter.
 	adapter func() otelpool.Option
 
-	// session is the statement that tells the server's number of a session; the
-	// others have such a number in their text: kill ends a session, interrupt the
-	// statement that it runs, sessions counts the sessions of that number.
+	// session returns the number of the current session. The others are formats for such
+	// a number: kill ends a session, interrupt ends its statement, sessions counts the
+	// sessions with that number.
 	session, kill, interrupt, sessions string
-	// sessionsBy counts the sessions of a user, some tells the numbers of three of
-	// them.
+	// sessionsBy counts the sessions of a user, some returns the numbers of three of
+	// them. Both are formats for the user.
 	sessionsBy, some string
 
-	// sleep is a statement, but for a number in it, that runs for longer than any
-	// test, and sleeping counts the sessions that run it with a text in it.
+	// sleep runs for longer than any test; it is a format for a number. sleeping counts
+	// the sessions that run it with a given text.
 	sleep, sleeping string
 	// nap is a statement that takes a tenth of a second.
 	nap string
 
-	// rows is a statement, but for a number in it, whose answer has so many rows of a
-	// hundred bytes.
+	// rows is a format for a number: its answer has that many rows of a hundred bytes.
 	rows string
 }
 
 // The accounts of the servers, besides an administrator without a password.
 const (
-	worded  = "worded"  // has the password right
-	limited = "limited" // may connect twice at a time; one for each driver, with its name
-	plain   = "plain"   // no administrator
+	withPassword = "worded"  // has the password "right"
+	limited      = "limited" // may have two connections; one for each driver, with its name
+	plain        = "plain"   // not an administrator
 )
 
-// Those of the soak.
+// The accounts of the soak test.
 const (
 	soakBare    = "bare"
 	soakWrapped = "wrapped"
@@ -120,13 +119,13 @@ var pqBackend = func() backend {
 
 var backends = []backend{mysqlBackend, pgxBackend, pqBackend}
 
-// target is what a data source name says, but for what is as usual.
+// target is the part of a data source name that differs from the default.
 type target struct {
 	addr, user, password, database string
 	params                         []string // key=value, for a query string
 }
 
-// dsn writes a target as the driver takes it.
+// dsn returns the data source name of a target.
 func (s backend) dsn(to target) string {
 	if s.driver == "mysql" {
 		cfg := mysql.NewConfig()
@@ -162,7 +161,7 @@ func query(dsn string, params []string) string {
 	return dsn + sep + strings.Join(params, "&")
 }
 
-// open opens the driver as if there were no otelpool, until the test ends.
+// open opens the bare driver until the test ends.
 func (s backend) open(tb testing.TB, dsn string) *sql.DB {
 	tb.Helper()
 	db, err := sql.Open(s.driver, dsn)
@@ -197,15 +196,15 @@ func startPostgreSQL(args ...string) (*server.Instance, error) {
 		"CREATE ROLE logged LOGIN",
 		"CREATE TABLE soaked (id INT PRIMARY KEY)",
 		"GRANT ALL ON soaked TO PUBLIC",
-		// The server starts with trust for all. Its administrator may write files, its
-		// rules included.
+		// The server starts with trust for all users. Its administrator may write files,
+		// including the authentication rules.
 		`DO $$ BEGIN EXECUTE format('COPY (SELECT unnest(ARRAY[%L, %L])) TO %L',
 			'host all worded 127.0.0.1/32 scram-sha-256', 'host all all 127.0.0.1/32 trust', current_setting('hba_file')); END $$`,
 		"SELECT pg_reload_conf()",
 	)
 }
 
-// started starts a server and prepares it.
+// started starts a server and runs statements on it.
 func started(start func(...string) (*server.Instance, error), args []string, driver string, statements ...string) (*server.Instance, error) {
 	in, err := start(args...)
 	if err != nil {

@@ -39,8 +39,8 @@ var sentinels = []struct {
 	{"EPIPE", syscall.EPIPE},
 }
 
-// brief is an error in a word or two: the sentinel that it is, else its type with
-// the server's code, or with the first sentinel that is in it.
+// brief describes an error in a word or two: its sentinel if it is one, otherwise its type
+// with the server's code or the first sentinel in its chain.
 func brief(err error) string {
 	if err == nil {
 		return "ok"
@@ -50,7 +50,7 @@ func brief(err error) string {
 		return typ + " " + code
 	}
 	for _, s := range sentinels {
-		if err == s.err { //nolint:errorlint // identity is what programs see first
+		if err == s.err { //nolint:errorlint // programs compare by identity first
 			return s.name
 		}
 	}
@@ -62,7 +62,7 @@ func brief(err error) string {
 	return typ
 }
 
-// codeOf is the server's code of an error.
+// codeOf returns the server's code of an error.
 func codeOf(err error) string {
 	if e, ok := errors.AsType[*mysql.MySQLError](err); ok {
 		return fmt.Sprint(e.Number)
@@ -76,8 +76,8 @@ func codeOf(err error) string {
 	return ""
 }
 
-// whole is an error with all that a program can see of it: its text, the types
-// along its chain, the sentinels that it is or has, and its code.
+// whole describes everything that a program can see of an error: its text, the types in
+// its chain, the sentinels that it is or contains, and its code.
 func whole(err error, tag string) string {
 	if err == nil {
 		return "nil"
@@ -94,21 +94,21 @@ func whole(err error, tag string) string {
 	return fmt.Sprintf("%q %s code=%s is=%v has=%v", masked(err.Error(), tag), strings.Join(chain(err), ">"), codeOf(err), is, has)
 }
 
-// What differs from play to play: loopback ports, and what the script numbers.
+// What differs between runs: ports, and the numbers that scripts use.
 var (
-	port  = regexp.MustCompile(`127\.0\.0\.1:\d+`)
-	udp   = regexp.MustCompile(`udp [0-9.]+:\d+->`)
-	numbe = regexp.MustCompile(`/\* \d+ \*/`)
+	port   = regexp.MustCompile(`127\.0\.0\.1:\d+`)
+	udp    = regexp.MustCompile(`udp [0-9.]+:\d+->`)
+	number = regexp.MustCompile(`/\* \d+ \*/`)
 )
 
 func masked(text, tag string) string {
 	text = port.ReplaceAllString(text, "127.0.0.1:port")
 	text = udp.ReplaceAllString(text, "udp client->")
-	text = numbe.ReplaceAllString(text, "/* number */")
+	text = number.ReplaceAllString(text, "/* number */")
 	return strings.ReplaceAll(text, tag, "tag")
 }
 
-// chain is the types of an error and of those that it wraps, depth first.
+// chain returns the types of an error and of the errors that it wraps, depth first.
 func chain(err error) []string {
 	types := []string{fmt.Sprintf("%T", err)}
 	if op, ok := err.(*net.DNSError); ok { //nolint:errorlint // the chain itself is walked

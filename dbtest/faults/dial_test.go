@@ -14,11 +14,11 @@ func ping(st *stage) {
 
 func (st *stage) pinged(ctx context.Context) error { return seen(ctx, st.db.PingContext(ctx)) }
 
-// dialRows are the faults by which there is no connection to begin with.
+// dialRows are the faults of a dial.
 var dialRows = []row{
 	{
 		name: "the password is wrong",
-		to:   func(backend) target { return target{user: worded, password: "wrong"} },
+		to:   func(backend) target { return target{user: withPassword, password: "wrong"} },
 		play: ping,
 		want: outcomes{
 			"mysql": {`
@@ -74,7 +74,7 @@ failed connect 3D000 unknown_database
 		},
 	},
 	{
-		name: "nobody listens",
+		name: "the port is closed",
 		dead: "127.0.0.1:1",
 		play: ping,
 		want: outcomes{
@@ -134,8 +134,8 @@ failed connect *errors.errorString tls
 		name: "the user has too many connections",
 		to:   func(s backend) target { return target{user: limited + s.driver} },
 		play: func(st *stage) {
-			// Those of an earlier play may not have ended yet.
-			st.until("the user is gone", func() bool { return st.count(fmt.Sprintf(st.sessionsBy, limited+st.driver)) == 0 })
+			// Sessions of an earlier run may not have ended yet.
+			st.until("the user has no sessions", func() bool { return st.count(fmt.Sprintf(st.sessionsBy, limited+st.driver)) == 0 })
 			first, second := st.conn(), st.conn()
 			_ = st.call("a third", func(ctx context.Context) error {
 				_, err := st.db.Conn(ctx)
@@ -160,8 +160,8 @@ failed connect 53300 too_many_connections
 		},
 	},
 	{
-		// lib/pq reads the greeting of the server without a look at the context.
-		name:    "nobody answers until the deadline of the caller",
+		// lib/pq ignores the context while it reads the server's greeting.
+		name:    "the server does not answer until the deadline of the caller",
 		proxied: true,
 		play: func(st *stage) {
 			st.proxy.Stall()
@@ -180,10 +180,10 @@ ping: *pgconn.ConnectError context.DeadlineExceeded
 failed connect deadline_exceeded deadline
 `},
 		},
-		why: "the driver may not know yet that it is connected",
+		why: "the deadline may pass before the driver has connected",
 	},
 	{
-		name:    "nobody answers until the time-out of the driver",
+		name:    "the server does not answer until the timeout of the driver",
 		proxied: true,
 		to:      func(s backend) target { return target{params: s.params("readTimeout=300ms", "connect_timeout=1")} },
 		play: func(st *stage) {
@@ -206,7 +206,7 @@ failed connect *net.OpError dial_timeout
 		},
 	},
 	{
-		name:    "the connection is cut while it is made",
+		name:    "the connection is cut during the dial",
 		proxied: true,
 		play: func(st *stage) {
 			st.proxy.CutAfter(3)
@@ -229,7 +229,7 @@ failed connect *errors.errorString network
 	},
 }
 
-// params are the parameters of a DSN: some for MariaDB, others for PostgreSQL.
+// params returns the parameters of a DSN for MariaDB or for PostgreSQL.
 func (s backend) params(mariadb, postgresql string) []string {
 	p := postgresql
 	if s.driver == "mysql" {
@@ -241,7 +241,7 @@ func (s backend) params(mariadb, postgresql string) []string {
 	return []string{p}
 }
 
-// within gives a call a deadline that passes.
+// within calls f with a deadline of a second.
 func within(f func(context.Context) error) func(context.Context) error {
 	return func(ctx context.Context) error {
 		ctx, cancel := context.WithTimeout(ctx, time.Second)

@@ -1,9 +1,9 @@
-// Package faults has what goes wrong between a pool and a real server, and what
-// otelpool tells of it. It has tests only.
+// Package faults tests what otelpool emits for faults between a pool and a real server. It
+// has tests only.
 //
-// Each fault is a row: a script that makes it, and for each driver that can see
-// it all that comes of it, as text. A line of that is a step of the script with
-// what its caller got, or what was told:
+// Each fault is a row: a script that causes it, and the possible outcomes for each driver
+// that can detect it, as text. A line of an outcome is a step of the script with the
+// caller's error, or a fact from the telemetry:
 //
 //	query: *mysql.MySQLError 1317    the caller of the step "query"
 //	failed query 1317 killed         a failed operation: its error.type and class
@@ -11,13 +11,12 @@
 //	retried bad_connection network   a masked retry: the same
 //	closed bad killed 1317           a connection: reason, class, last error.type
 //
-// What failed is told by a span and by a metric, what was closed by a metric and
-// by a certificate, and the two must agree. A script is played on the bare driver
-// and through otelpool, and the errors of its callers are the same, to the letter.
-// It is played a third time over a driver whose calls are logged, to count the
-// masked retries.
+// A failure has a span and a metric, a close has a metric and an entry in Snapshot.Deaths,
+// and the two must agree. A script runs on the bare driver and through otelpool, and the
+// errors of its callers must be equal. It runs a third time with a driver whose calls are
+// logged, to count the masked retries.
 //
-// The soak test is the same at random and under load. OTELPOOL_SOAK is how long it
-// takes, as in 30m; without it, a few seconds. OTELPOOL_SEED is the seed of an
-// earlier run, which the log has.
+// The soak test causes random faults under load. OTELPOOL_SOAK is its duration, such as
+// 30m; the default is a few seconds. OTELPOOL_SEED repeats the run whose log has that
+// seed.
 package faults

@@ -46,7 +46,7 @@ failed connect 53300 too_many_connections
 		},
 	},
 	{
-		name:    "the server takes no writes any more",
+		name:    "the server becomes read-only",
 		fragile: true,
 		to:      func(backend) target { return target{user: plain} },
 		set:     one,
@@ -66,8 +66,7 @@ failed exec 1290 read_only
 		},
 	},
 	{
-		// PostgreSQL has one code for a server that is shut down and for a connection
-		// that is killed.
+		// PostgreSQL has the same code for a shutdown and for a killed connection.
 		name:    "the server is restarted while connections are idle",
 		fragile: true,
 		set:     one,

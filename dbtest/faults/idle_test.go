@@ -6,7 +6,7 @@ import (
 	"time"
 )
 
-// idleRows are the ends of connections that were left alone for too long.
+// idleRows are closes by the server's idle timeouts.
 var idleRows = []row{
 	{
 		name: "the server closes an idle connection of the pool",
@@ -67,14 +67,14 @@ func TestClosedConn_OfAnIdleTimeoutHasAdvice(t *testing.T) {
 			r.play(st)
 			closed := inspect(t, st.db).Deaths
 			if len(closed) != 1 {
-				t.Fatalf("%d connections died, want 1", len(closed))
+				t.Fatalf("%d connections were closed, want 1", len(closed))
 			}
 			d := closed[0]
 			if d.ConnID != 1 || d.Uses < 1 || d.Server.IdleTimeout != limits[s.driver] || d.Advice != advice[s.driver] {
 				t.Errorf("connection %d, used %d times, time-out %s, advice %q; want 1, once or more, %s, %q",
 					d.ConnID, d.Uses, d.Server.IdleTimeout, d.Advice, limits[s.driver], advice[s.driver])
 			}
-			// The server's clock starts when it has answered, ours when we have read that.
+			// The server's clock starts with its answer, ours when the answer is read.
 			const tolerance = 100 * time.Millisecond
 			if d.Idle < d.Server.IdleTimeout-tolerance || d.Age < d.Idle {
 				t.Errorf("it was idle for %s of its age of %s, after %s the server closes", d.Idle, d.Age, d.Server.IdleTimeout)

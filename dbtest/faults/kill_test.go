@@ -2,7 +2,7 @@ package faults_test
 
 import "context"
 
-// killRows are what an administrator does to connections.
+// killRows are connections and statements that an administrator kills.
 var killRows = []row{
 	{
 		name: "an idle connection of the pool is killed",
@@ -41,8 +41,8 @@ var killRows = []row{
 		why:  arrives,
 	},
 	{
-		// MariaDB hangs up without a word. So it seems with lib/pq: the last words of
-		// PostgreSQL come behind the head of an answer, and are lost with it.
+		// MariaDB closes without a message. lib/pq loses PostgreSQL's last message, since it
+		// follows the start of an answer.
 		name: "a connection is killed while a statement runs",
 		play: func(st *stage) {
 			c := st.conn()
@@ -78,8 +78,8 @@ closed bad killed bad_connection
 		},
 	},
 	{
-		// PostgreSQL has one code for a statement that somebody stops and for one that
-		// takes too long.
+		// PostgreSQL has the same code for a statement that is killed and for one that takes
+		// too long.
 		name: "a statement is killed",
 		play: func(st *stage) {
 			c := st.conn()

@@ -6,7 +6,7 @@ import (
 	"time"
 )
 
-// limitRows are the connections that a pool closes itself.
+// limitRows are closes by the pool itself.
 var limitRows = []row{
 	{
 		name: "a connection is too old",
@@ -59,7 +59,7 @@ closed idle_time - -
 		},
 	},
 	{
-		name: "a connection is one idle too many",
+		name: "a connection exceeds the limit of idle connections",
 		set:  func(db *sql.DB) { db.SetMaxIdleConns(1) },
 		play: func(st *stage) {
 			a, b := st.conn(), st.conn()
@@ -83,7 +83,7 @@ closed idle_count - -
 		},
 	},
 	{
-		name: "a connection is one too many",
+		name: "a connection exceeds the limit of open connections",
 		play: func(st *stage) {
 			a, b := st.conn(), st.conn()
 			st.db.SetMaxOpenConns(1)
@@ -146,7 +146,7 @@ commit: sql.ErrTxDone
 query: ok
 `},
 		},
-		why: "the driver may notice the end of the context before database/sql rolls back, after it, or not at all",
+		why: "the driver may see the end of the context before database/sql rolls back, after it, or not at all",
 	},
 	{
 		name: "the pool is closed",

@@ -7,58 +7,58 @@ import (
 	"sync/atomic"
 )
 
-// attempts is the log of the driver calls that were made for a program: how many of
-// them called the connection bad, and how many of those the program was told of. The
-// others were masked.
+// attempts counts the driver calls for a program that returned driver.ErrBadConn, and how
+// many of these errors the program got. The others were masked by a retry.
 type attempts struct{ bad, seen atomic.Int64 }
 
 type attemptsKey struct{}
 
-// logging returns a context for calls of a program, and their log. It stays empty
-// unless the pool is over a logged driver.
+// logging returns a context for calls of a program, and their counts. They stay 0 unless
+// the pool has a logged driver.
 func logging(ctx context.Context) (context.Context, *attempts) {
 	a := &attempts{}
 	return context.WithValue(ctx, attemptsKey{}, a), a
 }
 
-// masked is how many attempts the program does not know of.
+// masked returns the number of errors that the program did not get.
 func (a *attempts) masked() int64 { return a.bad.Load() - a.seen.Load() }
 
-// note is for what the driver returned, seen for what the program got. It must get
-// the error of each call that the driver's calls are logged for, and of no other.
+// recordAttempt records an error that the driver returned.
 func recordAttempt(ctx context.Context, err error) {
 	if a, ok := ctx.Value(attemptsKey{}).(*attempts); ok && errors.Is(err, driver.ErrBadConn) {
 		a.bad.Add(1)
 	}
 }
 
+// seen records an error that the program got, and returns it. It must be called with the
+// error of each call that is made with the context of logging, and with no other.
 func seen(ctx context.Context, err error) error {
-	// An ErrBadConn that no attempt was noted for is of a connection that the driver
-	// had no part in: database/sql found it too old three times.
+	// An ErrBadConn without an attempt does not come from the driver: database/sql found
+	// an expired connection three times.
 	if a, ok := ctx.Value(attemptsKey{}).(*attempts); ok && errors.Is(err, driver.ErrBadConn) && a.masked() > 0 {
 		a.seen.Add(1)
 	}
 	return err
 }
 
-// loggedConnector logs what each call of the driver returned that has a context.
+// loggedConnector records the result of each driver call that has a context.
 type loggedConnector struct{ driver.Connector }
 
 func (c loggedConnector) Connect(ctx context.Context) (driver.Conn, error) {
-	in, err := c.Connector.Connect(ctx)
+	inner, err := c.Connector.Connect(ctx)
 	recordAttempt(ctx, err)
 	if err != nil {
 		return nil, err
 	}
-	l := loggedConn{in.(able)}
-	if v, ok := in.(driver.Validator); ok {
+	l := loggedConn{inner.(fullConn)}
+	if v, ok := inner.(driver.Validator); ok {
 		return validConn{l, v}, nil
 	}
 	return l, nil
 }
 
-// able is what the connections of all three drivers can do.
-type able interface {
+// fullConn has the interfaces that the connections of all three drivers have.
+type fullConn interface {
 	driver.Conn
 	driver.ConnPrepareContext
 	driver.ConnBeginTx
@@ -69,72 +69,72 @@ type able interface {
 	driver.NamedValueChecker
 }
 
-type loggedConn struct{ able }
+type loggedConn struct{ fullConn }
 
-// validConn is the connection of a driver that has a Validator: one that has none
-// loses connections that it would keep otherwise.
+// validConn is a connection with a Validator. Without one, database/sql would discard
+// connections that it otherwise keeps.
 type validConn struct {
 	loggedConn
 	driver.Validator
 }
 
 func (c loggedConn) PrepareContext(ctx context.Context, query string) (driver.Stmt, error) {
-	s, err := c.able.PrepareContext(ctx, query)
+	s, err := c.fullConn.PrepareContext(ctx, query)
 	recordAttempt(ctx, err)
 	if err != nil {
 		return nil, err
 	}
-	return loggedStmt{s.(ableStmt)}, nil
+	return loggedStmt{s.(fullStmt)}, nil
 }
 
 func (c loggedConn) BeginTx(ctx context.Context, opts driver.TxOptions) (driver.Tx, error) {
-	tx, err := c.able.BeginTx(ctx, opts)
+	tx, err := c.fullConn.BeginTx(ctx, opts)
 	recordAttempt(ctx, err)
 	return tx, err
 }
 
 func (c loggedConn) Ping(ctx context.Context) error {
-	err := c.able.Ping(ctx)
+	err := c.fullConn.Ping(ctx)
 	recordAttempt(ctx, err)
 	return err
 }
 
 func (c loggedConn) ExecContext(ctx context.Context, query string, args []driver.NamedValue) (driver.Result, error) {
-	r, err := c.able.ExecContext(ctx, query, args)
+	r, err := c.fullConn.ExecContext(ctx, query, args)
 	recordAttempt(ctx, err)
 	return r, err
 }
 
 func (c loggedConn) QueryContext(ctx context.Context, query string, args []driver.NamedValue) (driver.Rows, error) {
-	rows, err := c.able.QueryContext(ctx, query, args)
+	rows, err := c.fullConn.QueryContext(ctx, query, args)
 	recordAttempt(ctx, err)
 	return rows, err
 }
 
 func (c loggedConn) ResetSession(ctx context.Context) error {
-	err := c.able.ResetSession(ctx)
+	err := c.fullConn.ResetSession(ctx)
 	recordAttempt(ctx, err)
 	return err
 }
 
-// ableStmt is what the prepared statements of all three drivers can do. That of
-// go-sql-driver checks arguments besides, as its connection does.
-type ableStmt interface {
+// fullStmt has the interfaces that the statements of all three drivers have. Those of
+// go-sql-driver also check arguments, as its connection does.
+type fullStmt interface {
 	driver.Stmt
 	driver.StmtExecContext
 	driver.StmtQueryContext
 }
 
-type loggedStmt struct{ ableStmt }
+type loggedStmt struct{ fullStmt }
 
 func (s loggedStmt) ExecContext(ctx context.Context, args []driver.NamedValue) (driver.Result, error) {
-	r, err := s.ableStmt.ExecContext(ctx, args)
+	r, err := s.fullStmt.ExecContext(ctx, args)
 	recordAttempt(ctx, err)
 	return r, err
 }
 
 func (s loggedStmt) QueryContext(ctx context.Context, args []driver.NamedValue) (driver.Rows, error) {
-	rows, err := s.ableStmt.QueryContext(ctx, args)
+	rows, err := s.fullStmt.QueryContext(ctx, args)
 	recordAttempt(ctx, err)
 	return rows, err
 }

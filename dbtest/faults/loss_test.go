@@ -2,17 +2,16 @@ package faults_test
 
 import "fmt"
 
-// arrives is why a connection that the other side has ended can fail in several
-// ways. The driver may find the end when it looks, when it writes, or when it waits
-// for the answer, and the system may tell it of the end or of a reset. A driver that
-// is told when it writes does not read why any more.
-const arrives = "the end of a connection arrives in its own time"
+// arrives is why a connection that the other side closed can fail in several ways. The
+// driver may find it closed by a check, on a write, or while it waits for the answer, and
+// the system may report an end of file or a reset. A driver whose write fails does not
+// read the server's last message.
+const arrives = "the moment at which a close arrives varies"
 
-// lostIdle is what comes of an idle connection of the pool that is dead when the
-// first of two queries gets it. The class is one for MariaDB, which goes without a
-// word that the driver would hand on, and one for PostgreSQL.
+// lostIdle returns the outcomes for an idle connection that is broken when the first of
+// two queries gets it. The classes differ: the driver has no message from MariaDB.
 func lostIdle(mariadb, postgresql string) outcomes {
-	// Found before anything was sent: the caller sees nothing.
+	// Found before anything was sent: the caller gets no error.
 	found := func(class string) string {
 		return fmt.Sprintf(`
 query: ok
@@ -21,7 +20,7 @@ retried bad_connection %[1]s
 closed bad %[1]s bad_connection
 `, class)
 	}
-	// Found by the query, of which the server cannot have seen anything.
+	// Found by the query, of which the server got nothing.
 	unsent := func(class string) string {
 		return fmt.Sprintf(`
 query: ok
@@ -31,7 +30,7 @@ retried bad_connection %[1]s
 closed bad %[1]s bad_connection
 `, class)
 	}
-	// Found by the query, which may have been carried out.
+	// Found by the query, which the server may have run.
 	sent := func(err, typ, class string) string {
 		return fmt.Sprintf(`
 query: %s
@@ -42,9 +41,9 @@ closed bad %[3]s %[2]s
 	}
 	return outcomes{
 		"mysql": {found(mariadb), unsent(mariadb), sent("mysql.ErrInvalidConn", "*errors.errorString", mariadb)},
-		// The connection is pinged before it is used for the second time.
+		// pgx pings the connection before its second use.
 		"pgx": {found(postgresql)},
-		// Here a FATAL of the server is as good as no answer.
+		// lib/pq handles a FATAL error of the server as no answer.
 		"postgres": {
 			unsent(postgresql), sent("*net.OpError ECONNRESET", "*net.OpError", postgresql),
 			unsent(unread(postgresql)), sent("*net.OpError ECONNRESET", "*net.OpError", unread(postgresql)),
@@ -52,8 +51,8 @@ closed bad %[3]s %[2]s
 	}
 }
 
-// unread is the class of a connection whose last words were not read. That it was
-// idle for too long is known without them.
+// unread returns the class of a connection whose last message was not read. An idle
+// timeout is known without it.
 func unread(class string) string {
 	if class == "server_idle_timeout" {
 		return class
@@ -61,11 +60,10 @@ func unread(class string) string {
 	return "network"
 }
 
-// lostHeld is what comes of a sql.Conn that is dead when the first of two queries
-// uses it, and of a query on the pool after it. PostgreSQL has a code for it.
+// lostHeld returns the outcomes for a sql.Conn that is broken when the first of two
+// queries uses it, and for a query on the pool afterwards. code is PostgreSQL's.
 func lostHeld(mariadb, postgresql, code string) outcomes {
-	// The connection is given back at once, as driver.ErrBadConn is database/sql's to
-	// see.
+	// With driver.ErrBadConn, database/sql releases the connection at once.
 	bad := func(class string) string {
 		return fmt.Sprintf(`
 query: driver.ErrBadConn
@@ -75,8 +73,8 @@ failed query bad_connection %[1]s
 closed bad %[1]s bad_connection
 `, class)
 	}
-	// It is not, and fails once more. What said more than that the connection is no
-	// more is what it died of.
+	// Otherwise it is kept and fails again. The close has the class of the error that says
+	// more than "bad connection".
 	kept := func(err, typ, class string) string {
 		last := typ
 		if class == "network" {
@@ -101,8 +99,8 @@ closed bad %[3]s %[4]s
 	}
 }
 
-// lostInTransaction is what comes of a transaction whose connection is dead when it
-// runs its first statement, of its commit, and of a query on the pool after it.
+// lostInTransaction returns the outcomes for a transaction whose connection is broken at
+// its first statement, for its commit, and for a query on the pool afterwards.
 func lostInTransaction(mariadb, postgresql, code string) outcomes {
 	o := outcomes{
 		"pgx": {fmt.Sprintf(`

@@ -12,12 +12,12 @@ import (
 )
 
 func TestMain(m *testing.M) {
-	// Lost connections are what the tests are about.
+	// The tests break connections on purpose.
 	_ = mysql.SetLogger(&mysql.NopLogger{}) // refuses nil only
 	flag.Parse()
-	// Most rows wait for a clock of the server; what they do takes no processor.
+	// Most rows wait for a timeout of the server and use no CPU.
 	if !given("test.parallel") {
-		_ = flag.Set("test.parallel", "16") // the flag is there, and takes a number
+		_ = flag.Set("test.parallel", "16") // cannot fail: the flag exists and is a number
 	}
 
 	code := m.Run()

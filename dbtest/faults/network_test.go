@@ -5,7 +5,7 @@ import (
 	"fmt"
 )
 
-// networkRows are the ends of connections by what is between the two.
+// networkRows are connections that the network breaks.
 var networkRows = []row{
 	{
 		name:    "an idle connection of the pool is reset",
@@ -99,9 +99,9 @@ closed bad network bad_connection
 		},
 	},
 	{
-		// lib/pq asks the server to cancel the statement, by a connection of its own, and
-		// waits for what that does: for ever, where nothing passes.
-		name:    "nothing passes until the deadline of the caller",
+		// lib/pq sends a cancel request on a separate connection, and waits for its effect:
+		// forever in a stall.
+		name:    "the network stalls until the deadline of the caller",
 		proxied: true,
 		set:     one,
 		play: func(st *stage) {
@@ -210,17 +210,16 @@ closed bad network bad_connection
 	},
 }
 
-// busy runs a long statement on a connection of the proxy and makes trouble while
-// the server is at it. It ends the statement at the server, which may not learn of
-// the trouble.
-func (st *stage) busy(trouble func()) {
+// busy runs a long statement through the proxy and calls fault while the server executes
+// it. Then it kills the session, since the server may not detect the fault.
+func (st *stage) busy(fault func()) {
 	st.Helper()
 	c := st.conn()
 	id := st.number(c)
 	statement, running := st.long()
 	while(func() {
 		running()
-		trouble()
+		fault()
 	}, func() { _ = st.query("query", c, statement) })
 	_ = st.query("the next", c, "SELECT 1")
 	_ = c.Close()

@@ -13,9 +13,9 @@ import (
 	"github.com/otelpool/otelpool"
 )
 
-// restart is what a server that stops, crashes and comes back does to a program
-// that goes on: which errors its callers may see, and the classes of what is told.
-// Not all of them are in every run: it depends on who was at what in that moment.
+// restart is what may happen to a program while its server stops, crashes and starts
+// again: its callers' errors, and the types and classes in the telemetry. A run has only
+// some of them: it depends on what each worker does at the time.
 type restart struct {
 	callers []string
 	failed  []string // error.type and class
@@ -55,7 +55,7 @@ var restarts = map[string]restart{
 	},
 }
 
-// program is workers that go on whatever their database does.
+// program runs workers that continue after errors.
 type program struct {
 	workers [4]worker
 	running sync.WaitGroup
@@ -64,9 +64,9 @@ type program struct {
 	errs map[string]bool
 }
 
-// worker is what one of them has seen.
+// worker counts the results of one worker.
 type worker struct {
-	mu                sync.Mutex // guards what follows
+	mu                sync.Mutex // guards the fields below
 	succeeded, failed int
 }
 
@@ -87,7 +87,7 @@ func (p *program) run(ctx context.Context, db *sql.DB, stop <-chan struct{}) {
 				select {
 				case <-stop:
 					return
-				case <-time.After(time.Millisecond): // leave the server the processor
+				case <-time.After(time.Millisecond): // leaves CPU time for the server
 				}
 				ctx, cancel := context.WithTimeout(ctx, time.Minute)
 				var err error
@@ -114,8 +114,8 @@ func (p *program) run(ctx context.Context, db *sql.DB, stop <-chan struct{}) {
 	}
 }
 
-// restartUnderLoad stops and starts a server, and then crashes and starts it, under
-// two programs: one on the bare driver, one through otelpool.
+// restartUnderLoad stops and starts a server, and then crashes and starts it, while two
+// programs run: one on the bare driver, one through otelpool.
 func restartUnderLoad(t *testing.T, s backend) {
 	in := s.fragile.Instance(t)
 	tel := newTelemetry()
@@ -130,7 +130,7 @@ func restartUnderLoad(t *testing.T, s backend) {
 	stop := make(chan struct{})
 	programs := make([]*program, len(dbs))
 	for i, db := range dbs {
-		db.SetMaxOpenConns(2) // the server has no room for more
+		db.SetMaxOpenConns(2) // the server allows no more
 		programs[i] = &program{errs: map[string]bool{}}
 		programs[i].run(t.Context(), db, stop)
 		defer programs[i].running.Wait()
@@ -138,7 +138,7 @@ func restartUnderLoad(t *testing.T, s backend) {
 	halt := sync.OnceFunc(func() { close(stop) })
 	defer halt()
 
-	// more waits until each worker has seen some more of the kind.
+	// more waits until each worker has had some more failures, or successes.
 	more := func(failed bool) {
 		t.Helper()
 		var before []int
@@ -150,7 +150,7 @@ func restartUnderLoad(t *testing.T, s backend) {
 			}
 		}
 		st := stage{T: t}
-		st.until("each worker sees more", func() bool {
+		st.until("each worker has more results", func() bool {
 			for i, w := range workers {
 				if w.get(failed) < before[i]+3 {
 					return false
@@ -177,15 +177,15 @@ func restartUnderLoad(t *testing.T, s backend) {
 		st.atRest()
 		for _, one := range slices.Sorted(maps.Keys(p.errs)) {
 			if !slices.Contains(restarts[s.driver].callers, one) {
-				// It is the driver's, and there are more ways to be cut off than anybody has seen.
-				t.Logf("%s got an error that is not named: %s", []string{"callers on the bare driver", "callers"}[i], one)
+				// Only logged: it is the driver's error, and the list may not be complete.
+				t.Logf("%s got an error that is not listed: %s", []string{"callers on the bare driver", "callers"}[i], one)
 			}
 		}
 	}
 
 	tel.balance(t, wrapped)
-	// The dials of database/sql's opener have no span, and the workers no span for
-	// events, so it is the metrics and the closedConns here.
+	// The dials of database/sql's opener have no span, and the workers have no span for
+	// events. So only metrics and closed connections are compared.
 	var failed, retried, closed []string
 	for _, l := range tel.failures(t) {
 		failed = append(failed, afterWords(l, 2))
@@ -197,7 +197,7 @@ func restartUnderLoad(t *testing.T, s backend) {
 		closed = append(closed, afterWords(l, 1))
 	}
 	if len(failed) == 0 || len(closed) == 0 {
-		t.Errorf("told are the failures %q and the closes %q: the server was restarted twice", failed, closed)
+		t.Errorf("failures %q and closes %q, want some of both after two restarts", failed, closed)
 	}
 	among(t, "failed", failed, restarts[s.driver].failed)
 	among(t, "retried", retried, restarts[s.driver].retried)
@@ -208,23 +208,23 @@ func restartUnderLoad(t *testing.T, s backend) {
 	tel.balance(t, wrapped)
 }
 
-// afterWords is a line without its first words.
+// afterWords returns a line without its first n words.
 func afterWords(l string, n int) string { return strings.Join(strings.Fields(l)[n:], " ") }
 
-// among checks that there is no class but those of the lines that are named. Which type
-// of error a class comes with depends on the moment, and is logged where it is new.
-func among(t *testing.T, what string, got, named []string) {
+// among checks that every class in got is also in listed. The error type of a class
+// depends on timing; types that are not listed are only logged.
+func among(t *testing.T, what string, got, listed []string) {
 	t.Helper()
 	class := func(l string) string { return strings.Fields(l)[1] }
 	slices.Sort(got)
 	for _, one := range slices.Compact(got) {
 		switch {
-		case class(one) == string(otelpool.ClassBadConnection): // the driver knows no more
+		case class(one) == string(otelpool.ClassBadConnection): // the driver reports no more
 			t.Logf("%s: %q", what, one)
-		case !slices.ContainsFunc(named, func(l string) bool { return class(l) == class(one) }):
-			t.Errorf("%s: the class of %q is not one of %q", what, one, named)
-		case !slices.Contains(named, one):
-			t.Logf("%s: %q is not named", what, one)
+		case !slices.ContainsFunc(listed, func(l string) bool { return class(l) == class(one) }):
+			t.Errorf("%s: the class of %q is not one of %q", what, one, listed)
+		case !slices.Contains(listed, one):
+			t.Logf("%s: %q is not listed", what, one)
 		}
 	}
 }

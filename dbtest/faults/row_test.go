@@ -16,39 +16,38 @@ import (
 type row struct {
 	name string
 
-	// fragile rows have a server that they may put out of order, one after the
-	// other.
+	// fragile rows may break their server, so they run one after another.
 	fragile bool
-	// proxied rows have a network that goes wrong.
+	// proxied rows connect through a proxy that causes faults of the network.
 	proxied bool
-	// to is what the pool connects to, but for the address; nil for the usual.
+	// to is what the pool connects to, without the address; nil for the default.
 	to func(s backend) target
-	// dead is an address without a server, for a pool that connects nowhere.
+	// dead is an address without a server, for a pool that cannot connect.
 	dead string
 	// set sets the limits of the pool; nil for none.
 	set func(*sql.DB)
 
 	play func(*stage)
 
-	// want is all that may come of it. If there is more than one outcome for a
-	// driver, why says what decides.
+	// want has all possible outcomes. If a driver has more than one, why is the reason.
 	want outcomes
 	why  string
 }
 
-// outcomes are what may come of a fault, by driver, for those that can see it.
+// outcomes are the possible outcomes of a fault, by driver. Drivers that cannot detect it
+// are absent.
 type outcomes map[string][]string
 
-// A way is how a row is played.
+// A way is how a row runs.
 type way int
 
 const (
-	bare    way = iota // on the driver
-	through            // through otelpool, with all that it can tell
-	logged             // through otelpool, over a driver whose calls are logged
+	bare    way = iota // on the bare driver
+	through            // through otelpool, with the adapter
+	logged             // through otelpool, with a driver whose calls are logged
 )
 
-// stage makes the stage for a row. What is told of it is nil on the bare driver.
+// stage makes the stage for a row. The telemetry is nil on the bare driver.
 func (r row) stage(t *testing.T, s backend, how way) (*stage, *telemetry) {
 	t.Helper()
 	shared := s.shared
@@ -92,8 +91,8 @@ func (r row) stage(t *testing.T, s backend, how way) (*stage, *telemetry) {
 	return st, all
 }
 
-// perform plays the row and returns the outcome: what the callers got and, through
-// otelpool, what was told. The books are square then, and after the pool is closed.
+// perform runs the row and returns the outcome: the callers' errors and, through otelpool,
+// the telemetry. It checks the counts then, and again after the pool is closed.
 func (r row) perform(t *testing.T, s backend, how way) (*stage, string) {
 	t.Helper()
 	st, tel := r.stage(t, s, how)
@@ -126,20 +125,20 @@ func (r row) perform(t *testing.T, s backend, how way) (*stage, string) {
 	return st, outcome
 }
 
-// run plays the row in all ways, and compares.
+// run runs the row in all ways, and compares the outcomes.
 func (r row) run(t *testing.T, s backend) {
 	var want []string
 	for _, o := range r.want[s.driver] {
 		want = append(want, strings.TrimPrefix(o, "\n"))
 	}
-	// A server and a network that are late for each other on a busy machine have more
-	// outcomes than anybody has seen. What is told wrongly is told so each time.
+	// On a busy machine, delays of server and network can cause outcomes that are not
+	// listed. Wrong telemetry is wrong in each run.
 	wrapped, outcome := r.perform(t, s, through)
 	for range 2 {
 		if slices.Contains(want, outcome) {
 			break
 		}
-		t.Logf("an outcome that is not named: %s", outcome)
+		t.Logf("an outcome that is not listed: %s", outcome)
 		wrapped, outcome = r.perform(t, s, through)
 	}
 	if !slices.Contains(want, outcome) {
@@ -147,22 +146,22 @@ func (r row) run(t *testing.T, s backend) {
 	}
 	r.perform(t, s, logged)
 
-	// Where several outcomes are possible, the same one is waited for, a few times.
+	// If several outcomes are possible, try a few times to get the same one.
 	tries := 3
 	if r.why != "" {
 		tries = 5
 	}
 	var differ string
-	met := false
+	matched := false
 	for range tries {
 		without, callers := r.perform(t, s, bare)
 		if !slices.ContainsFunc(want, func(w string) bool { return callersOf(w) == callers }) {
-			t.Logf("on the bare driver, an outcome that is not named: %s", callers)
+			t.Logf("on the bare driver, an outcome that is not listed: %s", callers)
 		}
 		if callers != wrapped.callers() {
 			continue
 		}
-		met = true
+		matched = true
 		if differ = differences(wrapped, without); differ == "" {
 			return
 		}
@@ -170,15 +169,15 @@ func (r row) run(t *testing.T, s backend) {
 	switch {
 	case differ != "":
 		t.Error(differ)
-	case !met && r.why == "":
+	case !matched && r.why == "":
 		t.Errorf("the bare driver's callers got another outcome, %d times", tries)
-	case !met:
+	case !matched:
 		t.Logf("the bare driver's callers got another outcome %d times: %s", tries, r.why)
 	}
 }
 
-// differences are the steps in which the callers got other errors through otelpool
-// than on the bare driver.
+// differences describes the steps whose errors through otelpool and on the bare driver
+// differ.
 func differences(wrapped, without *stage) string {
 	var b strings.Builder
 	for i, step := range wrapped.steps {
@@ -189,7 +188,7 @@ func differences(wrapped, without *stage) string {
 	return b.String()
 }
 
-// callersOf is the part of an outcome that the callers know.
+// callersOf returns the callers' part of an outcome.
 func callersOf(outcome string) string {
 	var b strings.Builder
 	for l := range strings.Lines(outcome) {
@@ -200,7 +199,7 @@ func callersOf(outcome string) string {
 	return b.String()
 }
 
-// adapters are the options that make otelpool know the driver.
+// adapters returns the options with the adapter of the driver.
 func (s backend) adapters() []otelpool.Option {
 	return []otelpool.Option{s.adapter(), otelpool.WithServerQuery()}
 }
@@ -225,19 +224,19 @@ func TestFaults_AreClassified(t *testing.T) {
 }
 
 func TestServerFaults_AreClassified(t *testing.T) {
-	for _, of := range []*server.Shared{mysqlBackend.fragile, pgxBackend.fragile} {
-		t.Run(map[bool]string{true: "MariaDB", false: "PostgreSQL"}[of == mysqlBackend.fragile], func(t *testing.T) {
+	for _, fragile := range []*server.Shared{mysqlBackend.fragile, pgxBackend.fragile} {
+		t.Run(map[bool]string{true: "MariaDB", false: "PostgreSQL"}[fragile == mysqlBackend.fragile], func(t *testing.T) {
 			t.Parallel()
 			for _, r := range serverRows {
 				for _, s := range backends {
-					if _, sees := r.want[s.driver]; !sees || s.fragile != of {
+					if _, sees := r.want[s.driver]; !sees || s.fragile != fragile {
 						continue
 					}
 					t.Run(r.name+"/"+s.driver, func(t *testing.T) { r.run(t, s) })
 				}
 			}
 			for _, s := range backends {
-				if s.fragile == of {
+				if s.fragile == fragile {
 					t.Run("the server is restarted under load/"+s.driver, func(t *testing.T) { restartUnderLoad(t, s) })
 				}
 			}

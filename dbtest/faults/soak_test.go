@@ -23,23 +23,23 @@ import (
 	"github.com/otelpool/otelpool/dbtest/server"
 )
 
-// The environment of the soak: see the package.
+// The environment variables of the soak test: see the package comment.
 const (
 	soakEnv = "OTELPOOL_SOAK"
 	seedEnv = "OTELPOOL_SEED"
 )
 
 const (
-	hands    = 50                     // workers of each crew, but for the logged one
-	few      = 10                     // workers of that
-	pace     = 500 * time.Millisecond // from one piece of work to the next, of each worker
-	maxOpen  = 30                     // so that now and then some wait, and connections are opened for those
-	idleTime = 1                      // seconds until the server closes an idle connection
+	hands       = 50                     // workers of each crew except the logged one
+	loggedHands = 10                     // workers of the logged crew
+	pace        = 500 * time.Millisecond // between the calls of a worker
+	maxOpen     = 30                     // low enough that callers sometimes wait
+	idleTime    = 1                      // seconds until the server closes an idle connection
 )
 
 func TestSoak_SurvivesRandomFaultsAsTheBareDriver(t *testing.T) {
 	if testing.Short() {
-		t.Skip("it takes seconds")
+		t.Skip("takes seconds")
 	}
 	lasts := 5 * time.Second
 	if s := os.Getenv(soakEnv); s != "" {
@@ -65,21 +65,21 @@ func TestSoak_SurvivesRandomFaultsAsTheBareDriver(t *testing.T) {
 			})
 		}
 	})
-	// Drivers and proxies end what they have begun, but not at once.
+	// Goroutines of drivers and proxies may end a little later.
 	var left error
 	for end := time.Now().Add(time.Minute); time.Now().Before(end); {
 		if left = goleak.Find(before); left == nil {
 			return
 		}
 	}
-	t.Errorf("goroutines are left: %v", left)
+	t.Errorf("leaked goroutines: %v", left)
 }
 
-// A crew is workers on one pool. All do the same work at the same time, and the same
-// befalls them. Those on the bare driver and through otelpool are as many; a few are
-// over a driver whose calls are logged.
+// A crew is the workers of one pool. All crews do the same work at the same time, with the
+// same faults. The crews on the bare driver and through otelpool have the same size; the
+// one with a logged driver is smaller.
 type crew struct {
-	name      string // also the user that they are for the server
+	name      string // also the name of its user on the server
 	db        *sql.DB
 	proxy     *proxy.Proxy
 	telemetry *telemetry // nil on the bare driver
@@ -88,7 +88,7 @@ type crew struct {
 	masked        atomic.Int64 // attempts that only the log of the driver's calls shows
 }
 
-// crews are one for each way in which a row is played.
+// crews returns a crew for each way in which a row runs.
 func crews(t *testing.T, s backend, in *server.Instance) []*crew {
 	t.Helper()
 	var all []*crew
@@ -126,7 +126,7 @@ func crews(t *testing.T, s backend, in *server.Instance) []*crew {
 	return all
 }
 
-// forget keeps no spans: they are sampled, recorded and dropped.
+// forget drops spans when they end. They are still sampled and recorded.
 func (tel *telemetry) forget() {
 	tel.traces = sdktrace.NewTracerProvider(sdktrace.WithSpanProcessor(dropped{}))
 }
@@ -152,7 +152,7 @@ func soak(t *testing.T, s backend, lasts time.Duration, seed uint64) {
 	in := shared.Instance(t)
 	all := crews(t, s, in)
 
-	// The heap is compared with that of a pool that has seen everything already.
+	// The heap is compared with its size after a while, when caches have filled.
 	early := min(lasts/2, time.Minute)
 	began := time.Now()
 	var heap uint64
@@ -161,26 +161,26 @@ func soak(t *testing.T, s backend, lasts time.Duration, seed uint64) {
 	for _, c := range all {
 		n := hands
 		if c.name == soakLogged {
-			n = few
+			n = loggedHands
 		}
 		for i := range n {
-			// The same work for the same worker of each crew.
+			// The same worker of each crew does the same work.
 			r := rand.New(rand.NewPCG(seed, uint64(i)))
 			working.Go(func() { c.work(t, s, r, stop) })
 		}
 	}
-	misfortune := rand.New(rand.NewPCG(seed, math.MaxUint64))
+	faults := rand.New(rand.NewPCG(seed, math.MaxUint64))
 	var slices []slice
 	for time.Since(began) < lasts {
 		if heap == 0 && time.Since(began) >= early {
 			heap = used()
 		}
 		before := soFar(all)
-		befall(t, s, in, all, misfortune)
+		causeFault(t, s, in, all, faults)
 		slices = append(slices, soFar(all).since(before))
 		for _, c := range all {
 			if c.telemetry != nil {
-				c.telemetry.points(t, closes) // as a reader that is there all the time
+				c.telemetry.points(t, closes) // as a periodic reader does
 			}
 		}
 	}
@@ -213,9 +213,9 @@ func soak(t *testing.T, s backend, lasts time.Duration, seed uint64) {
 			c.name, c.calls.Load(), c.failed.Load(), snap.Opened, snap.Closed, snap.Retries, snap.Acquired)
 	}
 	compareRates(t, 0, 1, slices) // in the order of soakers
-	// A pool has tables that grow with what it has seen up to a bound: error types,
-	// texts of statements, deaths, five minutes of history. All of them together are
-	// far below this; a leak of a hundred bytes for each call is not, in half an hour.
+	// A pool has bounded tables: error types, texts of statements, closed connections, five
+	// minutes of history. Together they are far smaller than this slack. A leak of a hundred
+	// bytes for each call exceeds it in half an hour.
 	const slack = 16 << 20
 	t.Logf("the heap had %d bytes after %s, and has %d", heap, early, grown)
 	if grown > 2*heap+slack {
@@ -223,7 +223,7 @@ func soak(t *testing.T, s backend, lasts time.Duration, seed uint64) {
 	}
 }
 
-// used is the size of the heap. Three soaks share it.
+// used returns the size of the heap. Three soak tests share it.
 func used() uint64 {
 	runtime.GC()
 	var m runtime.MemStats
@@ -231,7 +231,7 @@ func used() uint64 {
 	return m.HeapAlloc
 }
 
-// A slice is what each crew did between two faults.
+// A slice has the counts of each crew between two faults.
 type slice []count
 
 type count struct{ calls, failed int64 }
@@ -254,10 +254,10 @@ func (s slice) since(before slice) slice {
 	return s
 }
 
-// compareRates checks that the callers of a crew saw as many errors as those on the
-// bare driver. Calls that one fault hits fail together, so a call is no sample, but a
-// slice is: of each the difference of the two rates is taken. Its mean must be zero
-// within five times its own standard error, and two calls in a hundred.
+// compareRates checks that the callers of a crew got as many errors as those on the bare
+// driver. Calls fail together when a fault hits them, so the samples are slices, not
+// calls: the difference of the two error rates in each. The mean must be zero within five
+// times its standard error plus two percent.
 func compareRates(t *testing.T, bare, wrapped int, slices []slice) {
 	t.Helper()
 	var differences []float64
@@ -278,14 +278,14 @@ func compareRates(t *testing.T, bare, wrapped int, slices []slice) {
 		square += (d - mean) * (d - mean)
 	}
 	bound := 5*math.Sqrt(square/(n-1)/n) + 0.02
-	t.Logf("the callers see %+.2f %% more errors than those on the bare driver, in %.0f slices; allowed are %.2f %%", 100*mean, n, 100*bound)
+	t.Logf("the callers got %+.2f %% more errors than those on the bare driver, in %.0f slices; the limit is %.2f %%", 100*mean, n, 100*bound)
 	if math.Abs(mean) > bound {
-		t.Errorf("the error rates differ by %+.4f, allowed are %.4f", mean, bound)
+		t.Errorf("the error rates differ by %+.4f, the limit is %.4f", mean, bound)
 	}
 }
 
-// befall lets one misfortune befall all crews, and some time pass.
-func befall(t *testing.T, s backend, in *server.Instance, all []*crew, r *rand.Rand) {
+// causeFault causes one random fault for all crews, and sleeps.
+func causeFault(t *testing.T, s backend, in *server.Instance, all []*crew, r *rand.Rand) {
 	t.Helper()
 	pause := time.Duration(100+r.IntN(300)) * time.Millisecond
 	each := func(f func(*crew)) {
@@ -338,8 +338,8 @@ func befall(t *testing.T, s backend, in *server.Instance, all []*crew, r *rand.R
 	time.Sleep(pause)
 }
 
-// killSome ends three sessions of each crew, as an administrator. That it fails now
-// and then is part of the misfortune.
+// killSome kills three sessions of each crew, as an administrator. It may fail while the
+// server is down.
 func (s backend) killSome(in *server.Instance, all []*crew) {
 	admin, err := sql.Open(s.driver, in.DSN())
 	if err != nil {
@@ -358,7 +358,7 @@ func (s backend) killSome(in *server.Instance, all []*crew) {
 				ids = append(ids, id)
 			}
 		}
-		_ = rows.Err() // what was read is enough
+		_ = rows.Err() // some sessions are enough
 		_ = rows.Close()
 		for _, id := range ids {
 			_, _ = admin.Exec(fmt.Sprintf(s.kill, id))
@@ -366,7 +366,7 @@ func (s backend) killSome(in *server.Instance, all []*crew) {
 	}
 }
 
-// work does one piece of work after the other, at its pace.
+// work makes calls at the given pace until stop is closed.
 func (c *crew) work(t *testing.T, s backend, r *rand.Rand, stop <-chan struct{}) {
 	next := time.Now().Add(time.Duration(r.Int64N(int64(pace))))
 	for {
@@ -385,12 +385,12 @@ func (c *crew) work(t *testing.T, s backend, r *rand.Rand, stop <-chan struct{})
 			c.failed.Add(1)
 		}
 		if next = next.Add(pace); next.Before(time.Now()) {
-			next = time.Now() // the machine is behind
+			next = time.Now() // the machine is too slow
 		}
 	}
 }
 
-// works are what programs do with a pool, and some of it is cut short.
+// works are typical uses of a pool, some of them canceled.
 var works = []func(context.Context, backend, *sql.DB) error{
 	func(ctx context.Context, _ backend, db *sql.DB) error { return seen(ctx, db.PingContext(ctx)) },
 	func(ctx context.Context, _ backend, db *sql.DB) error { return readAll(ctx, db, "SELECT 1") },
@@ -401,7 +401,7 @@ var works = []func(context.Context, backend, *sql.DB) error{
 	// A transaction.
 	func(ctx context.Context, _ backend, db *sql.DB) error { return inTx(ctx, db, (*sql.Tx).Commit) },
 	func(ctx context.Context, _ backend, db *sql.DB) error { return inTx(ctx, db, (*sql.Tx).Rollback) },
-	// One whose context ends before it does.
+	// A transaction whose context ends first.
 	func(ctx context.Context, _ backend, db *sql.DB) error {
 		ctx, cancel := context.WithCancel(ctx)
 		defer cancel()
@@ -410,20 +410,20 @@ var works = []func(context.Context, backend, *sql.DB) error{
 			return tx.Commit()
 		})
 	},
-	// A statement that is too slow for its caller.
+	// A statement that exceeds its deadline.
 	func(ctx context.Context, s backend, db *sql.DB) error {
 		ctx, cancel := context.WithTimeout(ctx, 20*time.Millisecond)
 		defer cancel()
 		return readAll(ctx, db, s.nap)
 	},
-	// One that its caller gives up.
+	// A statement that is canceled.
 	func(ctx context.Context, s backend, db *sql.DB) error {
 		ctx, cancel := context.WithCancel(ctx)
 		defer cancel()
 		defer time.AfterFunc(20*time.Millisecond, cancel).Stop()
 		return readAll(ctx, db, s.nap)
 	},
-	// Rows that are left half read.
+	// Rows that are closed half read.
 	func(ctx context.Context, s backend, db *sql.DB) error {
 		rows, err := db.QueryContext(ctx, fmt.Sprintf(s.rows, 1000))
 		if err != nil {
@@ -440,7 +440,7 @@ var works = []func(context.Context, backend, *sql.DB) error{
 		}
 		return rows.Close()
 	},
-	// A connection that is kept.
+	// A connection that is held.
 	func(ctx context.Context, _ backend, db *sql.DB) error {
 		c, err := db.Conn(ctx)
 		if err != nil {

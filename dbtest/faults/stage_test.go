@@ -14,40 +14,40 @@ import (
 	"github.com/otelpool/otelpool/dbtest/server"
 )
 
-// A stage is where the script of a row is played: a pool, its server, and what the
-// callers of the pool got.
+// A stage is where the script of a row runs: a pool, its server, and the results of the
+// pool's callers.
 type stage struct {
 	*testing.T
 	backend
 
-	db    *sql.DB // the pool that the script is about
+	db    *sql.DB // the pool under test
 	in    *server.Instance
-	admin *sql.DB         // straight to the server, on the bare driver
+	admin *sql.DB         // directly to the server, on the bare driver
 	proxy *proxy.Proxy    // between the pool and the server; nil if the row has none
 	ctx   context.Context // of the program
-	tag   string          // is in the names of all that the script makes
+	tag   string          // part of all names that the script makes
 
 	steps  []step
-	masked atomic.Int64 // attempts that the driver's log shows and the callers do not
+	masked atomic.Int64 // bad connections in the driver's log that callers did not get
 }
 
-// A step is what a call of the program returned.
+// A step is the result of a call of the program.
 type step struct {
 	name string
 	err  error
 }
 
-// numbers tell apart what must not come twice on a server.
+// numbers makes names unique on a server.
 var numbers atomic.Int64
 
-// call makes one call of the program, notes what it returned, and returns that.
+// call makes one call of the program, and records and returns its error.
 func (st *stage) call(name string, f func(context.Context) error) error {
 	s := st.try(name, f)
 	st.record(s)
 	return s.err
 }
 
-// try makes one call of the program and leaves it to the script to note it.
+// try makes one call of the program. The script may record the step.
 func (st *stage) try(name string, f func(context.Context) error) step {
 	ctx, attempts := logging(st.ctx)
 	err := f(ctx)
@@ -57,13 +57,13 @@ func (st *stage) try(name string, f func(context.Context) error) step {
 
 func (st *stage) record(s step) { st.steps = append(st.steps, s) }
 
-// execer is what a sql.DB, a sql.Conn and a sql.Tx share.
+// execer has the methods that a sql.DB, a sql.Conn and a sql.Tx share.
 type execer interface {
 	ExecContext(context.Context, string, ...any) (sql.Result, error)
 	QueryContext(context.Context, string, ...any) (*sql.Rows, error)
 }
 
-// exec is a call that runs a statement without rows.
+// exec makes a call that runs a statement without rows.
 func (st *stage) exec(name string, on execer, statement string) error {
 	return st.call(name, func(ctx context.Context) error {
 		_, err := on.ExecContext(ctx, statement)
@@ -71,7 +71,7 @@ func (st *stage) exec(name string, on execer, statement string) error {
 	})
 }
 
-// query is a call that runs a statement and reads all its rows.
+// query makes a call that runs a statement and reads all its rows.
 func (st *stage) query(name string, on execer, statement string) error {
 	return st.call(name, func(ctx context.Context) error { return readAll(ctx, on, statement) })
 }
@@ -91,7 +91,7 @@ func readAll(ctx context.Context, on execer, statement string) error {
 	return rows.Close()
 }
 
-// conn takes a connection out of the pool. It is not a step.
+// conn acquires a connection. It is not a step.
 func (st *stage) conn() *sql.Conn {
 	st.Helper()
 	c, err := st.db.Conn(st.ctx)
@@ -114,8 +114,7 @@ func (st *stage) begin(on interface {
 	return tx
 }
 
-// must runs statements that succeed, on the pool or a part of it. They are no
-// steps.
+// must runs statements that succeed. They are not steps.
 func (st *stage) must(on execer, statements ...string) {
 	st.Helper()
 	for _, statement := range statements {
@@ -125,7 +124,7 @@ func (st *stage) must(on execer, statements ...string) {
 	}
 }
 
-// order has the administrator do something.
+// order runs a statement as the administrator.
 func (st *stage) order(statement string, args ...any) {
 	st.Helper()
 	if _, err := st.admin.ExecContext(context.WithoutCancel(st.ctx), fmt.Sprintf(statement, args...)); err != nil {
@@ -133,7 +132,7 @@ func (st *stage) order(statement string, args ...any) {
 	}
 }
 
-// number is the server's number of the session of on.
+// number returns the server's number of a session.
 func (st *stage) number(on interface {
 	QueryRowContext(context.Context, string, ...any) *sql.Row
 },
@@ -146,21 +145,21 @@ func (st *stage) number(on interface {
 	return id
 }
 
-// end kills a session and waits until it is gone.
+// end kills a session and waits until it has ended.
 func (st *stage) end(session int64) {
 	st.Helper()
 	st.order(st.kill, session)
 	st.ended(session)
 }
 
-// ended waits until the server has no such session. The client may learn of it a
-// little later.
+// ended waits until the server has no such session. The client may see that a little
+// later.
 func (st *stage) ended(session int64) {
 	st.Helper()
 	st.until("the session ends", func() bool { return st.count(fmt.Sprintf(st.sessions, session)) == 0 })
 }
 
-// count is the number that a statement of the administrator answers.
+// count runs a statement as the administrator and returns its one number.
 func (st *stage) count(statement string) int {
 	var n int
 	if err := st.admin.QueryRowContext(context.WithoutCancel(st.ctx), statement).Scan(&n); err != nil {
@@ -169,8 +168,8 @@ func (st *stage) count(statement string) int {
 	return n
 }
 
-// long returns a statement that runs for longer than the test, and a function that
-// waits until the server is at it.
+// long returns a statement that runs for longer than the test, and a function that waits
+// until the server executes it.
 func (st *stage) long() (statement string, running func()) {
 	statement = fmt.Sprintf(st.sleep, numbers.Add(1))
 	return statement, func() {
@@ -178,16 +177,16 @@ func (st *stage) long() (statement string, running func()) {
 	}
 }
 
-// while runs f when the trouble is over that runs beside it.
-func while(trouble func(), f func()) {
+// while runs f and fault at the same time, and waits for both.
+func while(fault func(), f func()) {
 	var both sync.WaitGroup
-	both.Go(trouble)
+	both.Go(fault)
 	f()
 	both.Wait()
 }
 
-// table makes a table with a number and a value that is unique, with rows 1 and 2,
-// and returns its name.
+// table creates a table with a number and a unique value, with rows 1 and 2, and returns
+// its name.
 func (st *stage) table() string {
 	st.Helper()
 	name := "t" + st.tag
@@ -199,27 +198,26 @@ func (st *stage) table() string {
 	return name
 }
 
-// atRest waits until nobody has a connection of the pool. What a script left
-// behind, such as a transaction whose context ended, is given back by a goroutine
-// of database/sql.
+// atRest waits until no connection is in use. A goroutine of database/sql may still have
+// to release one, as for a transaction whose context ended.
 func (st *stage) atRest() {
 	st.Helper()
-	st.until("connections are given back", func() bool { return st.db.Stats().InUse == 0 })
+	st.until("all connections are released", func() bool { return st.db.Stats().InUse == 0 })
 }
 
-// until polls what no event tells, such as the state of a server.
+// until polls a condition that has no event, such as the state of a server.
 func (st *stage) until(what string, ok func() bool) {
 	st.Helper()
 	for end := time.Now().Add(time.Minute); !ok(); {
 		if time.Now().After(end) {
-			st.Errorf("in a minute it did not come about that %s", what)
+			st.Errorf("timed out waiting until %s", what)
 			return
 		}
 		time.Sleep(2 * time.Millisecond)
 	}
 }
 
-// callers is what the callers of the pool got, one line for each step.
+// callers describes the results of the pool's callers, one line for each step.
 func (st *stage) callers() string {
 	var b strings.Builder
 	for _, s := range st.steps {

@@ -9,11 +9,10 @@ import (
 	"github.com/otelpool/otelpool/dbtest/lapse"
 )
 
-// statementRows are statements that fail on a sound connection, and what becomes
-// of it.
+// statementRows are statements that fail on a healthy connection.
 var statementRows = []row{
 	{
-		name: "a lock is not to be had",
+		name: "a lock times out",
 		to: func(s backend) target {
 			return target{params: s.params("innodb_lock_wait_timeout=1", "lock_timeout=200")}
 		},
@@ -45,7 +44,7 @@ failed exec 55P03 lock_wait
 		},
 	},
 	{
-		name: "two transactions are in a deadlock",
+		name: "two transactions deadlock",
 		play: func(st *stage) {
 			table := st.table()
 			update := func(tx *sql.Tx, id, v int) func(context.Context) error {
@@ -65,7 +64,7 @@ failed exec 55P03 lock_wait
 			both.Go(func() { a = st.try("update", update(first, 2, 11)) })
 			both.Go(func() { b = st.try("update", update(second, 1, 21)) })
 			both.Wait()
-			// Which of the two is given up is up to the server.
+			// The server chooses which of the two fails.
 			if a.err == nil {
 				a, b = b, a
 			}
@@ -93,7 +92,7 @@ failed exec 40P01 deadlock
 		},
 	},
 	{
-		name: "two transactions have no order",
+		name: "two transactions cannot be serialized",
 		play: func(st *stage) {
 			table := st.table()
 			tx, err := st.db.BeginTx(st.ctx, &sql.TxOptions{Isolation: sql.LevelRepeatableRead})
@@ -117,7 +116,7 @@ failed exec 40001 serialization
 		},
 	},
 	{
-		name: "a transaction may only read",
+		name: "a transaction is read-only",
 		play: func(st *stage) {
 			table := st.table()
 			tx, err := st.db.BeginTx(st.ctx, &sql.TxOptions{ReadOnly: true})
@@ -143,7 +142,7 @@ failed exec 25006 read_only
 		},
 	},
 	{
-		name: "a transaction goes on after a failure",
+		name: "a transaction continues after a failure",
 		play: func(st *stage) {
 			tx := st.begin(st.db)
 			_ = st.query("wrong", tx, "SELECT nothing")
@@ -176,7 +175,7 @@ failed query 42703 statement
 		},
 	},
 	{
-		name: "the caller gives up a statement",
+		name: "the caller cancels a statement",
 		set:  one,
 		play: func(st *stage) { st.lapse(context.Canceled) },
 		want: outcomes{
@@ -228,7 +227,7 @@ closed bad deadline 57014
 		},
 	},
 	{
-		name: "the server gives up a statement",
+		name: "the server times out a statement",
 		to: func(s backend) target {
 			return target{params: s.params("max_statement_time=0.2", "statement_timeout=200")}
 		},
@@ -291,7 +290,7 @@ failed query *errors.errorString busy_connection
 		},
 	},
 	{
-		name: "a value is there already",
+		name: "a value exists already",
 		play: func(st *stage) { _ = st.exec("insert", st.db, "INSERT INTO "+st.table()+" VALUES (1, 3)") },
 		want: outcomes{
 			"mysql": {`
@@ -309,7 +308,7 @@ failed exec 23505 constraint
 		},
 	},
 	{
-		name: "a statement is none",
+		name: "a statement has a syntax error",
 		play: func(st *stage) { _ = st.query("query", st.db, "SELEC 1") },
 		want: outcomes{
 			"mysql": {`
@@ -327,7 +326,7 @@ failed query 42601 statement
 		},
 	},
 	{
-		name: "a table is not there",
+		name: "a table does not exist",
 		play: func(st *stage) { _ = st.query("query", st.db, "SELECT * FROM nothing") },
 		want: outcomes{
 			"mysql": {`
@@ -346,7 +345,7 @@ failed query 42P01 statement
 	},
 }
 
-// lapse runs a long statement whose context ends while the server is at it.
+// lapse runs a long statement whose context ends while the server executes it.
 func (st *stage) lapse(why error) {
 	statement, running := st.long()
 	l := lapse.New(st.ctx, why)

@@ -22,7 +22,7 @@ import (
 	"github.com/otelpool/otelpool"
 )
 
-// What the faults are told by.
+// The metrics and attributes that faults appear in.
 const (
 	durations = "db.client.operation.duration"
 	dials     = "db.client.connection.create_time"
@@ -37,7 +37,7 @@ const (
 	status    = attribute.Key("db.response.status_code")
 )
 
-// told is an SDK that keeps all that a pool tells. Every span is sampled.
+// telemetry is an SDK that keeps everything that a pool emits. Every span is sampled.
 type telemetry struct {
 	spans  *tracetest.SpanRecorder
 	traces *sdktrace.TracerProvider
@@ -55,8 +55,7 @@ func newTelemetry() *telemetry {
 	}
 }
 
-// options name the spans of statements by the call that runs them, as the metrics
-// do.
+// options name the spans of statements after the operation, as the metrics do.
 func (tel *telemetry) options() []otelpool.Option {
 	return []otelpool.Option{
 		otelpool.WithTracerProvider(tel.traces), otelpool.WithMeterProvider(tel.meters),
@@ -65,8 +64,8 @@ func (tel *telemetry) options() []otelpool.Option {
 	}
 }
 
-// points are the numbers of a metric by their attributes: a sum, or the count of a
-// histogram.
+// points returns the data points of a metric by attributes: the value of a sum, or the
+// count of a histogram.
 func (tel *telemetry) points(tb testing.TB, name string) map[attribute.Distinct]point {
 	tb.Helper()
 	var rm metricdata.ResourceMetrics
@@ -110,7 +109,7 @@ func (p point) get(key attribute.Key) string {
 	return v.AsString()
 }
 
-// line is a fact in words. What is unknown is a dash.
+// line joins words to a line, with a dash for each empty word.
 func line(words ...string) string {
 	for i, w := range words {
 		words[i] = cmp.Or(w, "-")
@@ -118,8 +117,8 @@ func line(words ...string) string {
 	return strings.Join(words, " ")
 }
 
-// counted are the points of a metric that have the key, as a line for each that
-// was counted.
+// counted returns the points of a metric that have an attribute, with as many lines for
+// each point as it counts.
 func (tel *telemetry) counted(tb testing.TB, name string, has attribute.Key, f func(point) string) []string {
 	tb.Helper()
 	var lines []string
@@ -134,7 +133,7 @@ func (tel *telemetry) counted(tb testing.TB, name string, has attribute.Key, f f
 	return lines
 }
 
-// agree checks that two ways of telling have the same lines, which are sorted.
+// agree checks that two sources have the same sorted lines.
 func agree(tb testing.TB, one string, ones []string, other string, others []string) {
 	tb.Helper()
 	if !slices.Equal(ones, others) {
@@ -150,7 +149,7 @@ func tally(lines []string) map[string]int {
 	return n
 }
 
-// failures are the operations and dials that failed, by the metrics.
+// failures returns the failed operations and dials, from the metrics.
 func (tel *telemetry) failures(tb testing.TB) []string {
 	tb.Helper()
 	lines := append(
@@ -160,7 +159,7 @@ func (tel *telemetry) failures(tb testing.TB) []string {
 	return lines
 }
 
-// unread are the result sets whose reading failed, by the metric, and by the events
+// unread returns the result sets whose reading failed, from the metric and from the events
 // on the program's span.
 func (tel *telemetry) unread(tb testing.TB) []string {
 	tb.Helper()
@@ -172,7 +171,7 @@ func (tel *telemetry) unread(tb testing.TB) []string {
 	return lines
 }
 
-// happened are the events of a name on the program's span, as a line each.
+// happened returns the events with a name on the program's span, as a line each.
 func (tel *telemetry) happened(name string, f func(point) string) []string {
 	var lines []string
 	for _, s := range tel.spans.Started() {
@@ -189,8 +188,8 @@ func (tel *telemetry) happened(name string, f func(point) string) []string {
 	return lines
 }
 
-// failedSpans are the same by the spans. Those that are no operations, such as
-// acquires, are not among them: they are made of what took long.
+// failedSpans returns the failed operations and dials, from the spans. It leaves out other
+// spans, such as those of acquires, which exist only for long ones.
 func (tel *telemetry) failedSpans(tb testing.TB) []string {
 	tb.Helper()
 	var lines []string
@@ -209,10 +208,10 @@ func (tel *telemetry) failedSpans(tb testing.TB) []string {
 	return lines
 }
 
-// aCode is what a server's code looks like: a number of MySQL, or an SQLSTATE.
+// aCode matches a server's code: a number of MySQL, or an SQLSTATE.
 var aCode = regexp.MustCompile(`^([0-9]{4}|[0-9A-Z]{5})$`)
 
-// codeIn is the code that an error.type is.
+// codeIn returns an error.type if it is a code, and otherwise an empty string.
 func codeIn(typ string) string {
 	if aCode.MatchString(typ) {
 		return typ
@@ -220,26 +219,26 @@ func codeIn(typ string) string {
 	return ""
 }
 
-// retried are the masked retries.
+// retried returns the masked retries.
 func (tel *telemetry) retried(tb testing.TB) []string {
 	tb.Helper()
 	return tel.counted(tb, retries, errorType, func(p point) string { return line("retried", p.get(errorType), p.get(class)) })
 }
 
-// closedConns are the closed connections in the order of their ends.
+// closedConns returns the closed connections, the first first.
 func closedConns(tb testing.TB, db *sql.DB) []string {
 	tb.Helper()
 	var lines []string
 	for _, d := range slices.Backward(inspect(tb, db).Deaths) {
 		lines = append(lines, line("closed", d.Reason, string(d.Class), d.ErrorType))
 		if code := codeIn(d.ErrorType); d.Code != code {
-			tb.Errorf("connection %d died with the code %q, want %q", d.ConnID, d.Code, code)
+			tb.Errorf("connection %d was closed with the code %q, want %q", d.ConnID, d.Code, code)
 		}
 	}
 	return lines
 }
 
-// all is what was told of the faults, one line each.
+// all returns the telemetry of the faults, one line each.
 func (tel *telemetry) all(tb testing.TB, db *sql.DB) string {
 	tb.Helper()
 	failed, spans := tel.failures(tb), tel.failedSpans(tb)
@@ -251,20 +250,20 @@ func (tel *telemetry) all(tb testing.TB, db *sql.DB) string {
 	}
 	slices.Sort(short)
 	counted := tel.counted(tb, closes, reason, func(p point) string { return line("closed", p.get(reason), p.get(class)) })
-	agree(tb, "the metric", counted, "the closedConns", short)
-	// A connection that went bad is an event for whoever had it or found it. One
-	// that the pool closed by itself need not be one for anybody.
+	agree(tb, "the metric", counted, "the closed connections", short)
+	// A bad connection is an event of the caller that held it or found it. A connection
+	// that the pool closed may have no event.
 	bad := func(l string) bool { return !strings.HasPrefix(l, "closed bad ") }
 	events := tel.happened("otelpool.connection.closed", func(p point) string { return line("closed", p.get(reason), p.get(class)) })
-	agree(tb, "the events", slices.DeleteFunc(events, bad), "the closedConns", slices.DeleteFunc(short, bad))
+	agree(tb, "the events", slices.DeleteFunc(events, bad), "the closed connections", slices.DeleteFunc(short, bad))
 	retried := tel.retried(tb)
-	hops := tel.happened("otelpool.connection.retried", func(p point) string { return line("retried", p.get(errorType), p.get(class)) })
-	agree(tb, "the metric", retried, "the events", hops)
+	retryEvents := tel.happened("otelpool.connection.retried", func(p point) string { return line("retried", p.get(errorType), p.get(class)) })
+	agree(tb, "the metric", retried, "the events", retryEvents)
 	return strings.Join(slices.Concat(failed, tel.unread(tb), retried, closed, []string{""}), "\n")
 }
 
-// balance checks that the books of a pool at rest are square, and agree with the
-// metrics and with database/sql.
+// balance checks the counts of a pool at rest against each other, the metrics and
+// database/sql.
 func (tel *telemetry) balance(tb testing.TB, db *sql.DB) {
 	tb.Helper()
 	snap, stats := inspect(tb, db), db.Stats()
@@ -272,7 +271,7 @@ func (tel *telemetry) balance(tb testing.TB, db *sql.DB) {
 		tb.Errorf("at rest %d are held, %d are dialed, %d are in use", snap.Held, snap.Dialing, stats.InUse)
 	}
 	if snap.Open != stats.OpenConnections || snap.Idle != stats.Idle {
-		tb.Errorf("%d are open, %d idle; database/sql says %d open, %d idle", snap.Open, snap.Idle, stats.OpenConnections, stats.Idle)
+		tb.Errorf("%d are open, %d idle; database/sql has %d open, %d idle", snap.Open, snap.Idle, stats.OpenConnections, stats.Idle)
 	}
 	if closed := sum(snap.Closed); snap.Opened != int64(snap.Open)+closed {
 		tb.Errorf("%d were opened, but %d are open and %d were closed: %v", snap.Opened, snap.Open, closed, snap.Closed)
@@ -281,7 +280,7 @@ func (tel *telemetry) balance(tb testing.TB, db *sql.DB) {
 		"idle_count": stats.MaxIdleClosed, "idle_time": stats.MaxIdleTimeClosed, "lifetime": stats.MaxLifetimeClosed,
 	} {
 		if snap.Closed[limit] != counted {
-			tb.Errorf("%d were closed by %s, database/sql says %d", snap.Closed[limit], limit, counted)
+			tb.Errorf("%d were closed by %s, database/sql has %d", snap.Closed[limit], limit, counted)
 		}
 	}
 	for _, m := range []struct {
@@ -306,7 +305,7 @@ func (tel *telemetry) balance(tb testing.TB, db *sql.DB) {
 		holds += p.n
 	}
 	if acquired := sum(snap.Acquired); holds != acquired {
-		tb.Errorf("%d holds were told, %d acquired: %v", holds, acquired, snap.Acquired)
+		tb.Errorf("%d holds were recorded, %d acquired: %v", holds, acquired, snap.Acquired)
 	}
 	dialed := int64(0)
 	for _, p := range tel.points(tb, dials) {

@@ -19,7 +19,7 @@ import (
 	"github.com/otelpool/otelpool/dbtest/server"
 )
 
-// untrusted is the fault of a server whose certificate nobody has signed but itself.
+// untrusted is the fault of a server with a self-signed certificate.
 var untrusted = row{
 	to: func(s backend) target { return target{params: s.params("tls=true", "sslmode=verify-full")} },
 	play: func(st *stage) {
@@ -44,8 +44,8 @@ failed connect *tls.CertificateVerificationError tls
 
 func TestTLS_AnUntrustedCertificateIsClassified(t *testing.T) {
 	cert, key := certificate(t)
-	// The server is another user, mostly, who does not get into the folder that the
-	// test would have.
+	// The server often runs as another user, who cannot enter the test's own temporary
+	// folder.
 	dir, err := os.MkdirTemp("", "otelpool-tls-")
 	if err != nil {
 		t.Fatal(err)
@@ -60,14 +60,14 @@ func TestTLS_AnUntrustedCertificateIsClassified(t *testing.T) {
 	}
 	certFile, keyFile := filepath.Join(dir, "cert.pem"), filepath.Join(dir, "key.pem")
 	for file, text := range map[string]string{certFile: cert, keyFile: key} {
-		// It is nobody's secret.
+		// The key is not secret.
 		if err := os.WriteFile(file, []byte(text), 0o644); err != nil {
 			t.Fatal(err)
 		}
 	}
 	mariadb := server.NewShared(startMariaDB, "--ssl-cert="+certFile, "--ssl-key="+keyFile)
-	// PostgreSQL takes a key that is its own and a secret only, so it has to write the
-	// files itself.
+	// PostgreSQL accepts only a key that it owns and nobody else can read, so it has to
+	// write the files itself.
 	postgres := server.NewShared(func(args ...string) (*server.Instance, error) {
 		return started(server.StartPostgreSQL, args, "pgx",
 			written("server.crt", cert), written("server.key", key), "ALTER SYSTEM SET ssl = on", "SELECT pg_reload_conf()")
@@ -89,13 +89,13 @@ func TestTLS_AnUntrustedCertificateIsClassified(t *testing.T) {
 	}
 }
 
-// written is the statement that has PostgreSQL write a file into its folder.
+// written returns a statement that makes PostgreSQL write a file into its folder.
 func written(file, text string) string {
 	lines := strings.Split(strings.TrimSpace(text), "\n")
 	return fmt.Sprintf("COPY (SELECT unnest(ARRAY['%s'])) TO PROGRAM 'umask 077; cat > %s'", strings.Join(lines, "', '"), file)
 }
 
-// hasTLS is a statement that counts the servers that have TLS.
+// hasTLS returns a statement that returns 1 if the server has TLS, and 0 otherwise.
 func (s backend) hasTLS() string {
 	if s.driver == "mysql" {
 		return "SELECT COUNT(*) FROM information_schema.global_variables WHERE variable_name = 'have_ssl' AND variable_value = 'YES'"

@@ -1,4 +1,4 @@
-// Package lapse has contexts that end when a test wants them to.
+// Package lapse has contexts that end on demand.
 package lapse
 
 import (
@@ -8,18 +8,17 @@ import (
 	"time"
 )
 
-// Context ends when End is called, with the error that it was made with, and not with
-// its parent.
+// Context ends when End is called, with the given error. It does not end with its parent.
 type Context struct {
-	context.Context //nolint:containedctx // it is one
+	context.Context //nolint:containedctx // it is a context itself
 
 	End  func()
 	done chan struct{}
 	why  error
 }
 
-// New returns a context that will end with an error: that of a context that was canceled,
-// or of one whose deadline passed.
+// New returns a context that will end with why: context.Canceled or
+// context.DeadlineExceeded.
 func New(parent context.Context, why error) *Context {
 	c := &Context{Context: parent, done: make(chan struct{}), why: why}
 	c.End = sync.OnceFunc(func() { close(c.done) })
@@ -39,7 +38,7 @@ func (c *Context) Err() error {
 	}
 }
 
-// Deadline is far away for a context that ends for one, and absent for others.
+// Deadline is in an hour if why is context.DeadlineExceeded, and absent otherwise.
 func (c *Context) Deadline() (time.Time, bool) {
 	return time.Now().Add(time.Hour), errors.Is(c.why, context.DeadlineExceeded)
 }

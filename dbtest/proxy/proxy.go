@@ -1,9 +1,8 @@
-// Package proxy stands between a database driver and its server and is the
-// network that goes wrong: slow, silent, cut. It knows no protocol.
+// Package proxy is a TCP proxy for tests. It simulates faults of the network between a
+// database driver and its server: delays, stalls, resets and cuts. It knows no protocol.
 //
-// It is for tests. What it does to connections it does to all that go through
-// it, at once; how a connection that comes later is treated is said by each
-// method.
+// A fault applies to all connections of the proxy at once. Each method documents whether
+// it applies to later connections too.
 package proxy
 
 import (
@@ -19,21 +18,21 @@ import (
 	"time"
 )
 
-// A Proxy passes connections on to one server. Its methods may be called from
-// any goroutine.
+// A Proxy forwards connections to one server. Its methods may be called from any
+// goroutine.
 type Proxy struct {
-	// Addr is host:port on the loopback interface, where clients connect. It stays
-	// the same.
+	// Addr is host:port on the loopback interface, where clients connect. It never
+	// changes.
 	Addr string
 
 	server string
 
-	mu       sync.Mutex // guards what follows
+	mu       sync.Mutex // guards the fields below
 	listener net.Listener
 	links    map[*link]struct{}
 	latency  time.Duration
-	flows    chan struct{} // closed while bytes pass, open in a stall
-	cut      int64         // bytes that a link may still answer; negative for no end
+	flows    chan struct{} // closed while data flow, open in a stall
+	cut      int64         // bytes of answers for each link; negative for no limit
 	ended    bool
 
 	running sync.WaitGroup
@@ -54,12 +53,12 @@ func Start(tb testing.TB, server string) *Proxy {
 	return p
 }
 
-// New starts a proxy in front of the server at host:port. It listens at once; the
-// server is dialed with each connection. The caller closes it.
+// New starts a proxy for the server at host:port. It listens at once, and dials the
+// server for each connection. The caller closes it.
 func New(server string) (*Proxy, error) {
-	p := &Proxy{server: server, links: map[*link]struct{}{}, flows: closed(), cut: -1}
-	// The port is below those that systems give to outgoing connections: while
-	// the proxy refuses, a client that dials such a port can meet itself.
+	p := &Proxy{server: server, links: map[*link]struct{}{}, flows: closedChan(), cut: -1}
+	// The port is below the range for outgoing connections. While the proxy refuses, a
+	// client that dials a port in that range can connect to itself.
 	const low, high = 12000, 32000
 	var err error
 	for range 100 {
@@ -71,7 +70,7 @@ func New(server string) (*Proxy, error) {
 	return nil, fmt.Errorf("no free port: %w", err)
 }
 
-func closed() chan struct{} {
+func closedChan() chan struct{} {
 	c := make(chan struct{})
 	close(c)
 	return c
@@ -87,8 +86,8 @@ func (p *Proxy) listenLocked() error {
 	return nil
 }
 
-// Close cuts all connections and ends the proxy. When it returns no goroutine
-// of it is left.
+// Close closes all connections and stops the proxy. All its goroutines have ended when it
+// returns.
 func (p *Proxy) Close() error {
 	p.mu.Lock()
 	var err error
@@ -105,8 +104,8 @@ func (p *Proxy) Close() error {
 	return err
 }
 
-// Pass ends every trouble. What a stall held back arrives now. Connections that
-// were cut stay so. The error says that the address has been taken meanwhile.
+// Pass ends every fault. Data that a stall held back are forwarded now. Connections that
+// were cut stay closed. Pass returns an error if the address is no longer free.
 func (p *Proxy) Pass() error {
 	p.mu.Lock()
 	defer p.mu.Unlock()
@@ -129,17 +128,16 @@ func (p *Proxy) flowLocked() {
 	}
 }
 
-// Delay holds up what passes by d, in each direction, on connections that are
-// there and on those to come. Zero ends it.
+// Delay delays data by d in each direction, on existing and later connections. Zero ends
+// it.
 func (p *Proxy) Delay(d time.Duration) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	p.latency = d
 }
 
-// Stall lets nothing pass and closes nothing, not even what one side has closed:
-// a network that loses everything. Connections to come are accepted, and nothing
-// answers them. It lasts until Pass.
+// Stall forwards nothing, not even that one side has closed, as a network that loses
+// every packet. Later connections are accepted, but not forwarded. It lasts until Pass.
 func (p *Proxy) Stall() {
 	p.mu.Lock()
 	defer p.mu.Unlock()
@@ -150,8 +148,8 @@ func (p *Proxy) Stall() {
 	}
 }
 
-// Reset cuts the connections that are there such that the client is told: with
-// RST, and without what was on its way. It returns how many there were.
+// Reset closes the existing connections, the client's side with RST. Data in transit are
+// lost. It returns the number of connections.
 func (p *Proxy) Reset() int {
 	p.mu.Lock()
 	defer p.mu.Unlock()
@@ -162,9 +160,9 @@ func (p *Proxy) Reset() int {
 	return n
 }
 
-// HalfClose ends the connections that are there towards the client only: it
-// reads an end of file, and what it writes still arrives at the server. It
-// returns how many there were.
+// HalfClose closes the existing connections towards the client only: the client reads an
+// end of file, and its writes still reach the server. It returns the number of
+// connections.
 func (p *Proxy) HalfClose() int {
 	p.mu.Lock()
 	defer p.mu.Unlock()
@@ -175,8 +173,7 @@ func (p *Proxy) HalfClose() int {
 	return n
 }
 
-// CutAfter lets n more bytes of answers pass on each connection, those to come
-// included, and then closes it.
+// CutAfter closes each existing and later connection after n more bytes of answers.
 func (p *Proxy) CutAfter(n int64) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
@@ -186,7 +183,7 @@ func (p *Proxy) CutAfter(n int64) {
 	}
 }
 
-// Refuse listens no more, until Pass. The connections that are there stay.
+// Refuse stops listening until Pass. Existing connections stay open.
 func (p *Proxy) Refuse() error {
 	p.mu.Lock()
 	defer p.mu.Unlock()
@@ -198,8 +195,7 @@ func (p *Proxy) Refuse() error {
 	return err
 }
 
-// Open is the number of connections that go through the proxy now, those that
-// are not at the server yet included.
+// Open returns the number of connections, including those whose server is not dialed yet.
 func (p *Proxy) Open() int {
 	p.mu.Lock()
 	defer p.mu.Unlock()
@@ -210,9 +206,9 @@ func (p *Proxy) accept(l net.Listener) {
 	for {
 		c, err := l.Accept()
 		if err != nil {
-			return // the listener was closed
+			return // the listener is closed
 		}
-		k := &link{proxy: p, client: c.(*net.TCPConn), gone: make(chan struct{})}
+		k := &link{proxy: p, client: c.(*net.TCPConn), closed: make(chan struct{})}
 		p.mu.Lock()
 		if p.ended {
 			p.mu.Unlock()
@@ -230,15 +226,15 @@ func (p *Proxy) accept(l net.Listener) {
 type link struct {
 	proxy  *Proxy
 	client *net.TCPConn
-	gone   chan struct{} // closed when the link is cut
+	closed chan struct{} // closed when the link is cut
 	cut    sync.Once
 
-	server atomic.Pointer[net.TCPConn] // nil until dialed
-	left   int64                       // bytes that may still be answered; negative for no end; guarded by proxy.mu
-	deaf   bool                        // the client gets no more; guarded by proxy.mu
+	server     atomic.Pointer[net.TCPConn] // nil until dialed
+	left       int64                       // bytes of answers until the cut; negative for no limit; guarded by proxy.mu
+	halfClosed bool                        // guarded by proxy.mu
 }
 
-// run passes both directions on until each has ended.
+// run forwards both directions until both have ended.
 func (k *link) run() {
 	defer func() {
 		k.end()
@@ -246,7 +242,7 @@ func (k *link) run() {
 		delete(k.proxy.links, k)
 		k.proxy.mu.Unlock()
 	}()
-	if !k.pause() {
+	if !k.wait() {
 		return
 	}
 	c, err := net.Dial("tcp", k.proxy.server)
@@ -255,25 +251,25 @@ func (k *link) run() {
 	}
 	server := c.(*net.TCPConn)
 	k.server.Store(server)
-	if k.isGone() { // while it was dialed
+	if k.isClosed() { // during the dial
 		return
 	}
 	var both sync.WaitGroup
-	both.Go(func() { k.pass(server, k.client, func(b []byte) ([]byte, error) { return b, nil }) })
-	both.Go(func() { k.pass(k.client, server, k.answer) })
+	both.Go(func() { k.forward(server, k.client, func(b []byte) ([]byte, error) { return b, nil }) })
+	both.Go(func() { k.forward(k.client, server, k.allowed) })
 	both.Wait()
 }
 
-// pass copies one direction, as far as allowed says, and hands its end on.
-func (k *link) pass(to, from *net.TCPConn, allowed func([]byte) ([]byte, error)) {
+// forward copies one direction as far as limit allows, and forwards its end.
+func (k *link) forward(to, from *net.TCPConn, limit func([]byte) ([]byte, error)) {
 	buf := make([]byte, 32<<10)
 	for {
 		n, err := from.Read(buf)
-		if !k.pause() {
+		if !k.wait() {
 			return
 		}
 		if n > 0 {
-			b, stop := allowed(buf[:n])
+			b, stop := limit(buf[:n])
 			if _, err := to.Write(b); err != nil {
 				k.end()
 				return
@@ -284,7 +280,7 @@ func (k *link) pass(to, from *net.TCPConn, allowed func([]byte) ([]byte, error))
 			}
 		}
 		if errors.Is(err, io.EOF) {
-			_ = to.CloseWrite() // fails if the other side is gone already
+			_ = to.CloseWrite() // fails if the other side is closed already
 			return
 		}
 		if err != nil {
@@ -294,14 +290,14 @@ func (k *link) pass(to, from *net.TCPConn, allowed func([]byte) ([]byte, error))
 	}
 }
 
-// errCut ends a link that has answered as much as it may.
+// errCut ends a link at its cut.
 var errCut = errors.New("cut")
 
-// answer returns what the client may have of an answer.
-func (k *link) answer(b []byte) ([]byte, error) {
+// allowed returns the part of an answer that the client gets.
+func (k *link) allowed(b []byte) ([]byte, error) {
 	k.proxy.mu.Lock()
 	defer k.proxy.mu.Unlock()
-	if k.deaf {
+	if k.halfClosed {
 		return nil, nil
 	}
 	if k.left < 0 {
@@ -314,28 +310,28 @@ func (k *link) answer(b []byte) ([]byte, error) {
 	return b[:k.left], errCut
 }
 
-// pause waits for what the proxy makes of the network now. It reports false if the
-// link was cut meanwhile.
-func (k *link) pause() bool {
+// wait waits for the delay and for the end of a stall. It returns false if the link was
+// closed meanwhile.
+func (k *link) wait() bool {
 	k.proxy.mu.Lock()
 	flows, latency := k.proxy.flows, k.proxy.latency
 	k.proxy.mu.Unlock()
 	if latency > 0 {
 		select {
 		case <-time.After(latency):
-		case <-k.gone:
+		case <-k.closed:
 		}
 	}
 	select {
 	case <-flows:
-	case <-k.gone:
+	case <-k.closed:
 	}
-	return !k.isGone()
+	return !k.isClosed()
 }
 
-func (k *link) isGone() bool {
+func (k *link) isClosed() bool {
 	select {
-	case <-k.gone:
+	case <-k.closed:
 		return true
 	default:
 		return false
@@ -344,7 +340,7 @@ func (k *link) isGone() bool {
 
 // end closes both sides.
 func (k *link) end() {
-	k.cut.Do(func() { close(k.gone) })
+	k.cut.Do(func() { close(k.closed) })
 	_ = k.client.Close()
 	if s := k.server.Load(); s != nil {
 		_ = s.Close()
@@ -353,12 +349,12 @@ func (k *link) end() {
 
 // reset closes both sides, the client's with RST.
 func (k *link) reset() {
-	_ = k.client.SetLinger(0) // fails if the client is gone already
+	_ = k.client.SetLinger(0) // fails if the client is closed already
 	k.end()
 }
 
-// halfCloseLocked ends the client's side of the answers.
+// halfCloseLocked closes the direction towards the client.
 func (k *link) halfCloseLocked() {
-	k.deaf = true
-	_ = k.client.CloseWrite() // fails if the client is gone already
+	k.halfClosed = true
+	_ = k.client.CloseWrite() // fails if the client is closed already
 }

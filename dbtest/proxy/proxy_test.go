@@ -12,16 +12,16 @@ import (
 	"time"
 )
 
-// patience bounds what must come, and moment is how long is waited for what must
-// not.
+// patience bounds the wait for expected data. moment is how long a test waits for data
+// that must not arrive.
 const (
 	patience = time.Minute
 	moment   = 50 * time.Millisecond
 )
 
-// echo is a server that answers each line with itself, and closes when its client
-// does. It returns its address, and what it read.
-func echo(t *testing.T) (addr string, heard <-chan string) {
+// echo starts a server that returns each line, and closes when its client does. It
+// returns the server's address and the lines that it receives.
+func echo(t *testing.T) (addr string, received <-chan string) {
 	t.Helper()
 	l, err := net.Listen("tcp", "127.0.0.1:0")
 	if err != nil {
@@ -63,15 +63,15 @@ func dial(t *testing.T, p *Proxy) client {
 	return client{c.(*net.TCPConn), t}
 }
 
-func (c client) say(line string) {
+func (c client) send(line string) {
 	c.t.Helper()
 	if _, err := fmt.Fprintf(c, "%s\n", line); err != nil {
 		c.t.Fatal(err)
 	}
 }
 
-// hear reads n bytes, as many as come within a time.
-func (c client) hear(n int, within time.Duration) (string, error) {
+// read reads n bytes, or what arrives within a time.
+func (c client) read(n int, within time.Duration) (string, error) {
 	c.t.Helper()
 	if err := c.SetReadDeadline(time.Now().Add(within)); err != nil {
 		c.t.Fatal(err)
@@ -81,21 +81,21 @@ func (c client) hear(n int, within time.Duration) (string, error) {
 	return string(b[:got]), err
 }
 
-// answered says a line and wants it back.
-func (c client) answered(line string) {
+// echo sends a line and expects it back.
+func (c client) echo(line string) {
 	c.t.Helper()
-	c.say(line)
-	if got, err := c.hear(len(line)+1, patience); got != line+"\n" || err != nil {
-		c.t.Fatalf("said %q, heard %q, %v", line, got, err)
+	c.send(line)
+	if got, err := c.read(len(line)+1, patience); got != line+"\n" || err != nil {
+		c.t.Fatalf("sent %q, read %q, %v", line, got, err)
 	}
 }
 
-// lost waits until no connection goes through the proxy.
-func lost(t *testing.T, p *Proxy) {
+// waitClosed waits until the proxy has no connections.
+func waitClosed(t *testing.T, p *Proxy) {
 	t.Helper()
 	for end := time.Now().Add(patience); p.Open() > 0; {
 		if time.Now().After(end) {
-			t.Fatalf("%d connections are left", p.Open())
+			t.Fatalf("%d connections are open", p.Open())
 		}
 		time.Sleep(time.Millisecond)
 	}
@@ -105,56 +105,56 @@ func TestProxy_ForwardsBothDirectionsAndTheirEnds(t *testing.T) {
 	server, _ := echo(t)
 	p := Start(t, server)
 	c := dial(t, p)
-	c.answered("a")
-	c.answered("b")
+	c.echo("a")
+	c.echo("b")
 	if n := p.Open(); n != 1 {
 		t.Errorf("%d connections, want 1", n)
 	}
-	c.say("c")
+	c.send("c")
 	if err := c.CloseWrite(); err != nil {
 		t.Fatal(err)
 	}
 	if got, err := io.ReadAll(c); string(got) != "c\n" || err != nil {
-		t.Errorf("after the end heard %q, %v", got, err)
+		t.Errorf("after the end read %q, %v", got, err)
 	}
-	lost(t, p)
+	waitClosed(t, p)
 }
 
 func TestDelay_AppliesToEachDirection(t *testing.T) {
 	server, _ := echo(t)
 	p := Start(t, server)
 	c := dial(t, p)
-	c.answered("a")
+	c.echo("a")
 	p.Delay(moment)
 	start := time.Now()
-	c.answered("b")
+	c.echo("b")
 	if took := time.Since(start); took < 2*moment {
 		t.Errorf("it took %v, want at least %v", took, 2*moment)
 	}
 }
 
 func TestStall_HoldsEverythingBackUntilItEnds(t *testing.T) {
-	server, heard := echo(t)
+	server, received := echo(t)
 	p := Start(t, server)
 	c, closing := dial(t, p), dial(t, p)
-	c.answered("a")
-	closing.answered("b")
-	<-heard
-	<-heard
+	c.echo("a")
+	closing.echo("b")
+	<-received
+	<-received
 	p.Stall()
 	p.Stall()
-	c.say("held back")
-	late := dial(t, p)
-	late.say("held back")
+	c.send("held back")
+	later := dial(t, p)
+	later.send("held back")
 	_ = closing.Close()
-	for _, c := range []client{c, late} {
-		if got, err := c.hear(10, moment); got != "" || !errors.Is(err, os.ErrDeadlineExceeded) {
-			t.Errorf("in a stall heard %q, %v", got, err)
+	for _, c := range []client{c, later} {
+		if got, err := c.read(10, moment); got != "" || !errors.Is(err, os.ErrDeadlineExceeded) {
+			t.Errorf("in a stall read %q, %v", got, err)
 		}
 	}
 	select {
-	case line := <-heard:
-		t.Errorf("in a stall the server heard %q", line)
+	case line := <-received:
+		t.Errorf("in a stall the server read %q", line)
 	default:
 	}
 	if n := p.Open(); n != 3 {
@@ -163,75 +163,75 @@ func TestStall_HoldsEverythingBackUntilItEnds(t *testing.T) {
 	if err := p.Pass(); err != nil {
 		t.Fatal(err)
 	}
-	for _, c := range []client{c, late} {
-		if got, err := c.hear(10, patience); got != "held back\n" || err != nil {
-			t.Errorf("after the stall heard %q, %v", got, err)
+	for _, c := range []client{c, later} {
+		if got, err := c.read(10, patience); got != "held back\n" || err != nil {
+			t.Errorf("after the stall read %q, %v", got, err)
 		}
 		_ = c.Close()
 	}
-	lost(t, p)
+	waitClosed(t, p)
 }
 
 func TestReset_ResetsTheClientsConnection(t *testing.T) {
 	server, _ := echo(t)
 	p := Start(t, server)
 	c := dial(t, p)
-	c.answered("a")
+	c.echo("a")
 	if n := p.Reset(); n != 1 {
 		t.Errorf("%d were reset, want 1", n)
 	}
-	if _, err := c.hear(1, patience); !errors.Is(err, syscall.ECONNRESET) {
-		t.Errorf("heard %v, want a reset", err)
+	if _, err := c.read(1, patience); !errors.Is(err, syscall.ECONNRESET) {
+		t.Errorf("read %v, want a reset", err)
 	}
-	lost(t, p)
-	dial(t, p).answered("b")
+	waitClosed(t, p)
+	dial(t, p).echo("b")
 }
 
 func TestHalfClose_StillForwardsWrites(t *testing.T) {
-	server, heard := echo(t)
+	server, received := echo(t)
 	p := Start(t, server)
 	c := dial(t, p)
-	c.answered("a")
-	<-heard
+	c.echo("a")
+	<-received
 	if n := p.HalfClose(); n != 1 {
 		t.Errorf("%d were half-closed, want 1", n)
 	}
-	c.say("b")
-	if line := <-heard; line != "b" {
-		t.Errorf("the server heard %q", line)
+	c.send("b")
+	if line := <-received; line != "b" {
+		t.Errorf("the server read %q", line)
 	}
-	if got, err := c.hear(1, patience); got != "" || !errors.Is(err, io.EOF) {
-		t.Errorf("heard %q, %v, want the end", got, err)
+	if got, err := c.read(1, patience); got != "" || !errors.Is(err, io.EOF) {
+		t.Errorf("read %q, %v, want end of file", got, err)
 	}
 	_ = c.Close()
-	lost(t, p)
+	waitClosed(t, p)
 }
 
 func TestCutAfter_CutsAtTheByte(t *testing.T) {
 	server, _ := echo(t)
 	p := Start(t, server)
 	before := dial(t, p)
-	before.answered("a")
+	before.echo("a")
 	p.CutAfter(5)
 	for _, c := range []client{before, dial(t, p)} {
-		c.answered("b")
-		c.say("cdefg")
-		if got, err := c.hear(10, patience); got != "cde" || !errors.Is(err, io.ErrUnexpectedEOF) {
-			t.Errorf("heard %q, %v, want three bytes and the end", got, err)
+		c.echo("b")
+		c.send("cdefg")
+		if got, err := c.read(10, patience); got != "cde" || !errors.Is(err, io.ErrUnexpectedEOF) {
+			t.Errorf("read %q, %v, want three bytes and end of file", got, err)
 		}
 	}
-	lost(t, p)
+	waitClosed(t, p)
 	if err := p.Pass(); err != nil {
 		t.Fatal(err)
 	}
-	dial(t, p).answered("whole again")
+	dial(t, p).echo("works again")
 }
 
 func TestRefuse_RefusesNewConnectionsOnly(t *testing.T) {
 	server, _ := echo(t)
 	p := Start(t, server)
 	c := dial(t, p)
-	c.answered("a")
+	c.echo("a")
 	for range 2 {
 		if err := p.Refuse(); err != nil {
 			t.Fatal(err)
@@ -240,13 +240,13 @@ func TestRefuse_RefusesNewConnectionsOnly(t *testing.T) {
 	if _, err := net.Dial("tcp", p.Addr); !errors.Is(err, syscall.ECONNREFUSED) {
 		t.Errorf("dialed: %v, want a refusal", err)
 	}
-	c.answered("b")
+	c.echo("b")
 	for range 2 {
 		if err := p.Pass(); err != nil {
 			t.Fatal(err)
 		}
 	}
-	dial(t, p).answered("c")
+	dial(t, p).echo("c")
 }
 
 func TestClose_LeavesNothingBehind(t *testing.T) {
@@ -256,14 +256,14 @@ func TestClose_LeavesNothingBehind(t *testing.T) {
 		t.Fatal(err)
 	}
 	c := dial(t, p)
-	c.answered("a")
+	c.echo("a")
 	p.Stall()
-	c.say("b")
+	c.send("b")
 	if err := p.Close(); err != nil {
 		t.Error(err)
 	}
 	if n := p.Open(); n != 0 {
-		t.Errorf("%d connections are left", n)
+		t.Errorf("%d connections are open", n)
 	}
 	if err := p.Close(); err != nil {
 		t.Errorf("the second time: %v", err)
@@ -285,8 +285,8 @@ func TestProxy_ClosesTheClientIfTheServerIsDown(t *testing.T) {
 	_ = l.Close()
 	p := Start(t, down)
 	c := dial(t, p)
-	if got, err := c.hear(1, patience); got != "" || !errors.Is(err, io.EOF) {
-		t.Errorf("heard %q, %v, want the end", got, err)
+	if got, err := c.read(1, patience); got != "" || !errors.Is(err, io.EOF) {
+		t.Errorf("read %q, %v, want end of file", got, err)
 	}
-	lost(t, p)
+	waitClosed(t, p)
 }

@@ -13,12 +13,12 @@ import (
 	"syscall"
 )
 
-// account is the user that a server runs as: ours, unless we are root, whom
-// PostgreSQL refuses to serve.
+// account is the user that a server runs as: the current one, unless that is root, which
+// PostgreSQL refuses.
 type account struct {
 	name     string
 	uid, gid uint32
-	other    bool // not ours
+	other    bool // not the current user
 }
 
 func serverAccount() (account, error) {
@@ -47,7 +47,7 @@ func serverAccount() (account, error) {
 	return account{}, errors.New("a server does not run as root, and there is no user postgres, mysql or nobody")
 }
 
-// own gives a folder to the account.
+// own makes the account the owner of a folder.
 func (a account) own(dir string) error {
 	if !a.other {
 		return nil
@@ -55,8 +55,8 @@ func (a account) own(dir string) error {
 	return os.Chown(dir, int(a.uid), int(a.gid))
 }
 
-// reaches reports whether the account can get into a folder. Of another user
-// it asks only what everybody may.
+// reaches reports whether the account can enter a folder. For another user it checks only
+// the permissions of everybody.
 func (a account) reaches(dir string) bool {
 	if !a.other {
 		return true
@@ -78,7 +78,7 @@ func (a account) reaches(dir string) bool {
 	}
 }
 
-// assume has a command run as the account.
+// assume makes a command run as the account.
 func (a account) assume(cmd *exec.Cmd) {
 	if !a.other {
 		return

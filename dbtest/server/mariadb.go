@@ -13,9 +13,9 @@ import (
 	"github.com/go-sql-driver/mysql"
 )
 
-// MariaDB starts a MariaDB server that ends with the test. The arguments are
-// added to the command line of mariadbd. If it is not installed, the test is
-// skipped, or fails if [RequireEnv] says so.
+// MariaDB starts a MariaDB server that ends with the test. The arguments are added to the
+// command line of mariadbd. If it is not installed, the test is skipped, or fails if
+// [RequireEnv] is set.
 func MariaDB(tb testing.TB, args ...string) *Instance {
 	tb.Helper()
 	return owned(tb, StartMariaDB, args)
@@ -27,8 +27,8 @@ func StartMariaDB(args ...string) (*Instance, error) {
 	return newInstance(mariaDB, args)
 }
 
-// redoLog keeps the data directory small: most of it is this log. Server and
-// installer have to agree, or the first start makes it anew.
+// redoLog keeps the data directory small: most of it is this log. Server and installer
+// need the same size, or the first start creates the log again.
 const redoLog = "--innodb-log-file-size=8M"
 
 var mariaDB = kind{
@@ -65,8 +65,8 @@ func findMariaDB() (string, error) {
 	return bin, nil
 }
 
-// installer is the program that makes a data directory. It can be in another
-// folder than the server.
+// installer returns the program that creates a data directory. Its folder can differ from
+// the server's.
 func installer() (string, bool) {
 	const name = "mariadb-install-db"
 	folder, ok := findIn([]string{name}, "/usr/bin", "/usr/local/bin", "/opt/homebrew/opt/mariadb/bin", "/usr/local/opt/mariadb/bin")
@@ -79,7 +79,7 @@ func installMariaDB(in *Instance) error {
 		program, "--no-defaults",
 		"--user=" + in.as.name,
 		"--datadir=" + filepath.Join(in.dir, "data"),
-		"--tmpdir=" + in.dir, // a starting server deletes the temporary tables of others from a shared one
+		"--tmpdir=" + in.dir, // in a shared folder, a starting server would delete the temporary tables of others
 		"--auth-root-authentication-method=normal", "--skip-test-db", "--skip-name-resolve", redoLog,
 	}, in.dir, in.as)
 	if err != nil {
@@ -88,12 +88,11 @@ func installMariaDB(in *Instance) error {
 	return nil
 }
 
-// pingMariaDB asks for the database rather than only for a connection, because
-// the first start has to make it.
+// pingMariaDB also creates the database, which the first start needs.
 func pingMariaDB(ctx context.Context, in *Instance) error {
 	cfg := mysql.NewConfig()
 	cfg.User, cfg.Net, cfg.Addr = "root", "tcp", in.Addr
-	cfg.Logger = &mysql.NopLogger{} // a server that is still starting is no news
+	cfg.Logger = &mysql.NopLogger{} // errors are expected while the server starts
 	connector, err := mysql.NewConnector(cfg)
 	if err != nil {
 		return err

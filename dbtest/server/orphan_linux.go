@@ -6,8 +6,8 @@ import (
 	"syscall"
 )
 
-// orphaned has the kernel send the signal to the program when the thread that
-// started it ends.
+// orphaned makes the kernel send the signal to the program when the thread that started
+// it ends.
 func orphaned(cmd *exec.Cmd, sig os.Signal) {
 	if cmd.SysProcAttr == nil {
 		cmd.SysProcAttr = &syscall.SysProcAttr{}

@@ -7,5 +7,5 @@ import (
 	"os/exec"
 )
 
-// orphaned does nothing: only Linux tells a program that its parent ended.
+// orphaned does nothing: only Linux signals the end of a program's parent.
 func orphaned(*exec.Cmd, os.Signal) {}

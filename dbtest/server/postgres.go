@@ -11,9 +11,9 @@ import (
 	"github.com/jackc/pgx/v5"
 )
 
-// PostgreSQL starts a PostgreSQL server that ends with the test. The arguments
-// are added to the command line of postgres. If it is not installed, the test
-// is skipped, or fails if [RequireEnv] says so.
+// PostgreSQL starts a PostgreSQL server that ends with the test. The arguments are added
+// to the command line of postgres. If it is not installed, the test is skipped, or fails
+// if [RequireEnv] is set.
 func PostgreSQL(tb testing.TB, args ...string) *Instance {
 	tb.Helper()
 	return owned(tb, StartPostgreSQL, args)
@@ -49,9 +49,9 @@ var postgreSQL = kind{
 	dsn: func(in *Instance, params []string) string {
 		return query("postgres://postgres@"+in.Addr+"/postgres?sslmode=disable", params)
 	},
-	stop: syscall.SIGINT, // "fast": clients are cut off, data is written
-	// "immediate". SIGKILL would orphan the server's own processes, and the
-	// next start would refuse until the last of them has noticed.
+	stop: syscall.SIGINT, // "fast": clients are disconnected, data is written
+	// "immediate". SIGKILL would orphan the server's own processes, and the next start
+	// would fail until the last of them has ended.
 	kill: syscall.SIGQUIT,
 }
 

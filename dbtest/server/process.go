@@ -13,11 +13,11 @@ import (
 type process struct {
 	os    *os.Process
 	ended chan struct{} // closed when the program has ended
-	err   error         // how it ended; set before ended is closed
+	err   error         // the result of Wait; set before ended is closed
 }
 
-// start runs a command line in a folder, its output appended to a log file.
-// onOrphan is the signal that it gets when this process ends first.
+// start runs a command line in a folder, and appends its output to a log file. onOrphan
+// is the signal that it gets if this process ends first.
 func start(line []string, dir, log string, as account, onOrphan os.Signal) (*process, error) {
 	out, err := os.OpenFile(log, os.O_CREATE|os.O_APPEND|os.O_WRONLY, 0o600)
 	if err != nil {
@@ -25,16 +25,16 @@ func start(line []string, dir, log string, as account, onOrphan os.Signal) (*pro
 	}
 	defer out.Close()
 	cmd := command(line, dir, as)
-	// A file and not a writer: Wait would wait for a pipe that the server's
-	// own processes hold open.
+	// A file, not a writer: Wait would wait for a pipe that the server's own processes
+	// keep open.
 	cmd.Stdout, cmd.Stderr = out, out
 	orphaned(cmd, onOrphan)
 
 	p := &process{ended: make(chan struct{})}
 	started := make(chan error)
 	go func() {
-		// The kernel takes the end of the thread that started the server for
-		// the end of its parent. This one lives as long as the server.
+		// For the kernel the parent is the thread that started the server. So that thread
+		// has to live as long as the server.
 		runtime.LockOSThread()
 		defer runtime.UnlockOSThread()
 		if err := cmd.Start(); err != nil {
@@ -61,8 +61,8 @@ func (p *process) running() bool {
 	}
 }
 
-// end sends the signal and waits for the program to end. How it ended is not
-// an error, but that it did not is.
+// end sends the signal and waits for the program to end. The error is only about a
+// program that does not end.
 func (p *process) end(sig os.Signal) error {
 	if err := p.os.Signal(sig); err != nil && !errors.Is(err, os.ErrProcessDone) {
 		return err
@@ -77,7 +77,7 @@ func (p *process) end(sig os.Signal) error {
 	return errors.Join(errors.New("did not end in time and was killed"), err)
 }
 
-// run runs a command line to its end and returns what it wrote.
+// run runs a command line to its end and returns its output.
 func run(line []string, dir string, as account) (string, error) {
 	out, err := command(line, dir, as).CombinedOutput()
 	return string(out), err

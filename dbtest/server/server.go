@@ -1,11 +1,10 @@
-// Package server starts private MariaDB and PostgreSQL servers for tests. Each
-// has its own data directory, its own loopback port and its own socket, so it
-// touches no server that is already there, and its data is gone with it.
+// Package server starts private MariaDB and PostgreSQL servers for tests. Each has its own
+// data directory, loopback port and socket. It does not touch other servers, and its data
+// are removed with it.
 //
-// A test binary that ends, however it ends, leaves no server behind on Linux:
-// the kernel stops the server with its parent. Elsewhere an interrupted test
-// can leave one. The folder of an interrupted test, otelpool-* among the
-// temporary files, stays.
+// On Linux no server outlives its test binary: the kernel stops it with its parent. On
+// other systems an interrupted test can leave a server behind. The folder of an
+// interrupted test, otelpool-* among the temporary files, is not removed.
 package server
 
 import (
@@ -28,12 +27,11 @@ import (
 // that is not installed is skipped.
 const RequireEnv = "OTELPOOL_REQUIRE_SERVERS"
 
-// patience bounds each wait for a server: to answer after its start, and to
-// end after its stop. Both take a second on an idle machine; the rest is for a
-// loaded one.
+// patience bounds each wait for a server: to answer after its start, and to end after its
+// stop. Both take about a second on an idle machine, and longer on a loaded one.
 const patience = 90 * time.Second
 
-// A MissingError says that a server is not installed and how to get it.
+// A MissingError means that a server is not installed. Install is how to install it.
 type MissingError struct {
 	Server  string
 	Install string
@@ -50,7 +48,7 @@ type kind struct {
 	// find returns the folder of the server's programs, or a [MissingError].
 	find func() (string, error)
 
-	// install makes the data directory.
+	// install creates the data directory.
 	install func(*Instance) error
 
 	// command is the server's command line, without the extra arguments.
@@ -62,8 +60,8 @@ type kind struct {
 	// dsn is the data source name with the given key=value parameters.
 	dsn func(in *Instance, params []string) string
 
-	// stop lets the server finish what it is doing for nobody: clients are cut
-	// off, data is written. kill is a crash: the next start recovers.
+	// stop is an orderly shutdown: clients are disconnected, data is written. kill is a
+	// crash: the next start recovers.
 	stop, kill os.Signal
 }
 
@@ -75,7 +73,7 @@ type Instance struct {
 
 	kind kind
 	bin  string // folder of the server's programs
-	dir  string // everything the server writes, the socket included
+	dir  string // everything that the server writes, including the socket
 	args []string
 	as   account
 
@@ -83,9 +81,8 @@ type Instance struct {
 	proc *process
 }
 
-// DSN is the data source name of a database that the server starts with, as
-// the server's drivers take it. Each parameter is key=value, already encoded
-// for a query string.
+// DSN returns the data source name of the server's first database, in the form of its
+// drivers. Each parameter is key=value, already encoded for a query string.
 func (in *Instance) DSN(params ...string) string { return in.kind.dsn(in, params) }
 
 // Port is the port part of Addr.
@@ -95,8 +92,8 @@ func (in *Instance) Port() int {
 	return n
 }
 
-// Start starts a stopped server on the address it had and returns when it
-// answers. Starting one that runs is an error.
+// Start starts a stopped server on its old address and returns when it answers. It
+// returns an error if the server runs.
 func (in *Instance) Start() error {
 	in.mu.Lock()
 	defer in.mu.Unlock()
@@ -130,15 +127,15 @@ func (in *Instance) startLocked() error {
 	}
 }
 
-// Stop ends the server in good order, cutting off its clients, and returns
-// when its process is gone. Stopping a stopped server does nothing.
+// Stop shuts the server down, disconnects its clients, and returns when its process has
+// ended. Stopping a stopped server does nothing.
 func (in *Instance) Stop() error {
 	in.mu.Lock()
 	defer in.mu.Unlock()
 	return in.endLocked(in.kind.stop)
 }
 
-// Kill ends the server as a crash does and returns when its process is gone.
+// Kill ends the server as a crash does and returns when its process has ended.
 func (in *Instance) Kill() error {
 	in.mu.Lock()
 	defer in.mu.Unlock()
@@ -155,8 +152,7 @@ func (in *Instance) Restart() error {
 	return in.startLocked()
 }
 
-// Close kills the server and removes its data. The instance is of no use
-// afterwards.
+// Close kills the server and removes its data. The instance cannot be used afterwards.
 func (in *Instance) Close() error {
 	return errors.Join(in.Kill(), os.RemoveAll(in.dir))
 }
@@ -173,7 +169,7 @@ func (in *Instance) endLocked(sig os.Signal) error {
 	return nil
 }
 
-// tail is the end of what the server wrote to its log.
+// tail returns the end of the server's log.
 func (in *Instance) tail() string {
 	const most = 4096
 	out, err := os.ReadFile(filepath.Join(in.dir, "out.log"))
@@ -211,8 +207,8 @@ func newInstance(k kind, args []string) (*Instance, error) {
 	return in, nil
 }
 
-// workDir makes an empty folder that the account owns and can reach, with a
-// path short enough for a socket in it: its address holds 107 bytes.
+// workDir creates an empty folder that the account owns and can enter. Its path is short
+// enough for a socket in it: the address of a socket has at most 107 bytes.
 func workDir(as account) (string, error) {
 	var failed error
 	for _, parent := range []string{os.TempDir(), "/tmp", "/var/tmp"} {
@@ -232,10 +228,9 @@ func workDir(as account) (string, error) {
 	return "", errors.Join(errors.New("no temporary folder with a short path that the server can reach"), failed)
 }
 
-// freeAddr is a loopback address that nobody listens on. Its port is below
-// those that systems give to outgoing connections: while the server is down,
-// a client that dials such a port can be given the same one, meet itself, and
-// keep the server from coming back.
+// freeAddr returns an unused loopback address. Its port is below the range for outgoing
+// connections. While the server is down, a client that dials a port in that range can get
+// the same port, connect to itself, and keep the server from starting again.
 func freeAddr() (string, error) {
 	const low, high = 12000, 32000
 	var failed error
@@ -254,32 +249,31 @@ func freeAddr() (string, error) {
 	return "", fmt.Errorf("no free port: %w", failed)
 }
 
-// findIn returns the folder that holds all the named programs: the one that
-// PATH leads to, else the last in order of the places, which are patterns.
+// findIn returns the folder that has all the named programs: the one in PATH, otherwise
+// the last match of the first matching place. Places are patterns.
 func findIn(programs []string, places ...string) (string, bool) {
 	var folders []string
 	for _, folder := range filepath.SplitList(os.Getenv("PATH")) {
-		// The name in PATH can be a link to one program out of several that
-		// live together.
+		// The name in PATH can be a link to a folder with all the programs.
 		if real, err := filepath.EvalSymlinks(filepath.Join(folder, programs[0])); err == nil {
 			folders = append(folders, filepath.Dir(real))
 		}
 	}
 	for _, place := range places {
-		matches, _ := filepath.Glob(place) // the patterns are ours: none is malformed
+		matches, _ := filepath.Glob(place) // none of our patterns is malformed
 		for i := len(matches) - 1; i >= 0; i-- {
 			folders = append(folders, matches[i])
 		}
 	}
 	for _, folder := range folders {
-		if holds(folder, programs) {
+		if hasAll(folder, programs) {
 			return folder, true
 		}
 	}
 	return "", false
 }
 
-func holds(folder string, programs []string) bool {
+func hasAll(folder string, programs []string) bool {
 	for _, p := range programs {
 		info, err := os.Stat(filepath.Join(folder, p))
 		if err != nil || info.IsDir() || info.Mode()&0o111 == 0 {
@@ -302,8 +296,8 @@ func owned(tb testing.TB, start func(...string) (*Instance, error), args []strin
 	return in
 }
 
-// need ends the test if there is no server: as skipped if none is installed
-// and none is required, as failed otherwise.
+// need ends the test if there is no server: skipped if it is not installed and not
+// required, failed otherwise.
 func need(tb testing.TB, err error) {
 	tb.Helper()
 	if err == nil {
@@ -315,8 +309,8 @@ func need(tb testing.TB, err error) {
 	tb.Fatal(err)
 }
 
-// Shared is one server for all tests of a process. The first that asks starts
-// it; TestMain closes it after the last.
+// Shared is one server for all tests of a process. The first call of Instance starts it;
+// TestMain closes it after the last test.
 type Shared struct {
 	get func() (*Instance, error)
 
@@ -324,7 +318,7 @@ type Shared struct {
 	in *Instance
 }
 
-// NewShared returns a Shared of what start starts: [StartMariaDB] or
+// NewShared returns a Shared of a server that start starts: [StartMariaDB] or
 // [StartPostgreSQL].
 func NewShared(start func(...string) (*Instance, error), args ...string) *Shared {
 	s := &Shared{}
@@ -338,8 +332,8 @@ func NewShared(start func(...string) (*Instance, error), args ...string) *Shared
 	return s
 }
 
-// Instance returns the server. If it is not installed, the test is skipped,
-// or fails if [RequireEnv] says so.
+// Instance returns the server. If it is not installed, the test is skipped, or fails if
+// [RequireEnv] is set.
 func (s *Shared) Instance(tb testing.TB) *Instance {
 	tb.Helper()
 	in, err := s.get()
@@ -359,7 +353,7 @@ func (s *Shared) Close() error {
 	return err
 }
 
-// query joins the parameters to a DSN that has none or some.
+// query appends parameters to a DSN.
 func query(dsn string, params []string) string {
 	if len(params) == 0 {
 		return dsn

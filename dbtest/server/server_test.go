@@ -17,7 +17,7 @@ import (
 	_ "github.com/jackc/pgx/v5/stdlib"
 )
 
-// servers are the two kinds, for tests that hold for both.
+// servers are the two kinds of servers.
 var servers = []struct {
 	kind
 	driver string
@@ -56,7 +56,7 @@ func TestInstance_KeepsAddressAndDataOverRestarts(t *testing.T) {
 					t.Fatalf("%s: %v", end.name, err)
 				}
 				if listens(addr) {
-					t.Errorf("after %s somebody listens on %s", end.name, addr)
+					t.Errorf("after %s a server listens on %s", end.name, addr)
 				}
 				if err := end.f(); err != nil {
 					t.Errorf("%s of a stopped server: %v", end.name, err)
@@ -79,17 +79,17 @@ func TestInstance_KeepsAddressAndDataOverRestarts(t *testing.T) {
 			}
 			in.args = []string{"--no-such-option"}
 			if err := in.Start(); err == nil || !strings.Contains(err.Error(), "no-such-option") {
-				t.Errorf("got %v, want the server's complaint about the option", err)
+				t.Errorf("got %v, want the server's error about the option", err)
 			}
 
 			if err := in.Close(); err != nil {
 				t.Fatal(err)
 			}
 			if listens(addr) {
-				t.Errorf("after Close somebody listens on %s", addr)
+				t.Errorf("after Close a server listens on %s", addr)
 			}
 			if _, err := os.Stat(in.dir); !errors.Is(err, os.ErrNotExist) {
-				t.Errorf("after Close the folder is there: %v", err)
+				t.Errorf("after Close the folder still exists: %v", err)
 			}
 		})
 	}
@@ -100,7 +100,7 @@ const orphanEnv = "OTELPOOL_TEST_ORPHAN"
 
 func TestInstance_EndsWithTheProcessThatStartedIt(t *testing.T) {
 	if runtime.GOOS != "linux" {
-		t.Skip("only Linux tells a program that its parent ended")
+		t.Skip("only Linux signals the end of a program's parent")
 	}
 	for _, s := range servers {
 		t.Run(s.name, func(t *testing.T) {
@@ -137,7 +137,7 @@ func TestInstance_EndsWithTheProcessThatStartedIt(t *testing.T) {
 			if err := parent.Process.Kill(); err != nil {
 				t.Error(err)
 			}
-			_ = parent.Wait() // killed, as it should be
+			_ = parent.Wait() // the error is that it was killed
 			if addr == "" {
 				t.Fatal("the process started no server")
 			}
@@ -146,7 +146,7 @@ func TestInstance_EndsWithTheProcessThatStartedIt(t *testing.T) {
 				if time.Now().After(end) {
 					t.Fatalf("the server on %s outlives the process that started it", addr)
 				}
-				time.Sleep(10 * time.Millisecond) // another process: nothing to wait on
+				time.Sleep(10 * time.Millisecond) // another process: there is no event to wait for
 			}
 		})
 	}
@@ -163,24 +163,28 @@ func TestNeed_AMissingServerSkipsATestUnlessItIsRequired(t *testing.T) {
 		{"1", "fatal: no X here: install x"},
 	} {
 		t.Setenv(RequireEnv, c.env)
-		got := verdict{TB: t}
+		got := testResult{TB: t}
 		need(&got, missing)
-		if got.said[0] != c.want {
-			t.Errorf("with %s=%q: %q, want %q", RequireEnv, c.env, got.said[0], c.want)
+		if got.results[0] != c.want {
+			t.Errorf("with %s=%q: %q, want %q", RequireEnv, c.env, got.results[0], c.want)
 		}
 	}
 }
 
-// verdict notes how a test would have ended.
-type verdict struct {
+// testResult records how a test would have ended.
+type testResult struct {
 	testing.TB
-	said []string
+	results []string
 }
 
-func (v *verdict) Helper() {}
+func (v *testResult) Helper() {}
 
-func (v *verdict) Skip(args ...any)  { v.said = append(v.said, "skip: "+args[0].(error).Error()) }
-func (v *verdict) Fatal(args ...any) { v.said = append(v.said, "fatal: "+args[0].(error).Error()) }
+func (v *testResult) Skip(args ...any) {
+	v.results = append(v.results, "skip: "+args[0].(error).Error())
+}
+func (v *testResult) Fatal(args ...any) {
+	v.results = append(v.results, "fatal: "+args[0].(error).Error())
+}
 
 func listens(addr string) bool {
 	c, err := net.DialTimeout("tcp", addr, time.Second)

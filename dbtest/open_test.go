@@ -9,13 +9,13 @@ import (
 	"github.com/otelpool/otelpool"
 )
 
-// opener is one way into otelpool. The pool of each is known to the DB.
-type opener struct {
+// openFunc is one way into otelpool. The pool of each is known to the DB.
+type openFunc struct {
 	name string
 	make func(s backend, dsn string, opts ...otelpool.Option) (*sql.DB, error)
 }
 
-var openers = []opener{
+var openFuncs = []openFunc{
 	{"Open", func(s backend, dsn string, opts ...otelpool.Option) (*sql.DB, error) {
 		return otelpool.Open(s.driver, dsn, opts...)
 	}},
@@ -70,7 +70,7 @@ func watched(db *sql.DB, err error) (*sql.DB, error) {
 }
 
 // open opens a pool that tells all it can, until the test ends.
-func (e opener) open(tb testing.TB, s backend, dsn string, tel *telemetry, opts ...otelpool.Option) *sql.DB {
+func (e openFunc) open(tb testing.TB, s backend, dsn string, tel *telemetry, opts ...otelpool.Option) *sql.DB {
 	tb.Helper()
 	db, err := e.make(s, dsn, append(tel.options(), opts...)...)
 	if err != nil {
@@ -83,5 +83,5 @@ func (e opener) open(tb testing.TB, s backend, dsn string, tel *telemetry, opts 
 // wrapped opens the driver through otelpool.Open, until the test ends.
 func (s backend) wrapped(tb testing.TB, dsn string, tel *telemetry, opts ...otelpool.Option) *sql.DB {
 	tb.Helper()
-	return openers[0].open(tb, s, dsn, tel, opts...)
+	return openFuncs[0].open(tb, s, dsn, tel, opts...)
 }
