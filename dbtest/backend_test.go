@@ -17,8 +17,7 @@ import (
 	"github.com/otelpool/otelpool/dbtest/server"
 )
 
-// A backend is a driver, the database behind it, and how the two say what the
-// scripts ask for.
+// A backend is a driver with its database, and the statements that the scripts need.
 type backend struct {
 	driver string // as registered with database/sql
 	system string // db.system.name
@@ -26,27 +25,26 @@ type backend struct {
 	// server is nil for a database that is a file.
 	server *server.Shared
 
-	// connect makes from a DSN what a program hands to sql.OpenDB.
+	// connect makes the driver's connector for a DSN.
 	connect func(dsn string) (driver.Connector, error)
 
-	// numbered is set where the placeholders are $1, $2 and not ?.
+	// numbered is set if placeholders are $1 and $2 rather than ?.
 	numbered bool
 
-	// table is the body of CREATE TABLE for the scripts: id counts up by
-	// itself, name is unique, and the rest may be null.
+	// table is the body of CREATE TABLE for the scripts: id increments automatically, name
+	// is unique, and the other columns may be null.
 	table string
 
-	// session is the statement that tells the server's number of the session,
-	// kill the one that ends the session of a number, sessions the one that
-	// counts the sessions of a number. The number goes into their text.
+	// session returns the number of the current session. The others are formats for such a
+	// number: kill ends a session, sessions counts the sessions with that number.
 	session, kill, sessions string
 
-	// endSoon is the statement that has the server end its session as soon as it
-	// can, if nothing follows.
+	// endSoon makes the server end the session as soon as possible, unless another
+	// statement follows.
 	endSoon string
 
-	// sleep is a statement, but for a number in it, that runs for longer than
-	// any test; sleeping is the one that counts the sessions that are at it.
+	// sleep runs for longer than any test; it is a format for a number. sleeping counts the
+	// sessions that run it.
 	sleep, sleeping string
 }
 
@@ -104,21 +102,21 @@ var sqliteBackend = backend{
 		SELECT MAX(i) FROM n`,
 }
 
-// backends are all drivers, and served those whose database is a server.
+// backends are all backends; served are those whose database is a server.
 var (
 	backends = []backend{mysqlBackend, pgxBackend, pqBackend, sqliteBackend}
 	served   = []backend{mysqlBackend, pgxBackend, pqBackend}
 )
 
-// each runs a test once per backend.
-func each(t *testing.T, of []backend, f func(*testing.T, backend)) {
-	for _, s := range of {
+// each runs a test for each backend.
+func each(t *testing.T, list []backend, f func(*testing.T, backend)) {
+	for _, s := range list {
 		t.Run(s.driver, func(t *testing.T) { f(t, s) })
 	}
 }
 
-// dsn is the data source name of the backend's shared server, or of a file of
-// the test, with the given key=value parameters.
+// dsn returns the data source name of the backend's shared server, or of a temporary file,
+// with the given key=value parameters.
 func (s backend) dsn(tb testing.TB, params ...string) string {
 	tb.Helper()
 	if s.server == nil {
@@ -131,8 +129,8 @@ func (s backend) dsn(tb testing.TB, params ...string) string {
 	return s.server.Instance(tb).DSN(params...)
 }
 
-// sql writes a statement's placeholders as the database does. The statements
-// of the scripts have no other question marks.
+// sql converts a statement's placeholders to the backend's notation. The statements of the
+// scripts have no other question marks.
 func (s backend) sql(statement string) string {
 	if !s.numbered {
 		return statement
@@ -151,13 +149,13 @@ func (s backend) sql(statement string) string {
 	return b.String()
 }
 
-// bare opens the driver as if there were no otelpool, until the test ends.
+// bare opens the bare driver until the test ends.
 func (s backend) bare(tb testing.TB, dsn string) *sql.DB {
 	tb.Helper()
 	db, err := sql.Open(s.driver, dsn)
 	if err != nil {
 		tb.Fatal(err)
 	}
-	tb.Cleanup(func() { _ = db.Close() }) // a second one, mostly
+	tb.Cleanup(func() { _ = db.Close() }) // often for a second time
 	return db
 }

@@ -10,8 +10,8 @@ import (
 	"github.com/otelpool/otelpool/dbtest/server"
 )
 
-// A server is restarted under a pool of idle connections, all of which are found dead
-// when they are next wanted: that is one report, with all of them.
+// A server is restarted under a pool of idle connections. All of them are found broken at
+// their next use, which must cause one report with all of them.
 func TestReports_ARestartOfTheServerIsOneReport(t *testing.T) {
 	const conns = 8
 	starts := map[string]func(testing.TB, ...string) *server.Instance{
@@ -44,7 +44,7 @@ func TestReports_ARestartOfTheServerIsOneReport(t *testing.T) {
 				if err != nil {
 					t.Fatal(err)
 				}
-				// pgx and lib/pq find out with a statement, and it may be the caller who is told.
+				// pgx and lib/pq detect the loss with a statement, and the caller may get the error.
 				_, _ = c.ExecContext(t.Context(), "SELECT 1")
 				held = append(held, c)
 			}
@@ -59,7 +59,7 @@ func TestReports_ARestartOfTheServerIsOneReport(t *testing.T) {
 		if err := in.Start(); err != nil {
 			t.Fatal(err)
 		}
-		until(t, "every dead connection is found", func() bool {
+		until(t, "every broken connection is found", func() bool {
 			use()
 			return inspect(t, db).Closed["bad"] >= conns
 		})
@@ -71,11 +71,11 @@ func TestReports_ARestartOfTheServerIsOneReport(t *testing.T) {
 		mu.Lock()
 		defer mu.Unlock()
 		var n int64
-		for _, of := range lost[0].Lost {
-			n += of
+		for _, count := range lost[0].Lost {
+			n += count
 		}
 		if bad := inspect(t, db).Closed["bad"]; len(lost) != 1 || n != bad {
-			t.Errorf("%d connections were closed as bad; reported is %v", bad, lost)
+			t.Errorf("%d connections were closed as bad; the reports are %v", bad, lost)
 		}
 	})
 }

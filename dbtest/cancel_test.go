@@ -28,8 +28,8 @@ func TestStatements_FailAsOnTheBareDriverWhenTheContextEnds(t *testing.T) {
 	}
 }
 
-// endContexts runs a long statement in every way there is, and ends its context
-// when the database is at it.
+// endContexts runs a long statement in every possible way, and ends its context while the
+// database executes it.
 func (tr *transcript) endContexts(t *testing.T, db, admin *sql.DB, why error) {
 	ctx := t.Context()
 	// long returns a long statement, and a context that ends once it runs.
@@ -108,12 +108,12 @@ func (tr *transcript) endContexts(t *testing.T, db, admin *sql.DB, why error) {
 	usable("after the longer transaction")
 }
 
-// SQLite is not asked here: an interrupt that comes between the preparation of
-// a statement and its first step is lost, and the statement runs on.
+// SQLite is left out: it loses an interrupt between the preparation of a statement and its
+// first step, and the statement continues.
 func TestQuery_ADeadlineEndsItAsOnTheBareDriver(t *testing.T) {
 	each(t, served, func(t *testing.T, s backend) {
 		same(t, s, s.dsn(t), func(t *testing.T, db *sql.DB, tr *transcript) {
-			// Whether the database was at it by then changes the text.
+			// The text depends on whether the database has started the statement.
 			ctx, cancel := context.WithTimeout(t.Context(), 100*time.Millisecond)
 			defer cancel()
 			_, err := db.ExecContext(ctx, fmt.Sprintf(s.sleep, named.Add(1)))
@@ -127,7 +127,7 @@ func TestQuery_ADeadlineEndsItAsOnTheBareDriver(t *testing.T) {
 func TestRows_AreClosedAsOnTheBareDriverWhenTheContextEnds(t *testing.T) {
 	each(t, backends, func(t *testing.T, s backend) {
 		same(t, s, s.dsn(t), func(t *testing.T, db *sql.DB, tr *transcript) {
-			// What closes the rows and what cancels the query are two goroutines.
+			// Two goroutines race: one closes the rows, one cancels the query.
 			tr.raced = true
 			defer table(t, db, tr, "many")()
 			for i := range 20 {
@@ -147,13 +147,13 @@ func TestRows_AreClosedAsOnTheBareDriverWhenTheContextEnds(t *testing.T) {
 	})
 }
 
-// long returns a statement that runs for longer than any test, and a function
-// that returns once the database is at it.
+// long returns a statement that runs for longer than any test, and a function that waits
+// until the database executes it.
 func (s backend) long(t *testing.T, admin *sql.DB) (statement string, running func()) {
 	n := named.Add(1)
 	statement = fmt.Sprintf(s.sleep, n)
 	if s.server == nil {
-		// The statement itself tells: see dbtest_running.
+		// The statement calls the function dbtest_running.
 		began := make(chan struct{})
 		sqliteRunning.Store(n, sync.OnceFunc(func() { close(began) }))
 		return statement, func() { <-began }
@@ -177,12 +177,12 @@ func (s backend) long(t *testing.T, admin *sql.DB) (statement string, running fu
 	}
 }
 
-// sqliteRunning is what to call when a long statement of SQLite runs, by the
-// number in it.
+// sqliteRunning has the functions to call when a long statement of SQLite runs, by the
+// number in the statement.
 var sqliteRunning sync.Map
 
-// registerRunning adds the function dbtest_running to all SQLite connections
-// that are opened from now on. It is called by a long statement's first row.
+// registerRunning adds the function dbtest_running to all later SQLite connections. The
+// first row of a long statement calls it.
 func registerRunning() error {
 	return sqlite.RegisterScalarFunction("dbtest_running", 1, func(_ *sqlite.FunctionContext, args []driver.Value) (driver.Value, error) {
 		if f, ok := sqliteRunning.LoadAndDelete(args[0]); ok {

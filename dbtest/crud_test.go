@@ -14,7 +14,7 @@ func TestOpen_EveryWayToOpenBehavesAsTheBareDriver(t *testing.T) {
 	})
 }
 
-// crud writes and reads rows, and makes the mistakes that programs make.
+// crud writes and reads rows, with the typical mistakes of programs.
 func crud(t *testing.T, db *sql.DB, tr *transcript) {
 	ctx := t.Context()
 	defer table(t, db, tr, "crud")()
@@ -69,7 +69,7 @@ func crud(t *testing.T, db *sql.DB, tr *transcript) {
 	tr.exec(ctx, "too few arguments", db, insert, "seven")
 	tr.query(ctx, "too many arguments", db, "SELECT name FROM crud WHERE id = ?", 1, 2)
 	tr.query(ctx, "arguments without placeholders", db, "SELECT 1", 1)
-	tr.query(ctx, "an argument of no use", db, "SELECT name FROM crud WHERE id = ?", struct{ X chan int }{})
+	tr.query(ctx, "an unsupported argument", db, "SELECT name FROM crud WHERE id = ?", struct{ X chan int }{})
 	tr.exec(ctx, "a query as a statement", db, "SELECT name FROM crud")
 	tr.query(ctx, "a statement as a query", db, "UPDATE crud SET note = 'seen' WHERE name = 'six'")
 
@@ -79,7 +79,7 @@ func crud(t *testing.T, db *sql.DB, tr *transcript) {
 	tr.stats("the pool", db)
 }
 
-// rawBytes reads memory of the driver, which lasts until the next row.
+// rawBytes reads memory of the driver, which is valid until the next row.
 func rawBytes(ctx context.Context, t *testing.T, db *sql.DB, tr *transcript) {
 	t.Helper()
 	rows, err := db.QueryContext(ctx, "SELECT name, data FROM crud ORDER BY id")
@@ -94,7 +94,7 @@ func rawBytes(ctx context.Context, t *testing.T, db *sql.DB, tr *transcript) {
 	tr.record("raw bytes, end", rows.Err(), rows.Close())
 }
 
-// unread leaves rows before their end.
+// unread closes rows before their end.
 func unread(ctx context.Context, t *testing.T, db *sql.DB, tr *transcript) {
 	t.Helper()
 	rows, err := db.QueryContext(ctx, "SELECT name FROM crud ORDER BY id")
@@ -108,8 +108,8 @@ func unread(ctx context.Context, t *testing.T, db *sql.DB, tr *transcript) {
 	tr.record("closed early, columns", err)
 }
 
-// table makes the table of the backend under a name, and returns what drops
-// it. A table that an interrupted run left behind goes first.
+// table creates the backend's table under a name, and returns a function that drops it.
+// It first drops a table that an interrupted run left behind.
 func table(t *testing.T, db *sql.DB, tr *transcript, name string) func() {
 	t.Helper()
 	ctx := context.WithoutCancel(t.Context())

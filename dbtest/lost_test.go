@@ -11,8 +11,8 @@ import (
 	"testing"
 )
 
-// losses are the ways in which a server ends the session of an idle
-// connection: by an administrator, and by itself.
+// losses are the ways in which a server ends the session of an idle connection: an
+// administrator kills it, or it times out.
 var losses = []struct {
 	name string
 	lose func(t *testing.T, admin *sql.DB, s backend, on session)
@@ -28,7 +28,7 @@ var losses = []struct {
 	{"timed out", func(t *testing.T, admin *sql.DB, s backend, on session) {
 		t.Helper()
 		id := s.sessionOf(t, on)
-		// Only this session is in a endSoon: the others of the test may be slow.
+		// Only this session gets a short timeout.
 		if _, err := on.ExecContext(t.Context(), s.endSoon); err != nil {
 			t.Fatal(err)
 		}
@@ -42,7 +42,7 @@ type session interface {
 	QueryRowContext(context.Context, string, ...any) *sql.Row
 }
 
-// sessionOf is the server's number of a session.
+// sessionOf returns the server's number of a session.
 func (s backend) sessionOf(t *testing.T, on session) int64 {
 	t.Helper()
 	var id int64
@@ -52,8 +52,7 @@ func (s backend) sessionOf(t *testing.T, on session) int64 {
 	return id
 }
 
-// awaitEnd returns when the server has ended the session. The client may learn
-// of it later.
+// awaitEnd returns when the server has ended the session. The client may see that later.
 func awaitEnd(t *testing.T, admin *sql.DB, s backend, session int64) {
 	t.Helper()
 	until(t, "the session ends", func() bool {
@@ -83,8 +82,8 @@ func TestIdleConn_EndedByTheServerIsReplacedAsOnTheBareDriver(t *testing.T) {
 	}
 }
 
-// A pgx connection is pinged before it is used again, but not if it was used
-// within the last second: then the statement finds out, and its caller sees it.
+// pgx pings a connection before it is used again, but not if it was used within the last
+// second. Then the statement detects the loss, and its caller gets the error.
 func TestRecentlyUsedConn_EndedByTheServerIsReplacedAsOnTheBareDriver(t *testing.T) {
 	each(t, served, func(t *testing.T, s backend) {
 		admin := s.bare(t, s.dsn(t))
@@ -100,8 +99,8 @@ func TestRecentlyUsedConn_EndedByTheServerIsReplacedAsOnTheBareDriver(t *testing
 	})
 }
 
-// firstAndNext runs two queries and returns the error of the first, which finds
-// its connection dead.
+// firstAndNext runs two queries and returns the error of the first, whose connection is
+// broken.
 func firstAndNext(t *testing.T, db *sql.DB, tr *transcript) error {
 	t.Helper()
 	var n int
@@ -112,8 +111,8 @@ func firstAndNext(t *testing.T, db *sql.DB, tr *transcript) error {
 	return err
 }
 
-// wantOneReplaced checks that what was told of one dead connection agrees with what
-// the caller saw of it.
+// wantOneReplaced checks that the telemetry of one broken connection agrees with the
+// caller's error.
 func wantOneReplaced(t *testing.T, s backend, db *sql.DB, tel *telemetry, seen error) {
 	t.Helper()
 	snap := inspect(t, db)
@@ -121,13 +120,13 @@ func wantOneReplaced(t *testing.T, s backend, db *sql.DB, tel *telemetry, seen e
 		t.Errorf("%d were opened, closed %v: want 2, one of them bad", snap.Opened, snap.Closed)
 	}
 	retries := map[string]int64{}
-	// A connection of pgx that failed does not say so when it is given back. The
-	// query after the one that failed finds it, and is repeated.
+	// A connection of pgx that failed does not report itself invalid at the release. The
+	// next query finds it broken, and is retried.
 	if seen == nil || s.driver == "pgx" {
 		retries["bad_connection"] = 1
 	}
 	if !maps.Equal(snap.Retries, retries) {
-		t.Errorf("the caller saw %v, and %v were retried, want %v", seen, snap.Retries, retries)
+		t.Errorf("the caller got %v, retries are %v, want %v", seen, snap.Retries, retries)
 	}
 	wantFailures(t, tel, visible(seen), int(sum(retries)))
 }
@@ -141,7 +140,7 @@ func TestPgx_PingsAConnectionBeforeItsFirstReuse(t *testing.T) {
 	losses[0].lose(t, admin, s, db)
 	var n int
 	if err := db.QueryRowContext(t.Context(), "SELECT 1").Scan(&n); err != nil || n != 1 {
-		t.Errorf("got %d, %v: the ping does not make the loss invisible", n, err)
+		t.Errorf("got %d, %v: the ping does not hide the loss", n, err)
 	}
 	if snap := inspect(t, db); !maps.Equal(snap.Retries, map[string]int64{"bad_connection": 1}) {
 		t.Errorf("retries are %v, want one", snap.Retries)
@@ -219,8 +218,8 @@ func TestTx_EndedByTheServerFailsAsOnTheBareDriver(t *testing.T) {
 			tr.stats("the pool", db)
 		}, func(t *testing.T, db *sql.DB, tel *telemetry, _ *transcript) {
 			wantFailures(t, tel, visible(seen...), 0)
-			// The connections of pgx do not say that they are dead when they are
-			// given back. The next use finds out.
+			// A broken connection of pgx does not report itself invalid at the release. The
+			// next use detects it.
 			found := map[string]int64{"pgx": 1}[s.driver]
 			if snap := inspect(t, db); sum(snap.Retries) != found || snap.Closed["bad"] != 1 {
 				t.Errorf("retries are %v, closed %v", snap.Retries, snap.Closed)
@@ -260,8 +259,8 @@ func TestStatement_EndedByTheServerFailsAsOnTheBareDriver(t *testing.T) {
 	})
 }
 
-// visible are the errors that a driver gave its caller: those that database/sql
-// makes itself, without asking it, are left out.
+// visible returns the errors that come from the driver, without those that database/sql
+// makes itself.
 func visible(errs ...error) []error {
 	var seen []error
 	for _, err := range errs {
@@ -273,9 +272,9 @@ func visible(errs ...error) []error {
 	return seen
 }
 
-// wantFailures checks that the spans tell of the failures that the caller saw,
-// and of no more than those and the retried ones. A retry without a span is one
-// that found the connection dead before any statement.
+// wantFailures checks that the spans have the caller's failures, and no others except
+// retried ones. A retry has no span if the connection was found broken before any
+// statement.
 func wantFailures(t *testing.T, tel *telemetry, seen []error, retried int) {
 	t.Helper()
 	want := map[string]int{}
@@ -295,12 +294,12 @@ func wantFailures(t *testing.T, tel *telemetry, seen []error, retried int) {
 		}
 	}
 	if fmt.Sprint(got) != fmt.Sprint(want) {
-		t.Errorf("spans tell of the failures %v; the caller saw %v, and %d were retried", got, want, retried)
+		t.Errorf("spans have the failures %v; the caller got %v, and %d were retried", got, want, retried)
 	}
 }
 
-// typeOf is the error.type of an error of a driver: the code of PostgreSQL, a
-// name for the errors of the standard library, else the Go type.
+// typeOf returns the error.type of an error of a driver: the code of PostgreSQL, a name
+// for errors of the standard library, otherwise the Go type.
 func typeOf(err error) string {
 	if coded, ok := errors.AsType[interface {
 		error

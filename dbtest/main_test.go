@@ -10,15 +10,15 @@ import (
 	"github.com/otelpool/otelpool/dbtest/server"
 )
 
-// The servers that all tests share. A test that stops its server starts one of
-// its own. A lock that a lost connection left behind must not hold up the rest.
+// The servers that all tests share. A test that stops its server starts a separate one. The
+// lock timeouts bound the wait for a lock that a lost connection still holds.
 var (
 	mariadb  = server.NewShared(server.StartMariaDB, "--lock-wait-timeout=60", "--innodb-lock-wait-timeout=60")
 	postgres = server.NewShared(server.StartPostgreSQL, "-c", "lock_timeout=60s")
 )
 
 func TestMain(m *testing.M) {
-	// Killed connections are what the tests are about.
+	// The tests kill connections on purpose.
 	_ = mysql.SetLogger(&mysql.NopLogger{}) // refuses nil only
 	if err := registerRunning(); err != nil {
 		fmt.Fprintln(os.Stderr, err)

@@ -2,8 +2,8 @@ package dbtest_test
 
 import "testing"
 
-// modes are the ways in which a driver talks to its server, by DSN parameters.
-// In each it has other abilities, or declines other calls.
+// modes are modes of drivers, set by DSN parameters. In each the driver has other
+// interfaces, or declines other calls.
 var modes = []struct {
 	backend
 	param string

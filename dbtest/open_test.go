@@ -9,7 +9,7 @@ import (
 	"github.com/otelpool/otelpool"
 )
 
-// openFunc is one way into otelpool. The pool of each is known to the DB.
+// openFunc is one way to open a pool. Each pool knows its DB.
 type openFunc struct {
 	name string
 	make func(s backend, dsn string, opts ...otelpool.Option) (*sql.DB, error)
@@ -58,8 +58,8 @@ var openFuncs = []openFunc{
 	}},
 }
 
-// named numbers what must not come twice in a process: names of drivers, which
-// cannot be taken back, and long statements.
+// named makes names of drivers, which cannot be unregistered, and long statements unique in
+// the process.
 var named atomic.Int64
 
 func watched(db *sql.DB, err error) (*sql.DB, error) {
@@ -69,14 +69,14 @@ func watched(db *sql.DB, err error) (*sql.DB, error) {
 	return db, otelpool.Watch(db)
 }
 
-// open opens a pool that tells all it can, until the test ends.
+// open opens a pool with full telemetry until the test ends.
 func (e openFunc) open(tb testing.TB, s backend, dsn string, tel *telemetry, opts ...otelpool.Option) *sql.DB {
 	tb.Helper()
 	db, err := e.make(s, dsn, append(tel.options(), opts...)...)
 	if err != nil {
 		tb.Fatalf("%s: %v", e.name, err)
 	}
-	tb.Cleanup(func() { _ = db.Close() }) // a second one, mostly
+	tb.Cleanup(func() { _ = db.Close() }) // often for a second time
 	return db
 }
 

@@ -26,8 +26,7 @@ import (
 	"github.com/otelpool/otelpool/otelpostgres/otelpq"
 )
 
-// adapted opens the driver with what is known of it, by the openFunc that its adapter
-// has for a data source name.
+// adapted opens a data source name with the Open function of the driver's adapter.
 func (s backend) adapted(dsn string, opts ...otelpool.Option) (*sql.DB, error) {
 	switch s.driver {
 	case "mysql":
@@ -40,13 +39,13 @@ func (s backend) adapted(dsn string, opts ...otelpool.Option) (*sql.DB, error) {
 	return otelpool.Open(s.driver, dsn, opts...)
 }
 
-// openAdapted opens a pool that tells all it can, with an adapter, until the test ends.
+// openAdapted opens a pool with an adapter and full telemetry until the test ends.
 func (s backend) openAdapted(t *testing.T, dsn string, tel *telemetry, opts ...otelpool.Option) *sql.DB {
 	t.Helper()
 	return openFunc{"adapter", backend.adapted}.open(t, s, dsn, tel, opts...)
 }
 
-// setting is what the server answers to a query for one value.
+// setting runs a query for one value.
 func (s backend) setting(t *testing.T, db *sql.DB, query string) string {
 	t.Helper()
 	var value string
@@ -73,7 +72,7 @@ func TestMySQL_PoolIsNamedAfterTheDataSourceName(t *testing.T) {
 		t.Errorf("pool %q, system %q, target %+v, want %+v", snap.Pool, snap.System, snap.Target, want)
 	}
 	if snap.Server != (otelpool.Server{}) {
-		t.Errorf("server %+v: nobody asked it", snap.Server)
+		t.Errorf("server %+v, want none without a query", snap.Server)
 	}
 }
 
@@ -115,10 +114,10 @@ func TestMySQL_ServerQueryRunsOnceForAPoolAndOnlyIfAllowed(t *testing.T) {
 	if got := count(s.openAdapted(t, s.dsn(t), newTelemetry())); got != bare {
 		t.Errorf("%d statements on a new connection, on the bare driver %d", got, bare)
 	}
-	asking := s.openAdapted(t, s.dsn(t), newTelemetry(), otelpool.WithServerQuery())
-	asking.SetMaxIdleConns(0) // each statement has a connection of its own
+	querying := s.openAdapted(t, s.dsn(t), newTelemetry(), otelpool.WithServerQuery())
+	querying.SetMaxIdleConns(0) // each statement has its own connection
 	for i, want := range []int{bare + 1, bare} {
-		if got := count(asking); got != want {
+		if got := count(querying); got != want {
 			t.Errorf("%d statements on connection %d, want %d", got, i+1, want)
 		}
 	}
@@ -135,7 +134,7 @@ func TestMySQL_TimeoutOfTheDataSourceNameIsKnownWithoutAQuery(t *testing.T) {
 	}
 }
 
-// lines is a logger of a program.
+// lines is the output of a program's logger.
 type lines struct {
 	mu  sync.Mutex
 	buf bytes.Buffer
@@ -153,9 +152,9 @@ func (l *lines) String() string {
 	return regexp.MustCompile(`127\.0\.0\.1:\d+`).ReplaceAllString(l.buf.String(), "address")
 }
 
-// What the driver logs of a connection that was killed while idle, and what the caller
-// sees of it, is a race on the bare driver too: the farewell of the server, and the end
-// of the connection, come one after the other.
+// For a connection that was killed while idle, the driver's log and the caller's error
+// depend on a race, on the bare driver too: the server's last message arrives before the
+// close.
 func TestMySQL_LoggerReportsWhatEndedAConnection(t *testing.T) {
 	s := mysqlBackend
 	admin := s.bare(t, s.dsn(t))
@@ -173,7 +172,7 @@ func TestMySQL_LoggerReportsWhatEndedAConnection(t *testing.T) {
 		t.Cleanup(func() { _ = db.Close() })
 		db.SetMaxOpenConns(1)
 		losses[0].lose(t, admin, s, db)
-		s.setting(t, db, "SELECT 1") // the loss is not to be seen
+		s.setting(t, db, "SELECT 1") // must not fail
 		return db, logged.String()
 	}
 
@@ -228,13 +227,13 @@ func TestClosedConn_HasTheIdleTimeoutOfTheServer(t *testing.T) {
 			db := s.openAdapted(t, s.dsn(t, param), newTelemetry())
 			db.SetMaxOpenConns(1)
 			awaitEnd(t, admin, s, s.sessionOf(t, db))
-			// pgx finds out when it pings, and a caller who comes earlier sees the error.
+			// pgx detects the loss with a ping; an earlier caller gets the error.
 			for {
 				err := db.PingContext(t.Context())
 				if err == nil {
 					break
 				}
-				t.Logf("a caller saw %v", err)
+				t.Logf("a caller got %v", err)
 			}
 			closed := inspect(t, db).Deaths
 			if len(closed) != 1 {

@@ -17,7 +17,7 @@ import (
 	"github.com/otelpool/otelpool"
 )
 
-// postgresBackends are the two drivers.
+// postgresBackends are the two drivers of PostgreSQL.
 var postgresBackends = []backend{pgxBackend, pqBackend}
 
 func TestPostgreSQL_PoolIsNamedAfterTheDataSource(t *testing.T) {
@@ -74,7 +74,7 @@ func TestPostgreSQL_ServerQueryReturnsTheIdleTimeout(t *testing.T) {
 
 func TestPostgreSQL_EmitsTheHostOfTheConnection(t *testing.T) {
 	in := postgres.Instance(t)
-	l, err := net.Listen("tcp", "127.0.0.1:0") // nobody else gets the port while the test runs
+	l, err := net.Listen("tcp", "127.0.0.1:0") // reserves the port for the test
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -105,7 +105,7 @@ func TestPostgreSQL_EmitsTheHostOfTheConnection(t *testing.T) {
 	})
 }
 
-// refuse closes what connects.
+// refuse closes each connection.
 func refuse(l net.Listener) {
 	for {
 		c, err := l.Accept()
@@ -123,7 +123,7 @@ func TestPostgreSQL_ClosedConnHasTheCodeThatEndedIt(t *testing.T) {
 		db.SetMaxOpenConns(1)
 		losses[0].lose(t, admin, s, db)
 		var n int
-		until(t, "a connection is there", func() bool { // a caller may see the loss
+		until(t, "a connection works again", func() bool { // a caller may get the error
 			return db.QueryRowContext(t.Context(), "SELECT 1").Scan(&n) == nil
 		})
 		closed := inspect(t, db).Deaths
@@ -141,13 +141,13 @@ func TestPostgreSQL_ClosedConnHasTheCodeThatEndedIt(t *testing.T) {
 }
 
 func codeOf(err error) string {
-	var ofPgx *pgconn.PgError
-	var ofPq *pq.Error
+	var pgxErr *pgconn.PgError
+	var pqErr *pq.Error
 	switch {
-	case errors.As(err, &ofPgx):
-		return ofPgx.Code
-	case errors.As(err, &ofPq):
-		return string(ofPq.Code)
+	case errors.As(err, &pgxErr):
+		return pgxErr.Code
+	case errors.As(err, &pqErr):
+		return string(pqErr.Code)
 	}
 	return ""
 }

@@ -11,8 +11,7 @@ func TestPrepared_StatementsRunOnEveryConnection(t *testing.T) {
 	})
 }
 
-// prepared uses statements on as many connections as it takes, in
-// transactions, and after their end.
+// prepared uses statements on several connections, in transactions, and after their close.
 func prepared(t *testing.T, db *sql.DB, tr *transcript) {
 	ctx := t.Context()
 	db.SetMaxOpenConns(4)
@@ -34,7 +33,7 @@ func prepared(t *testing.T, db *sql.DB, tr *transcript) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	// Each set of rows keeps its connection, so the next one prepares anew.
+	// Each result set holds its connection, so the next one prepares the statement again.
 	var open []*sql.Rows
 	for _, from := range []string{"a", "b", "c"} {
 		rows, err := find.QueryContext(ctx, from)
@@ -83,7 +82,7 @@ func prepared(t *testing.T, db *sql.DB, tr *transcript) {
 		t.Fatal(err)
 	}
 	tr.record("a statement of a connection", pinned.QueryRowContext(ctx).Scan(&n), n)
-	tr.record("give the connection back", conn.Close())
+	tr.record("release the connection", conn.Close())
 	tr.record("a statement after its connection", pinned.QueryRowContext(ctx).Scan(&n))
 	tr.record("close it", pinned.Close())
 

@@ -20,8 +20,8 @@ import (
 	"github.com/otelpool/otelpool"
 )
 
-// raw calls f with the driver's own connection, in a program that knows
-// otelpool. On a bare driver Unwrap changes nothing.
+// raw calls f with the driver's own connection, as a program that uses otelpool does. On a
+// bare driver Unwrap changes nothing.
 func raw(t *testing.T, db *sql.DB, f func(driverConn any) error) error {
 	t.Helper()
 	conn, err := db.Conn(t.Context())
@@ -44,7 +44,7 @@ func TestUnwrap_ReturnsTheConnectionOfTheDriver(t *testing.T) {
 				return nil
 			}))
 			own := errors.New("the program's own")
-			tr.record("its error", raw(t, db, func(any) error { return own }) == own) //nolint:errorlint // identity is the point
+			tr.record("its error", raw(t, db, func(any) error { return own }) == own) //nolint:errorlint // identity is what is tested
 			tr.stats("after an error", db)
 			tr.record("bad", raw(t, db, func(any) error { return driver.ErrBadConn }))
 			tr.stats("after a bad connection", db)
@@ -77,7 +77,7 @@ func TestUnwrap_PgxCopies(t *testing.T) {
 			b.Queue("UPDATE copied SET note = 'x'")
 			return c.(*stdlib.Conn).Conn().SendBatch(ctx, b).Close()
 		}))
-		tr.query(ctx, "what is there", db, "SELECT * FROM copied ORDER BY id")
+		tr.query(ctx, "all rows", db, "SELECT * FROM copied ORDER BY id")
 	})
 }
 
@@ -109,7 +109,7 @@ func TestPq_CopiesInATransaction(t *testing.T) {
 		copied("d", "a")
 		_, err := db.PrepareContext(ctx, "COPY copied (name) FROM STDIN")
 		tr.record("without a transaction", err)
-		tr.query(ctx, "what is there", db, "SELECT * FROM copied ORDER BY id")
+		tr.query(ctx, "all rows", db, "SELECT * FROM copied ORDER BY id")
 	})
 }
 
@@ -125,26 +125,26 @@ func TestUnwrap_PqNoticesArrive(t *testing.T) {
 			pq.SetNoticeHandler(otelpool.Unwrap(c).(driver.Conn), func(e *pq.Error) { tr.record("notice", e) })
 			return nil
 		}))
-		tr.exec(ctx, "raise", conn, "DO $$ BEGIN RAISE NOTICE 'heard'; END $$")
+		tr.exec(ctx, "raise", conn, "DO $$ BEGIN RAISE NOTICE 'notice'; END $$")
 		tr.record("close", conn.Close())
 	})
 }
 
 func TestOpenDB_WrapsAConnectorOfPqWithANoticeHandler(t *testing.T) {
 	s := pqBackend
-	var heard []string
+	var received []string
 	s.connect = func(dsn string) (driver.Connector, error) {
 		c, err := pq.NewConnector(dsn)
 		if err != nil {
 			return nil, err
 		}
-		return pq.ConnectorWithNoticeHandler(c, func(e *pq.Error) { heard = append(heard, e.Message) }), nil
+		return pq.ConnectorWithNoticeHandler(c, func(e *pq.Error) { received = append(received, e.Message) }), nil
 	}
 	same(t, s, s.dsn(t), func(t *testing.T, db *sql.DB, tr *transcript) {
-		tr.exec(t.Context(), "raise", db, "DO $$ BEGIN RAISE NOTICE 'heard'; END $$")
+		tr.exec(t.Context(), "raise", db, "DO $$ BEGIN RAISE NOTICE 'notice'; END $$")
 	}, "OpenDB", "NewConnector")
-	if len(heard) != 2 {
-		t.Errorf("heard %q, want one notice of each wrapped pool", heard)
+	if len(received) != 2 {
+		t.Errorf("received %q, want one notice of each wrapped pool", received)
 	}
 }
 
@@ -157,8 +157,8 @@ func TestRaw_MySQLResultsArrive(t *testing.T) {
 			if err != nil {
 				t.Fatal(err)
 			}
-			of := r.(mysql.Result)
-			tr.record(step, of.AllLastInsertIds(), of.AllRowsAffected())
+			result := r.(mysql.Result)
+			tr.record(step, result.AllLastInsertIds(), result.AllRowsAffected())
 		}
 		tr.record("unwrapped", raw(t, db, func(c any) error {
 			r, err := c.(driver.ExecerContext).ExecContext(t.Context(), statements, nil)
@@ -167,7 +167,7 @@ func TestRaw_MySQLResultsArrive(t *testing.T) {
 		}))
 		tr.exec(t.Context(), "delete", db, "DELETE FROM several")
 
-		// What asks for a standard interface need not know otelpool.
+		// Standard interfaces work without Unwrap.
 		conn, err := db.Conn(t.Context())
 		if err != nil {
 			t.Fatal(err)
@@ -189,7 +189,7 @@ func TestMySQL_LoadsDataFromTheProgram(t *testing.T) {
 		defer table(t, db, tr, "loaded")()
 		tr.exec(t.Context(), "load", db, "LOAD DATA LOCAL INFILE 'Reader::dbtest' INTO TABLE loaded (name, price)")
 		tr.exec(t.Context(), "load from nowhere", db, "LOAD DATA LOCAL INFILE 'Reader::nowhere' INTO TABLE loaded (name, price)")
-		tr.query(t.Context(), "what is there", db, "SELECT * FROM loaded ORDER BY id")
+		tr.query(t.Context(), "all rows", db, "SELECT * FROM loaded ORDER BY id")
 	})
 }
 
@@ -253,7 +253,7 @@ func TestRaw_MethodsWithoutAContextRun(t *testing.T) {
 				tr.record("columns", len(values), rows.Next(values), values[0])
 				return errors.Join(rows.Close(), stmt.Close())
 			}))
-			tr.query(t.Context(), "it is whole", conn, "SELECT 2")
+			tr.query(t.Context(), "the connection still works", conn, "SELECT 2")
 			tr.record("close", conn.Close())
 		}, "Open", "OpenDB")
 	})

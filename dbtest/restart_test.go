@@ -12,7 +12,7 @@ import (
 	"github.com/otelpool/otelpool/dbtest/server"
 )
 
-// worker is a part of a program that goes on whatever its database does.
+// worker is a part of a program that continues after errors.
 type worker struct {
 	succeeded, failed atomic.Int64
 }
@@ -29,16 +29,16 @@ func (w *worker) run(t *testing.T, s backend, db *sql.DB, stop <-chan struct{}) 
 				t.Error(err)
 			}
 			w.failed.Add(1)
-			time.Sleep(time.Millisecond) // leave the server the processor to start with
+			time.Sleep(time.Millisecond) // leaves CPU time for the server to start
 			continue
 		}
 		w.succeeded.Add(1)
 	}
 }
 
-var errWrong = errors.New("the database answers something else")
+var errWrong = errors.New("the database returned a wrong value")
 
-// round is one piece of work: a query, and now and then a transaction.
+// round runs a query or, each third time, a transaction.
 func (s backend) round(ctx context.Context, db *sql.DB, n int64) error {
 	ctx, cancel := context.WithTimeout(ctx, 30*time.Second)
 	defer cancel()
@@ -82,7 +82,7 @@ func TestPool_RecoversFromRestartsUnderLoadWithConsistentCounts(t *testing.T) {
 		halt := sync.OnceFunc(func() { close(stop) })
 		defer halt()
 
-		// more waits until each worker has made some more of the counted.
+		// more waits until each worker's counter has increased.
 		more := func(what string, counted func(*worker) *atomic.Int64) {
 			t.Helper()
 			var before [4]int64
@@ -109,7 +109,7 @@ func TestPool_RecoversFromRestartsUnderLoadWithConsistentCounts(t *testing.T) {
 			if err := end.f(); err != nil {
 				t.Fatal(err)
 			}
-			more("each worker notices the "+end.name, failed)
+			more("each worker fails after the "+end.name, failed)
 			if err := in.Start(); err != nil {
 				t.Fatal(err)
 			}

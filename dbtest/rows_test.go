@@ -29,13 +29,13 @@ func TestRows_ResultSetsAreThoseOfTheBareDriver(t *testing.T) {
 			} else {
 				tr.record("skip rows unread", err)
 			}
-			tr.query(ctx, "what is there", db, "SELECT name FROM sets ORDER BY id")
+			tr.query(ctx, "all rows", db, "SELECT name FROM sets ORDER BY id")
 			tr.stats("the pool", db)
 		}, "Open", "OpenDB")
 	})
 }
 
-// wide is a query with a column of each kind that the database has.
+// wide is a query with a column of each type of the database.
 var wide = map[string]string{
 	"mysql": `CREATE TEMPORARY TABLE kinds (
 			t TINYINT NOT NULL, ut TINYINT UNSIGNED, s SMALLINT, m MEDIUMINT, i INT, ui INT UNSIGNED NOT NULL, b BIGINT,
@@ -90,7 +90,7 @@ func TestRows_ColumnTypesAreThoseOfTheBareDriver(t *testing.T) {
 	})
 }
 
-// wide notes the values of the wide query, as the driver gives them.
+// wide records the values of the wide query.
 func (tr *transcript) wide(t *testing.T, db *sql.DB) {
 	t.Helper()
 	if tr.s.system == "mysql" {
@@ -105,7 +105,7 @@ func (tr *transcript) wide(t *testing.T, db *sql.DB) {
 	tr.query(t.Context(), "wide", db, wide[tr.s.system])
 }
 
-// columnTypes notes all that the driver says about the columns.
+// columnTypes records everything that the driver reports about the columns.
 func columnTypes(tr *transcript, step string, rows *sql.Rows) {
 	types, err := rows.ColumnTypes()
 	tr.record(step, len(types), err)

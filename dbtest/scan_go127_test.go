@@ -10,8 +10,8 @@ import (
 	"github.com/jackc/pgx/v5/pgtype"
 )
 
-// From Go 1.27 a driver may scan into what database/sql does not know. pgx
-// does; for the others the errors stay.
+// Since Go 1.27 a driver can scan into types that database/sql does not support. pgx does;
+// with the others the errors are as before.
 func TestRows_DriversScanColumnsIfTheyCan(t *testing.T) {
 	each(t, backends, func(t *testing.T, s backend) {
 		same(t, s, s.dsn(t), func(t *testing.T, db *sql.DB, tr *transcript) {

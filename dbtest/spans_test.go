@@ -18,8 +18,7 @@ import (
 	"github.com/otelpool/otelpool/dbtest/lapse"
 )
 
-// program uses a database in all the ways that are items, and fails twice. It
-// notes its own steps nowhere: see spansOf for what is items of it.
+// program runs every kind of operation, with two failures. spansOf has the expected spans.
 func program(ctx context.Context, t *testing.T, s backend, db *sql.DB) {
 	t.Helper()
 	must := func(err error) {
@@ -59,14 +58,13 @@ func program(ctx context.Context, t *testing.T, s backend, db *sql.DB) {
 		t.Error("a duplicate is accepted")
 	}
 	if rows, err := db.QueryContext(ctx, "SELECT name FROM nowhere"); err == nil {
-		t.Error("a table is found that is not there", rows.Close())
+		t.Error("a missing table is accepted", rows.Close())
 	}
 	exec(db, "DROP TABLE items")
 }
 
-// failures are the error types of the program's two failures: a duplicate, and
-// a table that is not there. The codes of MySQL and SQLite are for an adapter
-// to know.
+// failures are the error types of the program's two failures: a duplicate, and a missing
+// table. The codes of MySQL and SQLite need an adapter.
 var failures = map[string][2]string{
 	"mysql":    {"*mysql.MySQLError", "*mysql.MySQLError"},
 	"pgx":      {"23505", "42P01"},
@@ -74,12 +72,12 @@ var failures = map[string][2]string{
 	"sqlite":   {"*sqlite.Error", "*sqlite.Error"},
 }
 
-// spansOf is what is items of the program, in the order of the ends.
+// spansOf returns the expected spans of the program, in the order of their ends.
 func spansOf(s backend) []string {
 	duplicate, absent := failures[s.driver][0], failures[s.driver][1]
 	ops := []string{"connect", "ping", "exec", "exec"}
-	// go-sql-driver/mysql declines arguments, so database/sql prepares: within
-	// the one operation that the program asked for.
+	// go-sql-driver/mysql declines arguments, so database/sql prepares the statement within
+	// the program's operation.
 	if s.driver == "mysql" {
 		ops = append(ops, "prepare")
 	}
@@ -147,7 +145,7 @@ func TestSpans_EachOperationHasOne(t *testing.T) {
 			_, typ, _ := strings.Cut(op, "!")
 			failed[typ]++
 		}
-		failed[""]-- // connect has a metric of its own
+		failed[""]-- // connect has its own metric
 		if got := by(durations, "error.type"); !maps.Equal(got, failed) {
 			t.Errorf("durations by error\n got %v\nwant %v", got, failed)
 		}
@@ -212,11 +210,11 @@ func TestMetrics_HaveTheDefinedAttributes(t *testing.T) {
 		program(t.Context(), t, s, db)
 		err := raw(t, db, func(any) error { return sql.ErrNoRows })
 		if err == nil {
-			t.Error("Raw loses the error")
+			t.Error("Raw does not return the error")
 		}
-		// A killed connection, for a retry. If the end of the session arrives
-		// after the next statement was sent, the caller sees it: once more then.
-		until(t, "a lost connection is replaced without a word", func() bool {
+		// A killed connection, for a retry. If the close arrives after the next statement
+		// was sent, the caller gets the error, and the loop tries again.
+		until(t, "a lost connection is replaced without an error", func() bool {
 			losses[0].lose(t, admin, s, db)
 			_, _ = db.ExecContext(t.Context(), "SELECT 1")
 			return s.driver == "postgres" || sum(inspect(t, db).Retries) > 0
@@ -235,7 +233,7 @@ func TestMetrics_HaveTheDefinedAttributes(t *testing.T) {
 		}
 		for metric, keys := range want {
 			if s.driver == "postgres" && metric == "otelpool.connection.retries" {
-				continue // lib/pq finds out with a statement, which the caller has to repeat
+				continue // lib/pq detects the loss with a statement that is not retried
 			}
 			g := got[metric]
 			slices.Sort(g)
@@ -284,17 +282,17 @@ func TestTelemetry_HasNoArgumentAndNoErrorText(t *testing.T) {
 		caller.End()
 
 		if !strings.Contains(strings.Join(tr.lines, "\n"), secret) {
-			t.Error("the program itself never saw the secret")
+			t.Error("the program itself never got the secret")
 		}
 		if text := tel.everything(t); strings.Contains(text, secret) {
 			for line := range strings.Lines(text) {
 				if strings.Contains(line, secret) {
-					t.Errorf("items: %s", line)
+					t.Errorf("emitted: %s", line)
 				}
 			}
 		}
 		if len(tel.ended()) < 10 {
-			t.Errorf("only %d spans were items", len(tel.ended()))
+			t.Errorf("only %d spans were emitted", len(tel.ended()))
 		}
 	})
 }
@@ -308,13 +306,13 @@ func TestTelemetry_OfAFailedDialHasNoPartOfTheDSN(t *testing.T) {
 		db := s.wrapped(t, dsn, tel)
 		err := db.PingContext(t.Context())
 		if err == nil || !strings.Contains(err.Error(), secret) {
-			t.Fatalf("the server answers %v, which does not show the secret", err)
+			t.Fatalf("the server answers %v, which does not contain the secret", err)
 		}
 		if got, want := tel.operations(), []string{"connect!" + typeOf(err)}; !slices.Equal(got, want) {
 			t.Errorf("spans are %v, want %v", got, want)
 		}
 		if text := tel.everything(t); strings.Contains(text, secret) {
-			t.Errorf("items:\n%s", text)
+			t.Errorf("emitted:\n%s", text)
 		}
 		tel.balance(t, db)
 	})
@@ -345,7 +343,7 @@ func TestSpans_CanceledCallsAreNotErrors(t *testing.T) {
 			atRest(t, db)
 			want := "exec!" + c.typ
 			if s.driver == "postgres" {
-				want = "exec!57014" // lib/pq has the server's word for it
+				want = "exec!57014" // lib/pq returns the server's error
 			}
 			spans := tel.ended()
 			if got := tel.operations(); !slices.Equal(got, []string{"connect", want}) {
@@ -396,8 +394,8 @@ func TestPool_CountsSourcesOfAcquiresAndReasonsOfCloses(t *testing.T) {
 		closed["idle_count"]++
 		want("a use without idle connections")
 
-		// A waiter's connection is opened in the background when the one that it
-		// waits for turns out to be bad.
+		// If the connection that a caller waits for is bad, database/sql's opener dials a
+		// new one.
 		db.SetMaxIdleConns(1)
 		conn, err := db.Conn(ctx)
 		if err != nil {
@@ -405,7 +403,7 @@ func TestPool_CountsSourcesOfAcquiresAndReasonsOfCloses(t *testing.T) {
 		}
 		waited := make(chan error)
 		go func() { waited <- db.PingContext(ctx) }()
-		until(t, "somebody waits", func() bool { return db.Stats().WaitCount == 1 })
+		until(t, "a caller waits", func() bool { return db.Stats().WaitCount == 1 })
 		_ = conn.Raw(func(any) error { return driver.ErrBadConn })
 		if err := <-waited; err != nil {
 			t.Error(err)
@@ -414,12 +412,12 @@ func TestPool_CountsSourcesOfAcquiresAndReasonsOfCloses(t *testing.T) {
 		acquired["new"]++
 		acquired["opener"]++
 		closed["bad"]++
-		want("a bad connection that somebody waits for")
+		want("a bad connection that a caller waits for")
 
 		db.SetConnMaxLifetime(1)
 		use()
-		// The idle connection is past its time when it is asked for, or before.
-		until(t, "the connections are past their time", func() bool { return inspect(t, db).Closed["lifetime"] == 2 })
+		// The idle connection expires before its next use, or is found expired then.
+		until(t, "the connections have expired", func() bool { return inspect(t, db).Closed["lifetime"] == 2 })
 		acquired["new"]++
 		closed["lifetime"] = 2
 		want("a lifetime")

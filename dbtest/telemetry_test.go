@@ -19,7 +19,7 @@ import (
 	"github.com/otelpool/otelpool"
 )
 
-// told is an SDK that keeps all that a pool tells. Every span is sampled.
+// telemetry is an SDK that keeps everything that a pool emits. Every span is sampled.
 type telemetry struct {
 	spans  *tracetest.SpanRecorder
 	traces *sdktrace.TracerProvider
@@ -38,8 +38,8 @@ func newTelemetry() *telemetry {
 	}
 }
 
-// options name the spans of statements by the call that runs them, since that is
-// what the scripts are about.
+// options name the spans of statements after the operation, which is what the tests
+// compare.
 func (tel *telemetry) options() []otelpool.Option {
 	return []otelpool.Option{
 		otelpool.WithTracerProvider(tel.traces), otelpool.WithMeterProvider(tel.meters),
@@ -47,7 +47,7 @@ func (tel *telemetry) options() []otelpool.Option {
 	}
 }
 
-// caller starts the span of a program, which is where events go.
+// caller starts the span of a program, which gets the events.
 func (tel *telemetry) caller(ctx context.Context) (context.Context, trace.Span) {
 	return tel.traces.Tracer("program").Start(ctx, "caller")
 }
@@ -118,8 +118,8 @@ func pointsOf(tb testing.TB, m metricdata.Metrics) []point {
 	return points
 }
 
-// by sums the points of a metric by the value of one attribute. Points without
-// it are under the empty string.
+// by sums the points of a metric by the value of one attribute. Points without the
+// attribute have the empty string as key.
 func by(points []point, key attribute.Key) map[string]float64 {
 	sums := map[string]float64{}
 	for _, p := range points {
@@ -134,9 +134,9 @@ func by(points []point, key attribute.Key) map[string]float64 {
 	return sums
 }
 
-// ended are the spans of operations that have ended, in that order. Those of
-// acquires and holds are left out: they are made of what took long, and that is up
-// to the machine.
+// ended returns the ended spans of operations, in the order of their ends. It leaves out
+// spans of acquires and holds: they exist only for long ones, which depends on the
+// machine.
 func (tel *telemetry) ended() []sdktrace.ReadOnlySpan { return tel.endedOf(trace.SpanKindClient) }
 
 func (tel *telemetry) endedOf(kind trace.SpanKind) []sdktrace.ReadOnlySpan {
@@ -145,8 +145,8 @@ func (tel *telemetry) endedOf(kind trace.SpanKind) []sdktrace.ReadOnlySpan {
 	})
 }
 
-// operations are the ended spans of the pool as "operation" or "operation!type"
-// with the error.type, in the order in which they ended.
+// operations returns the ended spans as "operation", or as "operation!type" with the
+// error.type, in the order of their ends.
 func (tel *telemetry) operations() []string {
 	var ops []string
 	for _, s := range tel.ended() {
@@ -168,9 +168,9 @@ func spanAttr(s sdktrace.ReadOnlySpan, key attribute.Key) string {
 	return ""
 }
 
-// everything is all text of all that was told: names, attributes, events,
-// statuses and descriptions of the spans, those of the program excepted, and
-// names, attributes and exemplars of the metrics.
+// everything returns all text that was emitted: names, attributes, events and statuses of
+// the pool's spans, events of the program's spans, and names, attributes and exemplars of
+// the metrics.
 func (tel *telemetry) everything(tb testing.TB) string {
 	tb.Helper()
 	var b strings.Builder
@@ -209,8 +209,8 @@ func (tel *telemetry) everything(tb testing.TB) string {
 	return b.String()
 }
 
-// balance checks that the books of a pool at rest are square, that they agree
-// with database/sql, and that the metrics agree with them.
+// balance checks the counts of a pool at rest against each other, database/sql and the
+// metrics.
 func (tel *telemetry) balance(t *testing.T, db *sql.DB) {
 	t.Helper()
 	snap, stats := inspect(t, db), db.Stats()
@@ -218,7 +218,7 @@ func (tel *telemetry) balance(t *testing.T, db *sql.DB) {
 		t.Errorf("at rest %d are held, %d are dialed, %d are in use", snap.Held, snap.Dialing, stats.InUse)
 	}
 	if snap.Open != stats.OpenConnections || snap.Idle != stats.Idle || len(snap.Conns) != snap.Open {
-		t.Errorf("%d are open, %d idle, %d listed; database/sql says %d open, %d idle",
+		t.Errorf("%d are open, %d idle, %d listed; database/sql has %d open, %d idle",
 			snap.Open, snap.Idle, len(snap.Conns), stats.OpenConnections, stats.Idle)
 	}
 	if closed := sum(snap.Closed); snap.Opened != int64(snap.Open)+closed {
@@ -228,7 +228,7 @@ func (tel *telemetry) balance(t *testing.T, db *sql.DB) {
 		"idle_count": stats.MaxIdleClosed, "idle_time": stats.MaxIdleTimeClosed, "lifetime": stats.MaxLifetimeClosed,
 	} {
 		if snap.Closed[reason] != counted {
-			t.Errorf("%d were closed by %s, database/sql says %d", snap.Closed[reason], reason, counted)
+			t.Errorf("%d were closed by %s, database/sql has %d", snap.Closed[reason], reason, counted)
 		}
 	}
 
@@ -255,7 +255,7 @@ func (tel *telemetry) balance(t *testing.T, db *sql.DB) {
 		holds += int64(p.n)
 	}
 	if acquired := sum(snap.Acquired); holds != acquired {
-		t.Errorf("%d holds were told, %d acquired: %v", holds, acquired, snap.Acquired)
+		t.Errorf("%d holds were recorded, %d acquired: %v", holds, acquired, snap.Acquired)
 	}
 	for _, s := range tel.spans.Started() {
 		if s.EndTime().IsZero() {
@@ -272,7 +272,7 @@ func sum(counts map[string]int64) int64 {
 	return n
 }
 
-// inspect is the state of a pool.
+// inspect returns the state of a pool.
 func inspect(tb testing.TB, db *sql.DB) otelpool.Snapshot {
 	tb.Helper()
 	snap, err := otelpool.Inspect(db)

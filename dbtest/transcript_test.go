@@ -20,18 +20,18 @@ import (
 	"github.com/lib/pq"
 )
 
-// A transcript is what a program got from its database, one line per step.
-// Two programs that cannot tell their databases apart have the same one.
+// A transcript has everything that a program got from its database, one line for each
+// step. Two programs have the same transcript if they cannot distinguish their databases.
 type transcript struct {
 	s     backend
 	lines []string
 
-	// raced is set by a script in which a race decides which connections
-	// survive, on the bare driver too. The counters are not compared then.
+	// raced is set by a script in which a race decides which connections are kept, on the
+	// bare driver too. The counters are then not compared.
 	raced bool
 }
 
-// note adds a step with everything that it gave.
+// record adds a step with all its results.
 func (tr *transcript) record(step string, got ...any) {
 	line := step + ":"
 	for _, v := range got {
@@ -40,7 +40,7 @@ func (tr *transcript) record(step string, got ...any) {
 	tr.lines = append(tr.lines, line)
 }
 
-// execer and queryer are what a sql.DB, a sql.Conn and a sql.Tx share.
+// execer and queryer have the methods that a sql.DB, a sql.Conn and a sql.Tx share.
 type execer interface {
 	ExecContext(context.Context, string, ...any) (sql.Result, error)
 }
@@ -49,7 +49,7 @@ type queryer interface {
 	QueryContext(context.Context, string, ...any) (*sql.Rows, error)
 }
 
-// exec runs a statement and notes its result.
+// exec runs a statement and records its result.
 func (tr *transcript) exec(ctx context.Context, step string, on execer, statement string, args ...any) {
 	r, err := on.ExecContext(ctx, tr.s.sql(statement), args...)
 	tr.result(step, r, err)
@@ -60,8 +60,8 @@ func (tr *transcript) result(step string, r sql.Result, err error) {
 		tr.record(step, r == nil, err)
 		return
 	}
-	// A driver that has no result to give and gives it without an error makes
-	// database/sql panic. That is seen by the program as well.
+	// If a driver returns neither a result nor an error, database/sql panics, and so does
+	// the program.
 	defer func() {
 		if p := recover(); p != nil {
 			tr.record(step, "panic", fmt.Sprint(p))
@@ -72,7 +72,7 @@ func (tr *transcript) result(step string, r sql.Result, err error) {
 	tr.record(step, id, idErr, n, nErr)
 }
 
-// query runs a statement and notes all that its rows hold.
+// query runs a statement and records all values of its rows.
 func (tr *transcript) query(ctx context.Context, step string, on queryer, statement string, args ...any) {
 	rows, err := on.QueryContext(ctx, tr.s.sql(statement), args...)
 	tr.rows(step, rows, err)
@@ -105,7 +105,7 @@ func (tr *transcript) rows(step string, rows *sql.Rows, err error) {
 	tr.record(step+", end", err, rows.Close())
 }
 
-// stats notes the counters of the pool, without the one that is a clock.
+// stats records the counters of the pool, except the wait duration.
 func (tr *transcript) stats(step string, db *sql.DB) {
 	if tr.raced {
 		return
@@ -115,17 +115,17 @@ func (tr *transcript) stats(step string, db *sql.DB) {
 	tr.record(step, fmt.Sprintf("%+v", st))
 }
 
-// verbose shows what the comparison is about.
-var verbose = flag.Bool("transcript", false, "log what the scripts note on the bare driver")
+// verbose logs the expected transcripts.
+var verbose = flag.Bool("transcript", false, "log the transcripts of the bare driver")
 
 // compare fails the test with the first step in which two transcripts differ.
 func compare(t *testing.T, bare, wrapped *transcript) {
 	t.Helper()
 	if len(bare.lines) == 0 {
-		t.Error("the script notes nothing")
+		t.Error("the transcript is empty")
 	}
 	for i := range max(len(bare.lines), len(wrapped.lines)) {
-		b, w := "(the script is over)", "(the script is over)"
+		b, w := "(end of script)", "(end of script)"
 		if i < len(bare.lines) {
 			b = bare.lines[i]
 		}
@@ -139,8 +139,7 @@ func compare(t *testing.T, bare, wrapped *transcript) {
 	}
 }
 
-// shown is a value with its type, such that equal values, and only those, are
-// shown alike.
+// shown formats a value with its type. Only equal values have the same text.
 func shown(v any) string {
 	switch v := v.(type) {
 	case nil:
@@ -179,18 +178,18 @@ var sentinels = []struct {
 	{"pq.ErrInFailedTransaction", pq.ErrInFailedTransaction},
 }
 
-// clientPort is the port that the system gave to a connection.
+// clientPort matches the client's port of a connection.
 var clientPort = regexp.MustCompile(`127\.0\.0\.1:\d+->`)
 
-// failure is an error's text, the types along its chain, the sentinels that it
-// is, and those that errors.Is finds in it.
+// failure describes an error: its text, the types in its chain, the sentinels that it is,
+// and those that errors.Is finds in it.
 func failure(err error) string {
 	if err == nil {
 		return "nil"
 	}
 	var is, has []string
 	for _, s := range sentinels {
-		if err == s.err { //nolint:errorlint // identity is what is compared: database/sql does so too
+		if err == s.err { //nolint:errorlint // identity is what is compared, as in database/sql
 			is = append(is, s.name)
 		}
 		if errors.Is(err, s.err) {
@@ -201,7 +200,7 @@ func failure(err error) string {
 		clientPort.ReplaceAllString(err.Error(), "client->"), is, has)
 }
 
-// chain is the types of an error and of those that it wraps, depth first.
+// chain returns the types of an error and of the errors that it wraps, depth first.
 func chain(err error) []string {
 	types := []string{fmt.Sprintf("%T", err)}
 	switch err := err.(type) { //nolint:errorlint // the chain itself is walked
@@ -217,12 +216,11 @@ func chain(err error) []string {
 	return types
 }
 
-// A script is a program that uses a database and notes what it gets.
+// A script is a program that uses a database and records its results.
 type script func(*testing.T, *sql.DB, *transcript)
 
-// play runs a script and returns what it noted, with the pool at rest and then
-// closed at the end. The audit, if there is one, looks at the pool in both
-// states.
+// play runs a script, waits until the pool is at rest, and closes it. It returns the
+// transcript. audit is called with the pool at rest, and again after the close.
 func play(t *testing.T, s backend, db *sql.DB, f script, audit func()) *transcript {
 	t.Helper()
 	tr := &transcript{s: s}
@@ -237,8 +235,8 @@ func play(t *testing.T, s backend, db *sql.DB, f script, audit func()) *transcri
 	return tr
 }
 
-// same plays a script on the bare driver and through the named openFuncs of
-// otelpool, all if none is named, and compares what the program got.
+// same runs a script on the bare driver and through otelpool, and compares the
+// transcripts. through names the openFuncs; the default is all of them.
 func same(t *testing.T, s backend, dsn string, f script, through ...string) {
 	t.Helper()
 	want := play(t, s, s.bare(t, dsn), f, func() {})
@@ -259,9 +257,9 @@ func same(t *testing.T, s backend, dsn string, f script, through ...string) {
 	}
 }
 
-// sameInARace is same for a script whose outcome is a race on the bare driver
-// too: what came through otelpool must be one of its outcomes. The audit looks
-// at what was told, besides the balance.
+// sameInARace is same for a script whose outcome depends on a race, on the bare driver too:
+// the outcome through otelpool must be one of the bare driver's. audit checks the
+// telemetry.
 func sameInARace(t *testing.T, s backend, dsn string, f script, audit func(*testing.T, *sql.DB, *telemetry, *transcript)) {
 	t.Helper()
 	tel := newTelemetry()
@@ -277,25 +275,24 @@ func sameInARace(t *testing.T, s backend, dsn string, f script, audit func(*test
 		}
 		outcomes = append(outcomes, want)
 	}
-	t.Errorf("the bare driver never answered like this in %d times; the last time:", most)
+	t.Errorf("the bare driver never had this outcome in %d runs; the last run:", most)
 	compare(t, outcomes[most-1], got)
 }
 
-// atRest waits until nobody has a connection of the pool. What a script left
-// behind, such as a transaction whose context ended, is given back by a
-// goroutine of database/sql.
+// atRest waits until no connection is in use. A goroutine of database/sql may still have to
+// release one, as for a transaction whose context ended.
 func atRest(t *testing.T, db *sql.DB) {
 	t.Helper()
-	until(t, "connections are given back", func() bool { return db.Stats().InUse == 0 })
+	until(t, "all connections are released", func() bool { return db.Stats().InUse == 0 })
 }
 
-// until polls what no event tells, such as the state of a server. It fails the
-// test if that does not come about.
+// until polls a condition that has no event, such as the state of a server. It fails the
+// test after a minute.
 func until(t *testing.T, what string, ok func() bool) {
 	t.Helper()
 	for end := time.Now().Add(time.Minute); !ok(); {
 		if time.Now().After(end) {
-			t.Fatalf("in a minute it did not come about that %s", what)
+			t.Fatalf("timed out waiting until %s", what)
 		}
 		time.Sleep(2 * time.Millisecond)
 	}

@@ -57,10 +57,10 @@ func transactions(t *testing.T, db *sql.DB, tr *transcript) {
 	}
 	tr.exec(ctx, "insert on a connection", tx, "INSERT INTO tx (name) VALUES (?)", "pinned")
 	tr.record("commit", tx.Commit())
-	tr.record("the connection lives on", conn.PingContext(ctx))
+	tr.record("the connection still works", conn.PingContext(ctx))
 	tr.record("close", conn.Close(), conn.Close(), conn.PingContext(ctx))
 
-	tr.query(ctx, "what is there", db, "SELECT name FROM tx ORDER BY id")
+	tr.query(ctx, "all rows", db, "SELECT name FROM tx ORDER BY id")
 	tr.stats("the pool", db)
 }
 
@@ -70,8 +70,8 @@ func TestBeginTx_IsolationAndReadOnlyReachTheDatabaseOrAreRefused(t *testing.T) 
 	})
 }
 
-// isolations begins a transaction of each kind there is, and has it write. What
-// it reads before and after another's commit tells its level.
+// isolations begins a transaction of each isolation level, and writes in it. What it reads
+// before and after another transaction's commit shows its level.
 func isolations(t *testing.T, db *sql.DB, tr *transcript) {
 	ctx := t.Context()
 	defer table(t, db, tr, "isolation")()
@@ -88,7 +88,7 @@ func isolations(t *testing.T, db *sql.DB, tr *transcript) {
 				tr.query(ctx, step+", mode", tx, "SHOW transaction_read_only")
 			}
 			tr.query(ctx, step+", before", tx, "SELECT COUNT(*) FROM isolation")
-			// A serializable reader of MariaDB locks what it has read.
+			// In MariaDB a serializable transaction locks what it has read.
 			if level < sql.LevelSerializable {
 				tr.exec(ctx, step+", another's", db, "INSERT INTO isolation (name) VALUES (?)", step)
 			}
@@ -101,8 +101,7 @@ func isolations(t *testing.T, db *sql.DB, tr *transcript) {
 
 func TestTx_IsRolledBackAsOnTheBareDriverWhenTheContextEnds(t *testing.T) {
 	each(t, backends, func(t *testing.T, s backend) {
-		// In lib/pq a goroutine that calls the connection bad races with the
-		// rollback.
+		// In lib/pq a goroutine that marks the connection as bad races with the rollback.
 		sameInARace(t, s, s.dsn(t), func(t *testing.T, db *sql.DB, tr *transcript) {
 			defer table(t, db, tr, "ended")()
 			ctx, cancel := context.WithCancel(t.Context())
@@ -112,12 +111,12 @@ func TestTx_IsRolledBackAsOnTheBareDriverWhenTheContextEnds(t *testing.T) {
 			}
 			tr.exec(ctx, "insert", tx, "INSERT INTO ended (name) VALUES (?)", "x")
 			cancel()
-			// database/sql rolls back on a goroutine of its own. Whether the
-			// connection survives tells whether the driver can clean it.
+			// database/sql rolls back on another goroutine. It keeps the connection only if the
+			// driver can reset and validate it.
 			atRest(t, db)
 			tr.record("commit", tx.Commit())
 			tr.stats("the pool", db)
-			tr.query(t.Context(), "what is there", db, "SELECT name FROM ended")
+			tr.query(t.Context(), "all rows", db, "SELECT name FROM ended")
 			tr.stats("the pool after its next use", db)
 		}, func(t *testing.T, db *sql.DB, _ *telemetry, _ *transcript) {
 			discarded := map[string]int64{"pgx": 1}[s.driver]
@@ -143,8 +142,8 @@ func TestCalls_WithAnEndedContextFailAsOnTheBareDriver(t *testing.T) {
 			_, err = db.Conn(ctx)
 			tr.record("conn", err)
 			if tr.s.driver == "postgres" || tr.s.driver == "sqlite" {
-				// These run what they are asked to run while a goroutine of theirs
-				// cancels it: on the bare driver too, either can be first.
+				// These run the statement while another goroutine cancels it. On the bare driver
+				// too, either can be first.
 				return
 			}
 			conn, err := db.Conn(t.Context())
@@ -154,7 +153,7 @@ func TestCalls_WithAnEndedContextFailAsOnTheBareDriver(t *testing.T) {
 			tr.query(ctx, "query on a connection", conn, "SELECT 1")
 			tx, err = conn.BeginTx(ctx, nil)
 			tr.record("begin on a connection", tx == nil, err)
-			tr.query(t.Context(), "the connection is whole", conn, "SELECT 1")
+			tr.query(t.Context(), "the connection still works", conn, "SELECT 1")
 			tr.record("close", conn.Close())
 			tr.stats("the pool", db)
 		}, "Open", "OpenDB")

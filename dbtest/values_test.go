@@ -18,8 +18,7 @@ type cents int64
 
 func (c cents) Value() (driver.Value, error) { return float64(c) / 100, nil }
 
-// label is a string of the program's own, an argument that a driver has to
-// look into.
+// label is a defined string type, which a driver has to convert.
 type label string
 
 func TestArguments_AreConvertedAsByTheBareDriver(t *testing.T) {
@@ -39,7 +38,7 @@ func TestArguments_AreConvertedAsByTheBareDriver(t *testing.T) {
 				{"a string", "text"},
 				{"bytes", []byte("bytes")},
 				{"no bytes", []byte(nil)},
-				{"a string of its own type", label("label")},
+				{"a defined string type", label("label")},
 				{"an int", 42},
 				{"a negative int8", int8(-8)},
 				{"a uint64 with the high bit", uint64(math.MaxUint64)},

@@ -13,9 +13,8 @@ import (
 	"github.com/otelpool/otelpool"
 )
 
-// TestAcquireError_NamesTheHoldersOfAFullPool has a transaction keep the only
-// connection from two callers: from one until its deadline, from the other until
-// it ends.
+// A transaction holds the only connection while two callers wait: one until its deadline,
+// the other until the transaction ends.
 func TestAcquireError_NamesTheHoldersOfAFullPool(t *testing.T) {
 	each(t, backends, func(t *testing.T, s backend) {
 		tel := newTelemetry()
@@ -30,18 +29,18 @@ func TestAcquireError_NamesTheHoldersOfAFullPool(t *testing.T) {
 			t.Fatal(err)
 		}
 
-		hurried, cancel := context.WithTimeout(t.Context(), 50*time.Millisecond)
+		limited, cancel := context.WithTimeout(t.Context(), 50*time.Millisecond)
 		defer cancel()
-		_, err = db.ExecContext(hurried, "SELECT 1")
+		_, err = db.ExecContext(limited, "SELECT 1")
 		var e *otelpool.AcquireError
 		if !errors.As(err, &e) || e.Cause != otelpool.AcquireDeadline || !errors.Is(err, context.DeadlineExceeded) {
-			t.Fatalf("the hurried caller got %v", err)
+			t.Fatalf("the caller with the deadline got %v", err)
 		}
 		if e.Held != 1 || e.MaxOpen != 1 || e.Waited < 50*time.Millisecond || len(e.Holders) != 1 || e.Holders[0].Phase != "tx" {
-			t.Errorf("the error says %+v", e)
+			t.Errorf("the error is %+v", e)
 		}
 		if !strings.Contains(err.Error(), "wait_test.go:") {
-			t.Errorf("the error does not name the holder's line: %v", err)
+			t.Errorf("the error does not have the holder's call site: %v", err)
 		}
 
 		answered := make(chan error)
@@ -89,7 +88,7 @@ func TestAcquireError_NamesTheHoldersOfAFullPool(t *testing.T) {
 	})
 }
 
-// TestAcquireError_ReportsAFailedDial has nobody listen.
+// TestAcquireError_ReportsAFailedDial dials a closed port.
 func TestAcquireError_ReportsAFailedDial(t *testing.T) {
 	for name, dsn := range map[string]string{
 		"mysql":    "root@tcp(127.0.0.1:1)/x",
@@ -117,10 +116,10 @@ func TestAcquireError_ReportsAFailedDial(t *testing.T) {
 				t.Fatalf("got %v, want a dial that failed", err)
 			}
 			if want := bare.PingContext(t.Context()).Error(); e.Unwrap().Error() != want {
-				t.Errorf("it goes back to %q, want %q", e.Unwrap(), want)
+				t.Errorf("it wraps %q, want %q", e.Unwrap(), want)
 			}
 			if !strings.Contains(err.Error(), "dialing failed after") || strings.Contains(err.Error(), "\n") {
-				t.Errorf("it says %q", err)
+				t.Errorf("its text is %q", err)
 			}
 		})
 	}

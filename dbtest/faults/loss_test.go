@@ -73,7 +73,7 @@ failed query bad_connection %[1]s
 closed bad %[1]s bad_connection
 `, class)
 	}
-	// Otherwise it is kept and fails again. The close has the class of the error that says
+	// Otherwise it is kept and fails again. The close has the class of the error that reports
 	// more than "bad connection".
 	kept := func(err, typ, class string) string {
 		last := typ
