@@ -54,7 +54,7 @@ type backend struct {
 
 // The accounts of the servers, besides an administrator without a password.
 const (
-	withPassword = "worded"  // has the password "right"
+	withPassword = "secured" // has the password "right"
 	limited      = "limited" // may have two connections; one for each driver, with its name
 	plain        = "plain"   // not an administrator
 )
@@ -174,7 +174,7 @@ func (s backend) open(tb testing.TB, dsn string) *sql.DB {
 
 func startMariaDB(args ...string) (*server.Instance, error) {
 	return started(server.StartMariaDB, args, "mysql",
-		"CREATE USER worded@'127.0.0.1' IDENTIFIED BY 'right'",
+		"CREATE USER secured@'127.0.0.1' IDENTIFIED BY 'right'",
 		"CREATE USER limitedmysql@'127.0.0.1' WITH MAX_USER_CONNECTIONS 2",
 		"CREATE USER plain@'127.0.0.1'",
 		"GRANT ALL ON app.* TO limitedmysql@'127.0.0.1'",
@@ -187,7 +187,7 @@ func startMariaDB(args ...string) (*server.Instance, error) {
 
 func startPostgreSQL(args ...string) (*server.Instance, error) {
 	return started(server.StartPostgreSQL, args, "pgx",
-		"CREATE ROLE worded LOGIN PASSWORD 'right'",
+		"CREATE ROLE secured LOGIN PASSWORD 'right'",
 		"CREATE ROLE limitedpgx LOGIN CONNECTION LIMIT 2",
 		"CREATE ROLE limitedpostgres LOGIN CONNECTION LIMIT 2",
 		"CREATE ROLE plain LOGIN",
@@ -199,7 +199,7 @@ func startPostgreSQL(args ...string) (*server.Instance, error) {
 		// The server starts with trust for all users. Its administrator may write files,
 		// including the authentication rules.
 		`DO $$ BEGIN EXECUTE format('COPY (SELECT unnest(ARRAY[%L, %L])) TO %L',
-			'host all worded 127.0.0.1/32 scram-sha-256', 'host all all 127.0.0.1/32 trust', current_setting('hba_file')); END $$`,
+			'host all secured 127.0.0.1/32 scram-sha-256', 'host all all 127.0.0.1/32 trust', current_setting('hba_file')); END $$`,
 		"SELECT pg_reload_conf()",
 	)
 }

@@ -74,9 +74,9 @@ failed connect 3D000 unknown_database
 		},
 	},
 	{
-		name: "the port is closed",
-		dead: "127.0.0.1:1",
-		play: ping,
+		name:     "the port is closed",
+		noServer: "127.0.0.1:1",
+		play:     ping,
 		want: outcomes{
 			"mysql": {`
 ping: *net.OpError ECONNREFUSED
@@ -93,9 +93,9 @@ failed connect *net.OpError dial_refused
 		},
 	},
 	{
-		name: "the name does not resolve",
-		dead: "nothing.invalid:1",
-		play: ping,
+		name:     "the name does not resolve",
+		noServer: "nothing.invalid:1",
+		play:     ping,
 		want: outcomes{
 			"mysql": {`
 ping: *net.OpError

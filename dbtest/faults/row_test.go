@@ -22,8 +22,8 @@ type row struct {
 	proxied bool
 	// to is what the pool connects to, without the address; nil for the default.
 	to func(s backend) target
-	// dead is an address without a server, for a pool that cannot connect.
-	dead string
+	// noServer is an address without a server, for a pool that cannot connect.
+	noServer string
 	// set sets the limits of the pool; nil for none.
 	set func(*sql.DB)
 
@@ -60,7 +60,7 @@ func (r row) stage(t *testing.T, s backend, how way) (*stage, *telemetry) {
 	if r.to != nil {
 		to = r.to(s)
 	}
-	to.addr = or(r.dead, st.in.Addr)
+	to.addr = or(r.noServer, st.in.Addr)
 	if r.proxied {
 		st.proxy = proxy.Start(t, st.in.Addr)
 		to.addr = st.proxy.Addr

@@ -66,7 +66,7 @@ func TestTLS_AnUntrustedCertificateIsClassified(t *testing.T) {
 		}
 	}
 	mariadb := server.NewShared(startMariaDB, "--ssl-cert="+certFile, "--ssl-key="+keyFile)
-	// PostgreSQL accepts only a key that it owns and nobody else can read, so it has to
+	// PostgreSQL accepts only a key that it owns and no other user can read, so it has to
 	// write the files itself.
 	postgres := server.NewShared(func(args ...string) (*server.Instance, error) {
 		return started(server.StartPostgreSQL, args, "pgx",
@@ -112,7 +112,7 @@ func certificate(t *testing.T) (cert, key string) {
 	}
 	template := &x509.Certificate{
 		SerialNumber: big.NewInt(1),
-		Subject:      pkix.Name{CommonName: "nobody you know"},
+		Subject:      pkix.Name{CommonName: "untrusted"},
 		NotBefore:    time.Now().Add(-time.Hour),
 		NotAfter:     time.Now().Add(time.Hour),
 		IPAddresses:  []net.IP{net.IPv4(127, 0, 0, 1)},
