@@ -5,51 +5,57 @@ import (
 	"database/sql"
 	"database/sql/driver"
 	"errors"
-	"fmt"
-	"path/filepath"
-	"reflect"
 	"runtime"
-	"strings"
 	"sync"
 	"sync/atomic"
 	"time"
 
 	"go.opentelemetry.io/otel/trace"
 
+	"github.com/otelpool/otelpool/internal/errclass"
 	"github.com/otelpool/otelpool/internal/ledger"
+	"github.com/otelpool/otelpool/internal/telemetry"
+	"github.com/otelpool/otelpool/poolinfo"
 )
 
-// acquire is one call of a [DB] on its way to a connection. It is the context
-// that database/sql gets, and so comes by wherever the connection is dialed,
-// reset or used first, which stops the clock. database/sql waits, dials and
-// resets on the goroutine of the call, so nothing here is shared but what is
-// said to be.
+// acquire is one call of a [DB] on its way to a connection. It is the context that database/sql
+// gets, and so is seen wherever the connection is dialed, reset or used first, which stops the
+// clock. database/sql waits, dials and resets on the goroutine of the call, so only state and
+// waiter are shared.
 type acquire struct {
 	context.Context //nolint:containedctx // it is one
 
-	pool   *connector
-	waiter ledger.Wait // shared, guarded by the ledger; its stack is of who asks, empty if not noted
+	pool   *pool
+	waiter ledger.Wait // guarded by the ledger; its call site is empty if it was not captured
+	state  atomic.Int32
 
-	inHand bool // there is a connection
-	wait   wait // until it was there
-	end    time.Duration
-	conn   *ledger.Conn // nil if it was never seen
-	source ledger.Source
-	hops   []hop // attempts on connections that were bad
+	// What the connection cost, and the one that was acquired; conn is nil if it was never seen.
+	wait    telemetry.Wait
+	endedAt time.Duration
+	conn    *ledger.Conn
+	source  poolinfo.Source
+	retries []telemetry.Retry // attempts on connections that were bad
 
-	dialErr error         // of the last dial of its own
-	fault   fault         // what is told of it
-	failure *AcquireError // what the caller gets, if there was no connection
+	dialErr   error          // of the last dial of its own
+	dialFault errclass.Fault // what is recorded of it
+	failure   *AcquireError  // what the caller gets, if there was no connection
 
-	// The span, from the moment that the wait is known to be worth one.
-	span    trace.Span
-	spanCtx context.Context //nolint:containedctx // where the exemplar of the wait leads
-
-	over atomic.Bool // the call has returned
+	// span is started as soon as the wait is known to be worth one.
+	span telemetry.AcquireSpan
 }
 
-// Value lets the connector find the acquire, under whatever contexts the driver's
-// wrappers put on top.
+// The states of an acquire.
+//
+//	waiting -> connected   a connection is there (acquired)
+//	connected -> waiting   it was bad, and database/sql retries (retry)
+//	any -> finished        the call has returned
+const (
+	acquireWaiting int32 = iota
+	acquireConnected
+	acquireFinished
+)
+
+// Value lets the pool find the acquire, under whatever contexts the driver's wrappers put on top.
 func (a *acquire) Value(key any) any {
 	if key == any(a.pool) {
 		return a
@@ -57,461 +63,224 @@ func (a *acquire) Value(key any) any {
 	return a.Context.Value(key)
 }
 
-// stack is where a connection was asked for.
-type stack = ledger.Stack
+// SpanContext returns the caller's span, for those who list the waiters.
+func (a *acquire) SpanContext() trace.SpanContext { return trace.SpanContextFromContext(a.Context) }
 
-// ask starts the clock of a call of d. It must be called by the method itself:
-// whoever called that is who asks.
+// beginAcquire starts the clock of a call of a DB. It must be called by the method itself: the
+// caller of that is the call site.
 //
-// Noting the callers is most of what a call of a DB costs. A call that leaves its
-// connection with its caller notes them when it returns, see keep. One that does
-// not, or whose row only has to be scanned, is not the one that is forgotten: it
-// notes them only where half of the pool is held.
-func (d *DB) ask(ctx context.Context) *acquire {
-	a := &acquire{Context: ctx, pool: d.pool}
+// Capturing the call site is most of what a call of a DB costs. A call that leaves its connection
+// with its caller captures it when it returns, see keep. One that does not, or whose row only has
+// to be scanned, is unlikely to leak: it captures the call site only where half of the pool is
+// held.
+func (p *pool) beginAcquire(ctx context.Context) *acquire {
+	a := &acquire{Context: ctx, pool: p}
 	a.waiter.Owner = a
-	if d.pool.cfg.callers && d.pool.halfHeld() {
-		runtime.Callers(3, a.waiter.Stack[:])
+	if p.cfg.callSites && p.waits.halfHeld(0) {
+		runtime.Callers(3, a.waiter.CallSite[:])
 	}
-	d.pool.ledger.Ask(&a.waiter)
+	p.ledger.BeginWait(&a.waiter)
 	return a
 }
 
-// asking returns the acquire that ctx belongs to, nil if there is none, or none
-// any more.
-func (c *connector) asking(ctx context.Context) *acquire {
-	if !c.exact.Load() {
+// acquireFrom returns the acquire that ctx belongs to, nil if there is none, or it has finished.
+func (p *pool) acquireFrom(ctx context.Context) *acquire {
+	if !p.hasDB.Load() {
 		return nil
 	}
 	a, ok := ctx.(*acquire)
-	if !ok || a.pool != c {
-		a, _ = ctx.Value(c).(*acquire)
+	if !ok || a.pool != p {
+		a, _ = ctx.Value(p).(*acquire)
 	}
-	if a == nil || a.over.Load() {
+	if a == nil || a.state.Load() == acquireFinished {
 		return nil
 	}
 	return a
 }
 
-// served stops the clock: since now the call has a connection. What was dialed
-// and reset for it is added to what earlier attempts took; w becomes the whole
-// wait. It reports false if the clock does not run, as it does not when the
-// context is used for a second connection.
-func (a *acquire) served(cn *conn, s ledger.Source, now time.Duration, w *wait) bool {
-	total, ok := a.pool.ledger.Stop(&a.waiter, now, tellWait)
+// acquired stops the clock: since now the call has a connection. What was dialed and reset for it
+// is added to what earlier attempts took; w becomes the whole wait. It reports false if the clock
+// does not run, as it does not when the context is used for a second connection.
+func (a *acquire) acquired(rec *ledger.Conn, s poolinfo.Source, now time.Duration, w *telemetry.Wait) bool {
+	total, ok := a.pool.ledger.EndWait(&a.waiter, now, telemetry.MinWait)
 	if !ok {
 		return false
 	}
-	a.wait.total = total
-	a.wait.reset += w.reset
-	a.wait.dialed += w.dialed
-	if s == ledger.Opener {
-		a.wait.dialed += cn.dialedWithin(now-total, now)
+	a.wait.Total = total
+	a.wait.Reset += w.Reset
+	a.wait.Dialed += w.Dialed
+	if s == poolinfo.SourceOpener {
+		a.wait.Dialed += dialedWithin(rec, now-total, now)
 	}
 	*w = a.wait
-	a.inHand, a.end, a.conn, a.source = true, now, cn.rec, s
-	if a.pool.longWait(total) && a.startSpan() {
-		a.pool.linkHolders(a.span, cn.rec, a.waiter.Asked())
+	a.state.Store(acquireConnected)
+	a.endedAt, a.conn, a.source = now, rec, s
+	if a.pool.telemetry.IsLongWait(total) && a.startSpan() {
+		a.pool.telemetry.LinkHolders(&a.span, rec, a.waiter.RequestedAt())
 	}
 	return true
 }
 
 // dialFailed and resetFailed note an attempt that brought no connection.
-func (a *acquire) dialFailed(took time.Duration, err error, f fault) {
-	a.dialErr, a.fault = err, f
-	a.wait.dialed += took
+func (a *acquire) dialFailed(took time.Duration, err error, f errclass.Fault) {
+	a.dialErr, a.dialFault = err, f
+	a.wait.Dialed += took
 }
 
 func (a *acquire) resetFailed(took time.Duration) {
-	a.wait.reset += took
+	a.wait.Reset += took
 }
 
-// resume starts the clock again: the connection was bad, and database/sql tries
-// another.
-func (a *acquire) resume(h hop) {
-	a.hops = append(a.hops, h)
-	if a.inHand {
-		a.inHand = false
-		a.wait.retried += a.pool.ledger.Resume(&a.waiter) - a.end
+// retry starts the clock again: the connection was bad, and database/sql tries another.
+func (a *acquire) retry(r telemetry.Retry) {
+	a.retries = append(a.retries, r)
+	if a.state.CompareAndSwap(acquireConnected, acquireWaiting) {
+		a.wait.Retried += a.pool.ledger.ResumeWait(&a.waiter) - a.endedAt
 	}
 }
 
-// masked returns the attempts that the caller does not see. a may be nil.
-func (a *acquire) masked() []hop {
-	if a == nil {
-		return nil
-	}
-	return a.hops
-}
-
-// startSpan starts the span, if there is none and one is wanted. It reports whether
-// there is one.
+// startSpan starts the span, if there is none and one is wanted. It reports whether there is one.
 func (a *acquire) startSpan() bool {
-	if a.span == nil && wantsSpan(a.Context) {
-		a.spanCtx, a.span = a.pool.ins.startAcquire(a.Context, a.pool.timeIn(a.Context, a.waiter.Asked()))
+	if !a.span.Started() && telemetry.WantsSpan(a.Context) {
+		a.span = a.pool.telemetry.StartAcquire(a.Context, a.waiter.RequestedAt())
 	}
-	return a.span != nil
+	return a.span.Started()
 }
 
-// keep is done, for a call that leaves its connection to the caller. It must be
-// called by the method itself, as ask.
+// queued returns how long the caller has been in the queue by now, dials and resets of earlier
+// attempts not counted.
+func (a *acquire) queued() time.Duration {
+	w := a.wait
+	w.Total = a.pool.ledger.Now() - a.waiter.RequestedAt()
+	return w.Queued()
+}
+
+// keep is done, for a call that leaves its connection with the caller. It must be called by the
+// method itself, as beginAcquire.
 func (a *acquire) keep(err error) error {
-	if err == nil && a.conn != nil && a.pool.cfg.callers && !a.waiter.Stack.Noted() {
-		runtime.Callers(3, a.waiter.Stack[:])
-		at := a.waiter.Stack.Long()
-		a.conn.Explain(&at, a.end)
+	if err == nil && a.conn != nil && a.pool.cfg.callSites && a.waiter.CallSite.IsZero() {
+		runtime.Callers(3, a.waiter.CallSite[:])
+		site := a.waiter.CallSite.CallSite()
+		a.conn.SetCallSite(&site, a.endedAt)
 	}
 	return a.done(err)
 }
 
-// done ends the acquire when its call returns err, and returns what the caller
-// gets. An error of a connection that was in hand is the driver's, and stays.
+// done ends the acquire when its call returns err, and returns what the caller gets. An error of a
+// connection that was acquired is the driver's, and stays.
 func (a *acquire) done(err error) error {
-	a.over.Store(true)
-	if !a.inHand {
-		// Nothing has to follow on a connection that database/sql opened in the
-		// background and handed out: a Ping of a driver that has none is over, and
-		// so is a call whose arguments cannot be converted.
-		a.end = a.pool.ledger.Now()
-		a.wait.total, _ = a.pool.ledger.Stop(&a.waiter, a.end, tellWait)
+	connected := a.state.Swap(acquireFinished) == acquireConnected
+	p := a.pool
+	if !connected {
+		// Nothing has to follow on a connection that database/sql opened in the background and
+		// handed out: a Ping of a driver that has none ends there, and so does a call whose
+		// arguments cannot be converted.
+		a.endedAt = p.ledger.Now()
+		a.wait.Total, _ = p.ledger.EndWait(&a.waiter, a.endedAt, telemetry.MinWait)
 		if err != nil {
 			if cause := a.cause(err); cause != "" {
 				return a.failed(cause, err)
 			}
 		}
-		a.source = ledger.Opener
-		_ = a.pool.longWait(a.wait.total) && a.startSpan()
+		a.source = poolinfo.SourceOpener
+		_ = p.telemetry.IsLongWait(a.wait.Total) && a.startSpan()
 	}
 	ctx := a.Context
-	if a.span != nil {
-		ctx = a.spanCtx
-		a.pool.ins.endAcquire(a.span, a.conn, a.source, a.wait, a.pool.timeIn(a.Context, a.end))
+	if a.span.Started() {
+		ctx = a.span.Ctx
+		p.telemetry.EndAcquire(&a.span, a.conn, a.source, a.wait, a.endedAt)
 	}
-	a.pool.ledger.Waits.Add(a.wait.total)
-	a.pool.ins.waited(ctx, a.wait.total)
+	p.ledger.Waits.Add(a.wait.Total)
+	p.telemetry.Waited(ctx, a.wait.Total)
 	return err
 }
 
-// leave is deferred by the methods of DB: a call that panicked waits no more. If it
-// had a connection, the acquire is told.
+// leave is deferred by the methods of DB: a call that panicked waits no more. If it had a
+// connection, the acquire is recorded.
 func (a *acquire) leave() {
-	switch {
-	case a.over.Load():
-	case a.inHand:
+	switch a.state.Load() {
+	case acquireFinished:
+	case acquireConnected:
 		_ = a.done(nil)
 	default:
-		a.over.Store(true)
-		a.pool.ledger.Stop(&a.waiter, a.pool.ledger.Now(), tellWait)
-		if a.span != nil {
-			a.span.End()
-		}
+		a.state.Store(acquireFinished)
+		a.pool.ledger.EndWait(&a.waiter, a.pool.ledger.Now(), telemetry.MinWait)
+		a.span.Drop()
 	}
 }
 
-// failed tells an acquire that got no connection, and explains it to the caller.
-func (a *acquire) failed(cause AcquireCause, err error) error {
-	c := a.pool
-	e := c.explain(cause, a.wait.total, err)
+// failed records an acquire that got no connection, and explains it to the caller.
+func (a *acquire) failed(cause poolinfo.Cause, err error) error {
+	p := a.pool
+	e := newAcquireError(p, cause, a.wait.Total, err)
 	a.failure = e
-	c.ledger.Waits.Add(e.Waited)
-	c.notServed(e, a.wait.dialed)
+	p.ledger.Waits.Add(e.Waited)
+	if cause != poolinfo.CausePoolClosed {
+		p.monitor.AcquireFailed(cause, e.Waited, a.wait.Dialed, e.Idle)
+	}
 	f := a.faultOf(e)
 	ctx := a.Context
-	if c.cfg.acquireSpanThreshold >= 0 && a.startSpan() {
-		ctx = a.spanCtx
-		c.linkHolders(a.span, nil, a.waiter.Asked())
-		c.ins.failAcquire(a.Context, a.span, a.wait, e, f, c.timeIn(a.Context, a.end))
+	if p.telemetry.HasAcquireSpans() && a.startSpan() {
+		ctx = a.span.Ctx
+		p.telemetry.LinkHolders(&a.span, nil, a.waiter.RequestedAt())
+		p.telemetry.FailAcquire(&a.span, a.wait, err, f, a.endedAt)
 	}
-	c.ins.notServed(ctx, e, f)
+	p.telemetry.AcquireFailed(ctx, cause, e.Waited, f)
 	return e
 }
 
-// cause finds out why database/sql returned err instead of a connection: it returns
-// its own sentinels, the context's error, what a dial or a reset of the call
-// brought, and what a dial of its opener did, all of them as they are. Any other
-// error has nothing to do with the acquire, and the cause is empty.
-func (a *acquire) cause(err error) AcquireCause {
+// faultOf returns what is recorded of the failure.
+func (a *acquire) faultOf(e *AcquireError) errclass.Fault {
+	switch e.Cause {
+	case poolinfo.CausePoolClosed:
+		return errclass.Fault{Type: errclass.TypeClosed, Class: poolinfo.ClassPoolClosed}
+	case poolinfo.CauseDial:
+		return a.dialFault
+	case poolinfo.CauseBackgroundDial:
+		return a.pool.adapter.dialFault(context.Background(), e.err, nil)
+	case poolinfo.CauseDeadline, poolinfo.CauseCanceled, poolinfo.CauseBadConn:
+	}
+	return a.pool.adapter.fault(a.Context, e.err)
+}
+
+// cause finds out why database/sql returned err instead of a connection: it returns its own
+// sentinels, the context's error, the error of a dial or a reset of the call, and that of a dial of
+// its opener, all of them unchanged. Any other error has nothing to do with the acquire, and the
+// cause is empty.
+func (a *acquire) cause(err error) poolinfo.Cause {
 	switch ctxErr := a.Err(); {
 	case ctxErr != nil && errors.Is(err, ctxErr):
 		if errors.Is(ctxErr, context.DeadlineExceeded) {
-			return AcquireDeadline
+			return poolinfo.CauseDeadline
 		}
-		return AcquireCanceled
-	case err == errClosed(): //nolint:errorlint // a sentinel that database/sql returns as it is
-		return AcquirePoolClosed
-	case same(a.dialErr, err):
-		return AcquireDial
+		return poolinfo.CauseCanceled
+	case err == errClosed(): //nolint:errorlint // a sentinel that database/sql returns unchanged
+		return poolinfo.CausePoolClosed
+	case isSame(a.dialErr, err):
+		return poolinfo.CauseDial
 	case errors.Is(err, driver.ErrBadConn):
-		return AcquireBadConn
+		return poolinfo.CauseBadConn
 	case a.pool.dials.failedWith(err):
-		return AcquireBackgroundDial
+		return poolinfo.CauseBackgroundDial
 	}
 	return ""
 }
 
-// dials are the errors of the dials that database/sql made in the background, the
-// last few. It hands each to one of those who wait.
-type dials struct {
-	mu   sync.Mutex // guards what follows
-	errs [16]error
-	next int
-}
-
-func (d *dials) fail(err error) {
-	d.mu.Lock()
-	d.errs[d.next%len(d.errs)] = err
-	d.next++
-	d.mu.Unlock()
-}
-
-func (d *dials) failedWith(err error) bool {
-	d.mu.Lock()
-	defer d.mu.Unlock()
-	for _, e := range d.errs {
-		if same(e, err) {
-			return true
-		}
-	}
-	return false
-}
-
-// same reports whether two errors are one and the same. Two that cannot be
-// compared are, if they are of one type.
-func same(a, b error) bool {
-	if a == nil || reflect.TypeOf(a) != reflect.TypeOf(b) {
-		return false
-	}
-	return !reflect.ValueOf(a).Comparable() || !reflect.ValueOf(b).Comparable() || a == b //nolint:errorlint // the very same
-}
-
-// errClosed is the error of a DB that is closed, which database/sql does not
-// export.
+// errClosed is the error of a DB that is closed, which database/sql does not export.
 var errClosed = sync.OnceValue(func() error {
 	db := sql.OpenDB(failing{})
 	_ = db.Close()
 	return db.Ping()
 })
 
-// AcquireCause is why an acquire failed.
-type AcquireCause string
-
-const (
-	// AcquireDeadline is a caller whose deadline passed before it got a connection.
-	AcquireDeadline AcquireCause = "deadline"
-	// AcquireCanceled is a caller whose context was canceled before.
-	AcquireCanceled AcquireCause = "canceled"
-	// AcquirePoolClosed is DB.Close, before the call or while it waited.
-	AcquirePoolClosed AcquireCause = "pool_closed"
-	// AcquireDial is a failure of the dial that the caller made itself, because
-	// there was room for another connection.
-	AcquireDial AcquireCause = "dial"
-	// AcquireBackgroundDial is a failure of a dial that database/sql made in the
-	// background, because a connection was closed while callers waited. It hands
-	// the error to one of them.
-	AcquireBackgroundDial AcquireCause = "background_dial"
-	// AcquireBadConn is a driver that called every connection bad that
-	// database/sql was about to hand out.
-	AcquireBadConn AcquireCause = "bad_connection"
-)
-
-// AcquireError is the error of a call of a [DB] that got no connection: why, and
-// what the pool looked like at that moment. A call that fails with a connection
-// in hand returns the driver's error as it is.
-type AcquireError struct {
-	// Pool is the name of the pool.
-	Pool string
-	// Cause is why there was no connection.
-	Cause AcquireCause
-	// Waited is how long the call waited, its own dials included.
-	Waited time.Duration
-
-	// MaxOpen is the limit of open connections, 0 if there is none. Held, Idle and
-	// Dialing are the connections that had a holder, had none, and were being
-	// opened. Waiting is how many other calls of the DB waited.
-	MaxOpen, Held, Idle, Dialing, Waiting int
-	// Holders are those who held connections for longest, the longest first; at
-	// most five.
-	Holders []Holder
-
-	err error
-}
-
-// Unwrap returns the error that *sql.DB would have returned.
-func (e *AcquireError) Unwrap() error { return e.err }
-
-// Timeout reports whether that error is a timeout, for those who ask without
-// unwrapping, as they may ask context.DeadlineExceeded.
-func (e *AcquireError) Timeout() bool {
-	var t interface{ Timeout() bool }
-	return errors.As(e.err, &t) && t.Timeout()
-}
-
-// Error explains the failure in one line: the cause, the state of the pool, up to
-// three holders, and the error that *sql.DB would have returned.
-func (e *AcquireError) Error() string {
-	var b strings.Builder
-	fmt.Fprintf(&b, "otelpool: no connection from pool %s: ", e.Pool)
-	waited := brief(e.Waited)
-	switch e.Cause {
-	case AcquireDeadline:
-		fmt.Fprintf(&b, "the deadline passed after %s", waited)
-	case AcquireCanceled:
-		fmt.Fprintf(&b, "the caller gave up after %s", waited)
-	case AcquirePoolClosed:
-		fmt.Fprintf(&b, "it was closed, after %s of waiting", waited)
-	case AcquireDial:
-		fmt.Fprintf(&b, "dialing failed after %s", waited)
-	case AcquireBackgroundDial:
-		fmt.Fprintf(&b, "a dial in the background failed, after %s of waiting", waited)
-	case AcquireBadConn:
-		fmt.Fprintf(&b, "the driver called all bad, after %s", waited)
+// retried records an attempt that failed with driver.ErrBadConn, if database/sql makes another. It
+// must run under the call that returns the error.
+func (p *pool) retried(ctx context.Context, r telemetry.Retry) {
+	if !willRetry() {
+		return
 	}
-	if e.MaxOpen > 0 {
-		fmt.Fprintf(&b, "; %d/%d held", e.Held, e.MaxOpen)
-	} else {
-		fmt.Fprintf(&b, "; %d held, no limit", e.Held)
+	p.ledger.Retried(p.telemetry.Retried(ctx, &r))
+	if a := p.acquireFrom(ctx); a != nil {
+		a.retry(r)
 	}
-	fmt.Fprintf(&b, ", %d idle, %d dialing, %d more waiting", e.Idle, e.Dialing, e.Waiting)
-	for i, h := range e.Holders[:min(3, len(e.Holders))] {
-		b.WriteString([]string{"; longest: ", ", ", ", "}[i])
-		b.WriteString(h.String())
-	}
-	// What a driver says may have lines; a log entry is one.
-	fmt.Fprintf(&b, ": %s", strings.ReplaceAll(fmt.Sprint(e.err), "\n", " "))
-	return b.String()
-}
-
-// Holder is who has a connection.
-type Holder struct {
-	// ConnID is the number of the connection, see [Conn].
-	ConnID uint64
-	// Held is how long it has been held.
-	Held time.Duration
-	// Phase is what the holder does, "executing", "rows", "tx" or "pinned", and
-	// InPhase how long without a driver call in between: for tx and pinned the time
-	// that nothing was done with the connection. Rows that are read in phase
-	// "rows" do not start it anew.
-	Phase   string
-	InPhase time.Duration
-	// Idle is how long nothing was done with the connection: no driver call ran and
-	// no row was read. Rows are counted, not timed, so that it may be up to a second
-	// too short. One that has been on its way since the first second of its result set
-	// is not seen, and counts as nothing.
-	Idle time.Duration
-	// Statement is the summary of the last statement. It is empty before the first,
-	// and if the last ones have none.
-	Statement string
-	// Span is the span that was current where the connection was asked for. It is
-	// not valid if there was none.
-	Span trace.SpanContext
-
-	stack stack
-}
-
-// Frames returns where the connection was asked for: the first frame outside
-// database/sql and otelpool, and its callers, a few of them. There is none with
-// [WithoutCallers], if the call was not one of a [DB], and if it was one that does
-// not leave a connection with its caller, such as Exec or QueryRow, and got it
-// when less than half of the pool was held.
-func (h Holder) Frames() []runtime.Frame { return callers(h.stack) }
-
-// callers returns the frames of a stack: the first outside database/sql and
-// otelpool, and those that called it.
-func callers(s stack) []runtime.Frame { return pathOf(s[:]).frames }
-
-// path is how a goroutine has come to a place: the callers, the nearest first.
-type path struct {
-	frames []runtime.Frame
-	whole  bool // from where the goroutine began
-}
-
-// pathOf reads a stack up to the first zero.
-func pathOf(pcs []uintptr) (p path) {
-	n := 0
-	for n < len(pcs) && pcs[n] != 0 {
-		n++
-	}
-	if n == 0 {
-		return path{}
-	}
-	frames := runtime.CallersFrames(pcs[:n])
-	for {
-		f, more := frames.Next()
-		switch {
-		case f.Function == "runtime.goexit" || f.Function == "runtime.main":
-			p.whole = true
-			return p
-		case strings.HasPrefix(f.Function, "runtime."): // a panic on its way
-		case len(p.frames) > 0 || !ours(f.Function):
-			p.frames = append(p.frames, f)
-		}
-		if !more {
-			return p
-		}
-	}
-}
-
-// ours reports whether a function is between a caller and its connection.
-func ours(function string) bool {
-	return strings.HasPrefix(function, "database/sql.") || strings.HasPrefix(function, ScopeName+".")
-}
-
-// String says how long the connection has been held, what for, and the lines of
-// up to three frames: "5m12s (transaction idle for 5m11s) at store.go:120 from
-// stream.go:88".
-func (h Holder) String() string {
-	var b strings.Builder
-	fmt.Fprintf(&b, "%s (", brief(h.Held))
-	in := brief(h.InPhase)
-	switch h.Phase {
-	case ledger.Executing.String():
-		fmt.Fprintf(&b, "executing for %s", in)
-	case ledger.Rows.String():
-		fmt.Fprintf(&b, "rows open for %s", in)
-	case ledger.Tx.String():
-		fmt.Fprintf(&b, "transaction idle for %s", in)
-	default:
-		fmt.Fprintf(&b, "idle for %s", in)
-	}
-	b.WriteString(")")
-	b.WriteString(where(h.Frames()))
-	return b.String()
-}
-
-// where says in a few words where something was asked for: " at store.go:120 from
-// stream.go:88". It is empty if that is not known.
-func where(frames []runtime.Frame) string {
-	var b strings.Builder
-	for i, f := range frames[:min(3, len(frames))] {
-		fmt.Fprintf(&b, "%s%s:%d", []string{" at ", " from ", " from "}[i], filepath.Base(f.File), f.Line)
-	}
-	return b.String()
-}
-
-// explain makes the error of an acquire that failed now.
-func (c *connector) explain(cause AcquireCause, waited time.Duration, err error) *AcquireError {
-	s := c.ledger.Snapshot(nil)
-	e := &AcquireError{
-		Pool: c.name, Cause: cause, Waited: waited, err: err,
-		MaxOpen: c.maxOpen(), Held: s.Held, Idle: s.Idle + s.Fresh, Dialing: s.Dialing, Waiting: int(s.Waiting),
-	}
-	var longest [5]ledger.Holding
-	held := longest[:c.ledger.Longest(longest[:])]
-	for i := range held {
-		e.Holders = append(e.Holders, holderOf(&held[i]))
-	}
-	return e
-}
-
-// brief rounds a duration to what is worth reading.
-func brief(d time.Duration) string {
-	switch {
-	case d >= time.Second:
-		d = d.Round(100 * time.Millisecond)
-	case d >= time.Millisecond:
-		d = d.Round(100 * time.Microsecond)
-	default:
-		d = d.Round(time.Microsecond)
-	}
-	return d.String()
 }

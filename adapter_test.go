@@ -19,6 +19,7 @@ import (
 
 	"github.com/otelpool/otelpool"
 	"github.com/otelpool/otelpool/internal/fakedb"
+	"github.com/otelpool/otelpool/poolinfo"
 )
 
 const (
@@ -73,18 +74,18 @@ func TestTheFunctionsOfAnAdapterAreCalledWhenTheyShouldBe(t *testing.T) {
 					note("connector %s", dsn)
 					return dialer{d}, nil
 				},
-				Target: func(c driver.Connector) otelpool.Target {
+				Target: func(c driver.Connector) poolinfo.Target {
 					note("target")
 					if _, ok := c.(dialer); !ok {
 						t.Errorf("the target is asked of a %T", c)
 					}
-					return otelpool.Target{}
+					return poolinfo.Target{}
 				},
 				Connect: func(ctx context.Context, c driver.Connector, _ func(error)) (driver.Conn, error) {
 					note("connect")
 					return c.Connect(ctx)
 				},
-				Server: func(ctx context.Context, c driver.Conn, ask bool) otelpool.Server {
+				Server: func(ctx context.Context, c driver.Conn, ask bool) poolinfo.Server {
 					note("server %s %t", version, ask)
 					if _, limited := ctx.Deadline(); limited != ask {
 						t.Errorf("ask %t has a deadline: %t", ask, limited)
@@ -92,11 +93,11 @@ func TestTheFunctionsOfAnAdapterAreCalledWhenTheyShouldBe(t *testing.T) {
 					if _, ok := c.(driver.Validator); !ok {
 						t.Errorf("the server is asked through a %T", c)
 					}
-					return otelpool.Server{Version: version}
+					return poolinfo.Server{Version: version}
 				},
-				Classify: func(err error) otelpool.Failure {
+				Classify: func(err error) poolinfo.ErrorInfo {
 					note("classify %v", err)
-					return otelpool.Failure{}
+					return poolinfo.ErrorInfo{}
 				},
 			}
 			opened(t, full, func(t *testing.T, db *sql.DB, fake *fakedb.DB, _ *telemetry) {
@@ -170,8 +171,8 @@ func TestAnAdapterThatHasNoConnectorLeavesItToTheDriver(t *testing.T) {
 }
 
 func TestTheTargetIsOnOperationsAndNamesThePool(t *testing.T) {
-	target := otelpool.Target{System: "mysql", Address: "db.example", Port: 3307, Namespace: "shop", PoolName: "db.example:3307/shop"}
-	adapter := otelpool.WithAdapter(otelpool.Adapter{Target: func(driver.Connector) otelpool.Target { return target }})
+	target := poolinfo.Target{System: "mysql", Address: "db.example", Port: 3307, Namespace: "shop", PoolName: "db.example:3307/shop"}
+	adapter := otelpool.WithAdapter(otelpool.Adapter{Target: func(driver.Connector) poolinfo.Target { return target }})
 	opened(t, full, func(t *testing.T, db *sql.DB, fake *fakedb.DB, seen *telemetry) {
 		ctx, caller := seen.caller()
 		fake.On(fakedb.Connect, fakedb.Sleep(time.Second))
@@ -250,9 +251,9 @@ func TestAPanicInAnAdapterIsAbsenceAndReportedOnce(t *testing.T) {
 		}
 	}, otelpool.WithServerQuery(), otelpool.WithAdapter(otelpool.Adapter{
 		Connector: func(driver.Driver, string) (driver.Connector, error) { panic(secret) },
-		Target:    func(driver.Connector) otelpool.Target { panic(secret) },
-		Server:    func(context.Context, driver.Conn, bool) otelpool.Server { panic(secret) },
-		Classify:  func(error) otelpool.Failure { panic(secret) },
+		Target:    func(driver.Connector) poolinfo.Target { panic(secret) },
+		Server:    func(context.Context, driver.Conn, bool) poolinfo.Server { panic(secret) },
+		Classify:  func(error) poolinfo.ErrorInfo { panic(secret) },
 	}))
 	slices.Sort(reported)
 	want := []string{
@@ -267,14 +268,14 @@ func TestAPanicInAnAdapterIsAbsenceAndReportedOnce(t *testing.T) {
 }
 
 func TestAServerThatIsAnotherSystemChangesWhatIsTold(t *testing.T) {
-	server := otelpool.Server{System: "mariadb"}
+	server := poolinfo.Server{System: "mariadb"}
 	cfg := withDial(full)
 	opened(t, cfg, func(t *testing.T, db *sql.DB, fake *fakedb.DB, seen *telemetry) {
 		ctx, caller := seen.caller()
 		_, err := db.ExecContext(ctx, "DELETE FROM a")
 		noError(t, err)
 		fake.Fail(fakedb.Reset, 1, driver.ErrBadConn)
-		server = otelpool.Server{}
+		server = poolinfo.Server{}
 		_, err = db.ExecContext(ctx, "DELETE FROM a")
 		noError(t, err)
 		caller.End()
@@ -296,8 +297,8 @@ func TestAServerThatIsAnotherSystemChangesWhatIsTold(t *testing.T) {
 			t.Errorf("Inspect: got system %s of target %s in pool %s", s.System, s.Target.System, s.Pool)
 		}
 	}, otelpool.WithAdapter(otelpool.Adapter{
-		Target: func(driver.Connector) otelpool.Target { return otelpool.Target{System: "mysql"} },
-		Server: func(context.Context, driver.Conn, bool) otelpool.Server { return server },
+		Target: func(driver.Connector) poolinfo.Target { return poolinfo.Target{System: "mysql"} },
+		Server: func(context.Context, driver.Conn, bool) poolinfo.Server { return server },
 	}))
 }
 
@@ -317,24 +318,24 @@ func TestThereAreFewSystems(t *testing.T) {
 		seen.wantHistogram(t, "db.client.operation.duration", map[string]hist{"3": {1, 0}}, system)
 		giveBack(t, conns)
 	}, otelpool.WithAdapter(otelpool.Adapter{
-		Server: func(context.Context, driver.Conn, bool) otelpool.Server {
+		Server: func(context.Context, driver.Conn, bool) poolinfo.Server {
 			dials++
-			return otelpool.Server{System: fmt.Sprint(dials)}
+			return poolinfo.Server{System: fmt.Sprint(dials)}
 		},
 	}))
 }
 
 func TestOfSeveralServersTheOneThatWasReachedIsTold(t *testing.T) {
-	reached := []otelpool.Server{{Address: "one"}, {Address: "two", Port: 77}, {Address: "main", Port: 5}, {}}
+	reached := []poolinfo.Server{{Address: "one"}, {Address: "two", Port: 77}, {Address: "main", Port: 5}, {}}
 	for _, late := range []bool{false, true} {
 		dial := 0
 		opts := []otelpool.Option{otelpool.WithAdapter(otelpool.Adapter{
-			Target: func(driver.Connector) otelpool.Target { return otelpool.Target{Address: "main", Port: 5} },
-			Server: func(context.Context, driver.Conn, bool) otelpool.Server { dial++; return reached[dial-1] },
+			Target: func(driver.Connector) poolinfo.Target { return poolinfo.Target{Address: "main", Port: 5} },
+			Server: func(context.Context, driver.Conn, bool) poolinfo.Server { dial++; return reached[dial-1] },
 		})}
 		if late {
 			opts = append(opts, otelpool.WithHooks(otelpool.Hooks{
-				Keep: func(context.Context, otelpool.Statement, otelpool.Outcome) bool { return true },
+				Keep: func(context.Context, poolinfo.StatementInfo, poolinfo.StatementResult) bool { return true },
 			}))
 		}
 		opened(t, full, func(t *testing.T, db *sql.DB, _ *fakedb.DB, seen *telemetry) {
@@ -364,16 +365,16 @@ func TestTheQueryToTheServerIsNotPartOfTheDial(t *testing.T) {
 	cfg := withDial(full)
 	timeout := time.Hour
 	var ctxErr error
-	slow := func(ctx context.Context, _ driver.Conn, ask bool) otelpool.Server {
+	slow := func(ctx context.Context, _ driver.Conn, ask bool) poolinfo.Server {
 		if !ask {
-			return otelpool.Server{Version: "9"}
+			return poolinfo.Server{Version: "9"}
 		}
 		select {
 		case <-time.After(100 * ms):
 		case <-ctx.Done():
 		}
 		ctxErr = ctx.Err()
-		return otelpool.Server{IdleTimeout: timeout}
+		return poolinfo.Server{IdleTimeout: timeout}
 	}
 	timed(t, cfg, func(t *testing.T, db *otelpool.DB, _ *fakedb.DB, seen *telemetry) {
 		noError(t, db.Ping())
@@ -383,7 +384,7 @@ func TestTheQueryToTheServerIsNotPartOfTheDial(t *testing.T) {
 		seen.wantSpans(t, "connect 1s", "ping 0s", "acquire 1.1s")
 		s, err := otelpool.Inspect(db.DB)
 		noError(t, err)
-		if want := (otelpool.Server{Version: "9", IdleTimeout: time.Hour}); s.Server != want || s.Conns[0].Age != 0 {
+		if want := (poolinfo.Server{Version: "9", IdleTimeout: time.Hour}); s.Server != want || s.Conns[0].Age != 0 {
 			t.Errorf("got %+v and an age of %v, want %+v", s.Server, s.Conns[0].Age, want)
 		}
 	}, otelpool.WithServerQuery(), otelpool.WithAdapter(otelpool.Adapter{Server: slow}))
@@ -393,12 +394,12 @@ func TestTheQueryToTheServerIsNotPartOfTheDial(t *testing.T) {
 // it may.
 func TestAQueryToTheServerThatHangsIsMadeOnce(t *testing.T) {
 	asked := 0
-	hang := func(ctx context.Context, _ driver.Conn, ask bool) otelpool.Server {
+	hang := func(ctx context.Context, _ driver.Conn, ask bool) poolinfo.Server {
 		if ask {
 			asked++
 			<-ctx.Done()
 		}
-		return otelpool.Server{}
+		return poolinfo.Server{}
 	}
 	bubble(t, full, func(t *testing.T, db *sql.DB, fake *fakedb.DB, _ *telemetry) {
 		begin := time.Now()
@@ -424,8 +425,8 @@ func TestAQueryToTheServerThatHangsIsMadeOnce(t *testing.T) {
 		}
 		s, err := otelpool.Inspect(db)
 		noError(t, err)
-		if s.Opened != 5 || len(s.Closed) != 0 || len(s.Deaths) != 0 {
-			t.Errorf("told are %d opened, %v closed, %v", s.Opened, s.Closed, s.Deaths)
+		if s.Opened != 5 || len(s.Closed) != 0 || len(s.RecentlyClosed) != 0 {
+			t.Errorf("told are %d opened, %v closed, %v", s.Opened, s.Closed, s.RecentlyClosed)
 		}
 		giveBack(t, conns)
 	}, otelpool.WithServerQuery(), otelpool.WithAdapter(otelpool.Adapter{Server: hang}))
@@ -434,12 +435,12 @@ func TestAQueryToTheServerThatHangsIsMadeOnce(t *testing.T) {
 func TestTheServerIsAskedAgainAfterAMinute(t *testing.T) {
 	limit := 2 * time.Second
 	asked := 0
-	ask := func(_ context.Context, _ driver.Conn, ask bool) otelpool.Server {
+	ask := func(_ context.Context, _ driver.Conn, ask bool) poolinfo.Server {
 		if !ask {
-			return otelpool.Server{}
+			return poolinfo.Server{}
 		}
 		asked++
-		return otelpool.Server{System: "mariadb", Version: "11", IdleTimeout: limit}
+		return poolinfo.Server{System: "mariadb", Version: "11", IdleTimeout: limit}
 	}
 	bubble(t, full, func(t *testing.T, db *sql.DB, _ *fakedb.DB, _ *telemetry) {
 		var got []string
@@ -480,11 +481,11 @@ func TestAPanicInADialIsTheProgramsOwn(t *testing.T) {
 }
 
 func TestWhatOneConnectionLearnedOfTheServerIsKnownOfAll(t *testing.T) {
-	ask := func(_ context.Context, _ driver.Conn, ask bool) otelpool.Server {
+	ask := func(_ context.Context, _ driver.Conn, ask bool) poolinfo.Server {
 		if ask {
-			return otelpool.Server{IdleTimeout: 2 * time.Second}
+			return poolinfo.Server{IdleTimeout: 2 * time.Second}
 		}
-		return otelpool.Server{}
+		return poolinfo.Server{}
 	}
 	bubble(t, full, func(t *testing.T, db *sql.DB, fake *fakedb.DB, _ *telemetry) {
 		giveBack(t, holdAll(t, db, 2))
@@ -510,13 +511,13 @@ func TestThereAreFewVersions(t *testing.T) {
 			t.Errorf("the server was asked %d times, want 16", asked)
 		}
 	}, otelpool.WithServerQuery(), otelpool.WithAdapter(otelpool.Adapter{
-		Server: func(_ context.Context, _ driver.Conn, ask bool) otelpool.Server {
+		Server: func(_ context.Context, _ driver.Conn, ask bool) poolinfo.Server {
 			if ask {
 				asked++
 			} else {
 				dials++
 			}
-			return otelpool.Server{Version: fmt.Sprint(dials)}
+			return poolinfo.Server{Version: fmt.Sprint(dials)}
 		},
 	}))
 }

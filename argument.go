@@ -10,11 +10,12 @@ import (
 	"go.opentelemetry.io/otel/attribute"
 
 	"github.com/otelpool/otelpool/internal/query"
+	"github.com/otelpool/otelpool/internal/telemetry"
 )
 
-// noteArgs notes the arguments of a statement, with WithQueryParameters.
-func (c *conn) noteArgs(k *call, args []driver.NamedValue) {
-	if !c.pool.cfg.arguments || !k.wantsNotes() {
+// setArguments puts the arguments of a statement on its span, with WithQueryParameters.
+func (p *pool) setArguments(call *telemetry.Call, args []driver.NamedValue) {
+	if !p.cfg.arguments || !call.WantsAttributes() {
 		return
 	}
 	attrs := make([]attribute.KeyValue, len(args))
@@ -23,14 +24,14 @@ func (c *conn) noteArgs(k *call, args []driver.NamedValue) {
 		if key == "" {
 			key = strconv.Itoa(arg.Ordinal - 1)
 		}
-		attrs[i] = attribute.String("db.query.parameter."+key, query.Cut(spell(arg.Value), c.pool.cfg.query.MaxText))
+		attrs[i] = attribute.String("db.query.parameter."+key, query.Cut(argumentText(arg.Value), p.cfg.query.MaxText))
 	}
-	k.note(attrs...)
+	call.SetAttributes(attrs...)
 }
 
-// spell writes an argument. A type that only the driver knows is told by its name:
-// it may have methods, which are not ours to call.
-func spell(v driver.Value) string {
+// argumentText is the text of an argument. Of a type that only the driver knows it is the name of
+// the type: the type may have methods, which are not ours to call.
+func argumentText(v driver.Value) string {
 	switch v := v.(type) {
 	case nil:
 		return "NULL"
@@ -46,17 +47,10 @@ func spell(v driver.Value) string {
 	return fmt.Sprintf("%T", v)
 }
 
-// noteAffected notes how many rows an exec has changed, if the driver knows. It
-// asks as the program would, on the same goroutine, and only for a span that is
-// recorded, or may be: see Hooks.Keep.
-func (c *conn) noteAffected(k *call, res driver.Result, err error) {
-	if err != nil || res == nil || !k.wantsNotes() {
-		return
-	}
-	defer func() { _ = recover() }() // a program that does not ask would never know
-	if n, err := res.RowsAffected(); err == nil && n >= 0 {
-		e := c.events()
-		e.affected[0] = keyAffected.Int64(n)
-		k.note(e.affected[:]...)
-	}
+// affectedRows returns the number of rows that an exec has changed, if the driver knows. It calls
+// the driver as the program would, on the same goroutine.
+func affectedRows(res driver.Result) (n int64, ok bool) {
+	defer func() { _ = recover() }() // a program that does not call RowsAffected would never know
+	n, err := res.RowsAffected()
+	return n, err == nil && n >= 0
 }

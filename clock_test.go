@@ -11,6 +11,7 @@ import (
 
 	"github.com/otelpool/otelpool"
 	"github.com/otelpool/otelpool/internal/fakedb"
+	"github.com/otelpool/otelpool/poolinfo"
 )
 
 // adjusted is a time on a clock on the wall that is ahead by some seconds. Its monotonic
@@ -30,7 +31,7 @@ func TestSpansThatAreMadeAfterwardsKeepToTheClockOfTheOneAbove(t *testing.T) {
 	opts := []otelpool.Option{
 		otelpool.WithHoldSpanThreshold(0),
 		otelpool.WithAcquireSpanThreshold(0),
-		otelpool.WithHooks(otelpool.Hooks{Keep: func(context.Context, otelpool.Statement, otelpool.Outcome) bool { return true }}),
+		otelpool.WithHooks(otelpool.Hooks{Keep: func(context.Context, poolinfo.StatementInfo, poolinfo.StatementResult) bool { return true }}),
 	}
 	for _, ahead := range []time.Duration{0, time.Hour, -time.Hour} {
 		seen := observe()

@@ -1,6 +1,7 @@
 package otelpool
 
 import (
+	"context"
 	"maps"
 	"net/url"
 	"slices"
@@ -11,20 +12,20 @@ import (
 	"github.com/otelpool/otelpool/internal/query"
 )
 
-// comment returns the text that the driver gets: with WithSQLCommenter that has the
-// context of the statement's span in a comment at its end, before what closes it:
-// some drivers take what follows a semicolon for another statement.
+// comment returns the text that the driver gets. With WithSQLCommenter it has ctx, the context of
+// the statement's span, in a comment at its end, before closing semicolons: some drivers take what
+// follows a semicolon for another statement.
 //
-// Keys and values are encoded as in an URL, which leaves no quote and no end of a
-// comment in them, and stand in the order of the keys.
-func (c *conn) comment(k *call, text string) string {
-	p := c.pool.cfg.commenter
-	if p == nil || c.hasComment(text) {
+// Keys and values are encoded as in an URL, which leaves no quote and no end of a comment in them,
+// and are sorted by key.
+func (p *pool) comment(ctx context.Context, text string) string {
+	propagator := p.cfg.commenter
+	if propagator == nil || mayHaveComment(text, query.DialectOf(p.telemetry.System())) {
 		return text
 	}
 	body := strings.TrimRight(text, "; \t\r\n")
 	carrier := propagation.MapCarrier{}
-	p.Inject(k.ctx, carrier)
+	propagator.Inject(ctx, carrier)
 	if body == "" || len(carrier) == 0 {
 		return text
 	}
@@ -44,13 +45,13 @@ func (c *conn) comment(k *call, text string) string {
 	return b.String()
 }
 
-// hasComment reports whether a text has, or may have, a comment: such a statement
-// must not be touched.
-func (c *conn) hasComment(text string) bool {
+// mayHaveComment reports whether a text has, or may have, a comment: such a statement is not
+// changed.
+func mayHaveComment(text string, d query.Dialect) bool {
 	if strings.Contains(text, "/*") || strings.Contains(text, "--") {
 		return true
 	}
-	return query.DialectOf(c.pool.system()) == query.MySQL && strings.Contains(text, "#")
+	return d == query.MySQL && strings.Contains(text, "#")
 }
 
 // urlEncode encodes as encodeURIComponent does, with %20 for a space.

@@ -22,6 +22,7 @@ import (
 
 	"github.com/otelpool/otelpool"
 	"github.com/otelpool/otelpool/internal/fakedb"
+	"github.com/otelpool/otelpool/poolinfo"
 )
 
 // timed runs a test in virtual time on a DB of one connection over a fake driver.
@@ -389,7 +390,7 @@ func TestWaitsAreExact(t *testing.T) {
 				ctx, cancel := context.WithTimeout(t.Context(), 250*ms)
 				defer cancel()
 				_, err := db.ExecContext(ctx, "x")
-				return wantError(err, context.DeadlineExceeded, otelpool.AcquireDeadline, 250*ms)
+				return wantError(err, context.DeadlineExceeded, poolinfo.CauseDeadline, 250*ms)
 			},
 		},
 		{
@@ -402,7 +403,7 @@ func TestWaitsAreExact(t *testing.T) {
 				defer cancel()
 				fake.On(fakedb.Connect, func(ctx context.Context, _ string) error { <-ctx.Done(); return ctx.Err() })
 				_, err := db.ExecContext(ctx, "x")
-				return wantError(err, context.DeadlineExceeded, otelpool.AcquireDeadline, 10*ms)
+				return wantError(err, context.DeadlineExceeded, poolinfo.CauseDeadline, 10*ms)
 			},
 		},
 		{
@@ -413,7 +414,7 @@ func TestWaitsAreExact(t *testing.T) {
 				ctx, cancel := context.WithCancel(t.Context())
 				time.AfterFunc(250*ms, cancel)
 				_, err := db.BeginTx(ctx, nil)
-				return wantError(err, context.Canceled, otelpool.AcquireCanceled, 250*ms)
+				return wantError(err, context.Canceled, poolinfo.CauseCanceled, 250*ms)
 			},
 		},
 		{
@@ -422,7 +423,7 @@ func TestWaitsAreExact(t *testing.T) {
 			do: func(t *testing.T, db *otelpool.DB, _ *fakedb.DB) error {
 				ctx, cancel := context.WithCancel(t.Context())
 				cancel()
-				return wantError(db.PingContext(ctx), context.Canceled, otelpool.AcquireCanceled, 0)
+				return wantError(db.PingContext(ctx), context.Canceled, poolinfo.CauseCanceled, 0)
 			},
 		},
 		{
@@ -432,7 +433,7 @@ func TestWaitsAreExact(t *testing.T) {
 				hold(t, db, t.Context(), time.Second)
 				time.AfterFunc(250*ms, func() { db.Close() })
 				_, err := db.Conn(t.Context())
-				return wantError(err, closedError(db), otelpool.AcquirePoolClosed, 250*ms)
+				return wantError(err, closedError(db), poolinfo.CausePoolClosed, 250*ms)
 			},
 		},
 		{
@@ -442,7 +443,7 @@ func TestWaitsAreExact(t *testing.T) {
 				db.SetMaxOpenConns(2)
 				hold(t, db, t.Context(), time.Second)
 				fake.Fail(fakedb.Connect, 1, refused)
-				return wantError(db.QueryRow("x").Scan(), refused, otelpool.AcquireDial, 30*ms)
+				return wantError(db.QueryRow("x").Scan(), refused, poolinfo.CauseDial, 30*ms)
 			},
 		},
 		{
@@ -453,7 +454,7 @@ func TestWaitsAreExact(t *testing.T) {
 				hold(t, db, t.Context(), 300*ms)
 				fake.Fail(fakedb.Connect, 1, refused)
 				_, err := db.Query("x")
-				return wantError(err, refused, otelpool.AcquireBackgroundDial, 330*ms)
+				return wantError(err, refused, poolinfo.CauseBackgroundDial, 330*ms)
 			},
 		},
 		{
@@ -467,7 +468,7 @@ func TestWaitsAreExact(t *testing.T) {
 				}
 				defer c.Close()
 				fake.On(fakedb.Connect, func(context.Context, string) error { return driver.ErrBadConn })
-				return wantError(db.Ping(), driver.ErrBadConn, otelpool.AcquireDial, 90*ms)
+				return wantError(db.Ping(), driver.ErrBadConn, poolinfo.CauseDial, 90*ms)
 			},
 		},
 	} {
@@ -528,7 +529,7 @@ func closedError(db *otelpool.DB) error { return db.DB.Ping() }
 
 // wantError returns an error unless err is an AcquireError of that cause, and goes
 // back to below.
-func wantError(err, below error, cause otelpool.AcquireCause, waited time.Duration) error {
+func wantError(err, below error, cause poolinfo.Cause, waited time.Duration) error {
 	var e *otelpool.AcquireError
 	if !errors.As(err, &e) {
 		return fmt.Errorf("got %w, want an AcquireError", err)
@@ -582,7 +583,7 @@ func TestABackgroundDialMayFailWithAnErrorThatCannotBeCompared(t *testing.T) {
 		hold(t, db, t.Context(), 300*ms)
 		fake.Fail(fakedb.Connect, 1, listError{"no"})
 		var e *otelpool.AcquireError
-		if err := db.Ping(); !errors.As(err, &e) || e.Cause != otelpool.AcquireBackgroundDial {
+		if err := db.Ping(); !errors.As(err, &e) || e.Cause != poolinfo.CauseBackgroundDial {
 			t.Errorf("got %v, want an AcquireError of a dial in the background", err)
 		}
 	})
@@ -612,7 +613,7 @@ func TestTheRowOfAFailedAcquireNeedsNoConnection(t *testing.T) {
 			t.Error("a deadline is no timeout")
 		}
 		noError(t, db.Close())
-		if err := db.QueryRow("x").Err(); !errors.As(err, &e) || e.Cause != otelpool.AcquirePoolClosed || e.Timeout() {
+		if err := db.QueryRow("x").Err(); !errors.As(err, &e) || e.Cause != poolinfo.CausePoolClosed || e.Timeout() {
 			t.Errorf("got %v", err)
 		}
 		if n := fake.Opened(); n != 1 {
@@ -632,7 +633,7 @@ func TestTheCauseIsThatOfTheLastAttempt(t *testing.T) {
 			db.SetMaxOpenConns(1) // the next attempt waits, for a dial in the background
 			return driver.ErrBadConn
 		})
-		if err := wantError(db.Ping(), refused, otelpool.AcquireBackgroundDial, 300*ms); err != nil {
+		if err := wantError(db.Ping(), refused, poolinfo.CauseBackgroundDial, 300*ms); err != nil {
 			t.Error(err)
 		}
 	})
@@ -663,11 +664,11 @@ var froms = regexp.MustCompile(` from \S+:\d+`)
 
 func TestAnAcquireErrorExplainsThePool(t *testing.T) {
 	refused := errors.New("dial tcp 10.0.0.7:3306:\nconnect: connection refused")
-	for cause, test := range map[otelpool.AcquireCause]struct {
+	for cause, test := range map[poolinfo.Cause]struct {
 		call func(*testing.T, *otelpool.DB, *fakedb.DB) error
 		want string
 	}{
-		otelpool.AcquireDeadline: {
+		poolinfo.CauseDeadline: {
 			want: "otelpool: no connection from pool shop: the deadline passed after 5s; 1/1 held, 0 idle, 0 dialing, 1 more waiting; " +
 				"longest: 5m5s (idle for 5m5s) at SITE: context deadline exceeded",
 			call: func(t *testing.T, db *otelpool.DB, _ *fakedb.DB) error {
@@ -677,8 +678,8 @@ func TestAnAcquireErrorExplainsThePool(t *testing.T) {
 				return db.PingContext(ctx)
 			},
 		},
-		otelpool.AcquireCanceled: {
-			want: "otelpool: no connection from pool shop: the caller gave up after 1.5ms; 1/1 held, 0 idle, 0 dialing, 0 more waiting; " +
+		poolinfo.CauseCanceled: {
+			want: "otelpool: no connection from pool shop: the caller canceled after 1.5ms; 1/1 held, 0 idle, 0 dialing, 0 more waiting; " +
 				"longest: 5m0s (idle for 5m0s) at SITE: context canceled",
 			call: func(t *testing.T, db *otelpool.DB, _ *fakedb.DB) error {
 				ctx, cancel := context.WithCancel(t.Context())
@@ -686,15 +687,15 @@ func TestAnAcquireErrorExplainsThePool(t *testing.T) {
 				return db.PingContext(ctx)
 			},
 		},
-		otelpool.AcquirePoolClosed: {
-			want: "otelpool: no connection from pool shop: it was closed, after 0s of waiting; 1/1 held, 0 idle, 0 dialing, 0 more waiting; " +
+		poolinfo.CausePoolClosed: {
+			want: "otelpool: no connection from pool shop: it was closed, after a wait of 0s; 1/1 held, 0 idle, 0 dialing, 0 more waiting; " +
 				"longest: 5m0s (idle for 5m0s) at SITE: sql: database is closed",
 			call: func(_ *testing.T, db *otelpool.DB, _ *fakedb.DB) error {
 				db.Close()
 				return db.Ping()
 			},
 		},
-		otelpool.AcquireDial: {
+		poolinfo.CauseDial: {
 			want: "otelpool: no connection from pool shop: dialing failed after 0s; 1 held, no limit, 0 idle, 0 dialing, 0 more waiting; " +
 				"longest: 5m0s (idle for 5m0s) at SITE: dial tcp 10.0.0.7:3306: connect: connection refused",
 			call: func(_ *testing.T, db *otelpool.DB, fake *fakedb.DB) error {
@@ -703,8 +704,8 @@ func TestAnAcquireErrorExplainsThePool(t *testing.T) {
 				return db.Ping()
 			},
 		},
-		otelpool.AcquireBackgroundDial: {
-			want: "otelpool: no connection from pool shop: a dial in the background failed, after 10m0s of waiting; 0/1 held, 0 idle, 0 dialing, 0 more waiting" +
+		poolinfo.CauseBackgroundDial: {
+			want: "otelpool: no connection from pool shop: a dial in the background failed, after a wait of 10m0s; 0/1 held, 0 idle, 0 dialing, 0 more waiting" +
 				": dial tcp 10.0.0.7:3306: connect: connection refused",
 			call: func(_ *testing.T, db *otelpool.DB, fake *fakedb.DB) error {
 				db.SetConnMaxLifetime(time.Second)
@@ -712,8 +713,8 @@ func TestAnAcquireErrorExplainsThePool(t *testing.T) {
 				return db.Ping()
 			},
 		},
-		otelpool.AcquireBadConn: {
-			want: "otelpool: no connection from pool shop: the driver called all bad, after 200ms; 1/1 held, 0 idle, 0 dialing, 0 more waiting; " +
+		poolinfo.CauseBadConn: {
+			want: "otelpool: no connection from pool shop: every connection tried was bad (after 200ms); 1/1 held, 0 idle, 0 dialing, 0 more waiting; " +
 				"longest: 5m0.2s (idle for 5m0.2s) at SITE: driver: bad connection",
 			call: func(t *testing.T, db *otelpool.DB, fake *fakedb.DB) error {
 				db.SetMaxOpenConns(4)
@@ -778,7 +779,7 @@ func TestAHolderSaysWhatItDoes(t *testing.T) {
 		for _, h := range e.Holders {
 			text, _, _ := strings.Cut(h.String(), " at ")
 			got = append(got, text)
-			if f := h.Frames(); len(f) == 0 || !strings.Contains(f[0].Function, t.Name()) {
+			if f := h.CallSite.Frames(); len(f) == 0 || !strings.Contains(f[0].Function, t.Name()) {
 				t.Errorf("connection %d was asked for by %v", h.ConnID, f)
 			}
 		}
@@ -809,7 +810,7 @@ func TestACallThatIsBusyNotesItsCallersWhereThePoolIsHalfHeld(t *testing.T) {
 		}
 		var got []bool
 		for _, h := range e.Holders { // the five who hold for longest
-			got = append(got, h.Frames() != nil)
+			got = append(got, h.CallSite.Frames() != nil)
 		}
 		if want := []bool{false, false, false, true, true}; !slices.Equal(got, want) {
 			t.Errorf("got sites %v, want %v", got, want)
@@ -826,7 +827,7 @@ func TestWithoutCallersNoSiteIsKept(t *testing.T) {
 		if err := db.PingContext(ctx); !errors.As(err, &e) {
 			t.Fatalf("got %v, want an AcquireError", err)
 		}
-		if len(e.Holders) != 1 || e.Holders[0].Frames() != nil || e.Holders[0].String() != "1s (idle for 1s)" {
+		if len(e.Holders) != 1 || e.Holders[0].CallSite.Frames() != nil || e.Holders[0].String() != "1s (idle for 1s)" {
 			t.Errorf("got %v, want one holder without a site", e.Holders)
 		}
 	}, otelpool.WithoutCallers())

@@ -20,6 +20,7 @@ import (
 
 	"github.com/otelpool/otelpool"
 	"github.com/otelpool/otelpool/internal/fakedb"
+	"github.com/otelpool/otelpool/poolinfo"
 )
 
 const class = attribute.Key("otelpool.class")
@@ -28,36 +29,36 @@ const class = attribute.Key("otelpool.class")
 // it dialed last.
 type mouth struct{ say func(error) }
 
-func (m *mouth) adapter(s otelpool.Server) otelpool.Option {
+func (m *mouth) adapter(s poolinfo.Server) otelpool.Option {
 	return otelpool.WithAdapter(otelpool.Adapter{
 		Connect: func(ctx context.Context, c driver.Connector, said func(error)) (driver.Conn, error) {
 			m.say = said
 			return c.Connect(ctx)
 		},
-		Server: func(context.Context, driver.Conn, bool) otelpool.Server { return s },
+		Server: func(context.Context, driver.Conn, bool) poolinfo.Server { return s },
 	})
 }
 
 // deathsOf returns the deaths of a pool, the first one first.
-func deathsOf(t testing.TB, db *sql.DB) []otelpool.Death {
+func deathsOf(t testing.TB, db *sql.DB) []poolinfo.ClosedConn {
 	t.Helper()
 	s, err := otelpool.Inspect(db)
 	noError(t, err)
-	slices.Reverse(s.Deaths)
-	return s.Deaths
+	slices.Reverse(s.RecentlyClosed)
+	return s.RecentlyClosed
 }
 
 // TestADeathExplainsItself has what is said of each kind of end.
 func TestADeathExplainsItself(t *testing.T) {
-	none := otelpool.Server{}
-	idle2s := otelpool.Server{IdleTimeout: 2 * time.Second}
+	none := poolinfo.Server{}
+	idle2s := poolinfo.Server{IdleTimeout: 2 * time.Second}
 	noValidator, noReset := full, full
 	noValidator.Conn &^= fakedb.Validator
 	noReset.Conn &^= fakedb.SessionResetter
 	for _, test := range []struct {
 		name   string
 		cfg    fakedb.Config
-		server otelpool.Server
+		server poolinfo.Server
 		do     func(*testing.T, *sql.DB, *fakedb.DB, *mouth)
 		want   []string
 	}{
@@ -68,19 +69,19 @@ func TestADeathExplainsItself(t *testing.T) {
 			time.Sleep(2 * time.Second)
 			fake.Fail(fakedb.Reset, 1, driver.ErrBadConn)
 			noError(t, db.Ping())
-		}, []string{"connection 1 of pool shop died bad (server_idle_timeout): 2s old, idle for 2s, used 12 times; the server closes a connection that is idle for 2s: set SetConnMaxIdleTime below that"}},
+		}, []string{"pool shop: connection 1 closed as bad (the server closed it because it was idle for too long): 2s old, idle for 2s, used 12 times; the server closes a connection that is idle for 2s: set SetConnMaxIdleTime below that"}},
 		{"found by the first call", full, idle2s, func(t *testing.T, db *sql.DB, fake *fakedb.DB, _ *mouth) {
 			noError(t, db.Ping())
 			time.Sleep(1500 * ms) // the server counts from another end
 			fake.Fail(fakedb.Exec, 1, fmt.Errorf("%w: %w", io.EOF, driver.ErrBadConn))
 			execOK(t, db, t.Context())
-		}, []string{"connection 1 of pool shop died bad (server_idle_timeout): 1.5s old, idle for 1.5s, used 2 times; the server closes a connection that is idle for 2s: set SetConnMaxIdleTime below that"}},
+		}, []string{"pool shop: connection 1 closed as bad (the server closed it because it was idle for too long): 1.5s old, idle for 1.5s, used 2 times; the server closes a connection that is idle for 2s: set SetConnMaxIdleTime below that"}},
 		{"the same, not idle for long enough", full, idle2s, func(t *testing.T, db *sql.DB, fake *fakedb.DB, _ *mouth) {
 			noError(t, db.Ping())
 			time.Sleep(1499 * ms)
 			fake.Fail(fakedb.Exec, 1, driver.ErrBadConn)
 			execOK(t, db, t.Context())
-		}, []string{"connection 1 of pool shop died bad (bad_connection): 1.5s old, idle for 1.5s, used 2 times; the driver says no more than that it is bad"}},
+		}, []string{"pool shop: connection 1 closed as bad (the driver reports only that it is bad): 1.5s old, idle for 1.5s, used 2 times"}},
 		{"idle with its holder", full, idle2s, func(t *testing.T, db *sql.DB, fake *fakedb.DB, _ *mouth) {
 			conn, err := db.Conn(t.Context())
 			noError(t, err)
@@ -88,21 +89,21 @@ func TestADeathExplainsItself(t *testing.T) {
 			fake.Fail(fakedb.Exec, 1, driver.ErrBadConn)
 			_, _ = conn.ExecContext(t.Context(), "x")
 			_ = conn.Close()
-		}, []string{"connection 1 of pool shop died bad (server_idle_timeout): 1m0s old, idle for 1m0s, used once; the server closes a connection that is idle for 2s: give it back while there is nothing to do with it"}},
+		}, []string{"pool shop: connection 1 closed as bad (the server closed it because it was idle for too long): 1m0s old, idle for 1m0s, used once; the server closes a connection that is idle for 2s: release it while there is nothing to do with it"}},
 		{"the driver has said why", full, none, func(t *testing.T, db *sql.DB, fake *fakedb.DB, m *mouth) {
 			noError(t, db.Ping())
 			time.Sleep(time.Second)
 			m.say(stateError("57P05"))
 			fake.Fail(fakedb.Reset, 1, driver.ErrBadConn)
 			noError(t, db.Ping())
-		}, []string{"connection 1 of pool shop died bad (server_idle_timeout): 1s old, idle for 1s, used once; the server closed it because it was idle for too long; set SetConnMaxIdleTime below the idle time-out of the server"}},
+		}, []string{"pool shop: connection 1 closed as bad (the server closed it because it was idle for too long): 1s old, idle for 1s, used once; set SetConnMaxIdleTime below the idle time-out of the server"}},
 		{"it has said something else than that it was idle", full, idle2s, func(t *testing.T, db *sql.DB, fake *fakedb.DB, m *mouth) {
 			noError(t, db.Ping())
 			time.Sleep(time.Minute)
 			m.say(stateError("57P01"))
 			fake.Fail(fakedb.Reset, 1, driver.ErrBadConn)
 			noError(t, db.Ping())
-		}, []string{"connection 1 of pool shop died bad (killed): 1m0s old, idle for 1m0s, used once; somebody ended it, or its statement, at the server"}},
+		}, []string{"pool shop: connection 1 closed as bad (killed by the server or an administrator): 1m0s old, idle for 1m0s, used once"}},
 		{"it has said that it was cut", full, none, func(t *testing.T, db *sql.DB, fake *fakedb.DB, m *mouth) {
 			time.Sleep(time.Second)
 			noError(t, db.Ping())
@@ -110,7 +111,7 @@ func TestADeathExplainsItself(t *testing.T) {
 			m.say(io.EOF)
 			fake.Fail(fakedb.Reset, 1, driver.ErrBadConn)
 			noError(t, db.Ping())
-		}, []string{"connection 1 of pool shop died bad (network): 1s old, idle for 1s, used once; the connection to the server was cut, or none was possible"}},
+		}, []string{"pool shop: connection 1 closed as bad (the connection to the server was cut, or could not be made): 1s old, idle for 1s, used once"}},
 		{"what it has said is over, or says nothing", full, none, func(t *testing.T, db *sql.DB, fake *fakedb.DB, m *mouth) {
 			noError(t, db.Ping())
 			m.say(io.EOF)
@@ -122,15 +123,15 @@ func TestADeathExplainsItself(t *testing.T) {
 			fake.Fail(fakedb.Reset, 1, driver.ErrBadConn)
 			noError(t, db.Ping())
 		}, []string{
-			"connection 1 of pool shop died bad (bad_connection): 1s old, in use, used 2 times; the driver says no more than that it is bad",
-			"connection 2 of pool shop died bad (bad_connection): 0s old, in use, used once; the driver says no more than that it is bad",
+			"pool shop: connection 1 closed as bad (the driver reports only that it is bad): 1s old, in use, used 2 times",
+			"pool shop: connection 2 closed as bad (the driver reports only that it is bad): 0s old, in use, used once",
 		}},
 		{"killed while a statement ran", full, idle2s, func(t *testing.T, db *sql.DB, fake *fakedb.DB, _ *mouth) {
 			fake.On(fakedb.Exec, fakedb.Sleep(7*time.Second))
 			fake.Fail(fakedb.Exec, 1, stateError("57P01"))
 			fake.Fail(fakedb.Valid, 1, driver.ErrBadConn)
 			_, _ = db.Exec("x")
-		}, []string{"connection 1 of pool shop died bad (killed): 7s old, in use, used once; somebody ended it, or its statement, at the server (code 57P01)"}},
+		}, []string{"pool shop: connection 1 closed as bad (killed by the server or an administrator): 7s old, in use, used once, code 57P01"}},
 		{"killed, and found dead later", noValidator, idle2s, func(t *testing.T, db *sql.DB, fake *fakedb.DB, _ *mouth) {
 			tx, err := db.Begin()
 			noError(t, err)
@@ -141,7 +142,7 @@ func TestADeathExplainsItself(t *testing.T) {
 			time.Sleep(time.Hour)
 			fake.Fail(fakedb.Reset, 1, driver.ErrBadConn)
 			noError(t, db.Ping())
-		}, []string{"connection 1 of pool shop died bad (killed): 1h0m0s old, in use, used once; somebody ended it, or its statement, at the server (code 57P01)"}},
+		}, []string{"pool shop: connection 1 closed as bad (killed by the server or an administrator): 1h0m0s old, in use, used once, code 57P01"}},
 		{"a stopped statement, and then cut", noValidator, none, func(t *testing.T, db *sql.DB, fake *fakedb.DB, m *mouth) {
 			fake.Fail(fakedb.Exec, 1, stateError("57014"))
 			_, _ = db.Exec("x")
@@ -149,7 +150,7 @@ func TestADeathExplainsItself(t *testing.T) {
 			m.say(io.EOF)
 			fake.Fail(fakedb.Reset, 1, driver.ErrBadConn)
 			noError(t, db.Ping())
-		}, []string{"connection 1 of pool shop died bad (network): 1h0m0s old, idle for 1h0m0s, used once; the connection to the server was cut, or none was possible"}},
+		}, []string{"pool shop: connection 1 closed as bad (the connection to the server was cut, or could not be made): 1h0m0s old, idle for 1h0m0s, used once"}},
 		{"a stopped statement that was the end", full, none, func(t *testing.T, db *sql.DB, fake *fakedb.DB, _ *mouth) {
 			conn, err := db.Conn(t.Context())
 			noError(t, err)
@@ -158,24 +159,24 @@ func TestADeathExplainsItself(t *testing.T) {
 			fake.Fail(fakedb.Exec, 1, driver.ErrBadConn)
 			_, _ = conn.ExecContext(t.Context(), "x")
 			_ = conn.Close()
-		}, []string{"connection 1 of pool shop died bad (killed): 0s old, in use, used once; somebody ended it, or its statement, at the server (code 70100)"}},
+		}, []string{"pool shop: connection 1 closed as bad (killed by the server or an administrator): 0s old, in use, used once, code 70100"}},
 		{"a failure that it has survived, as later calls show", noValidator, none, func(t *testing.T, db *sql.DB, fake *fakedb.DB, _ *mouth) {
 			fake.Fail(fakedb.Exec, 1, stateError("57P01"))
 			_, _ = db.Exec("x")
 			execOK(t, db, t.Context())
 			fake.Fail(fakedb.Reset, 1, driver.ErrBadConn)
 			noError(t, db.Ping())
-		}, []string{"connection 1 of pool shop died bad (bad_connection): 0s old, in use, used 2 times; the driver says no more than that it is bad"}},
+		}, []string{"pool shop: connection 1 closed as bad (the driver reports only that it is bad): 0s old, in use, used 2 times"}},
 		{"a failure that it has survived, as the driver knows", full, none, func(t *testing.T, db *sql.DB, fake *fakedb.DB, _ *mouth) {
 			fake.Fail(fakedb.Exec, 1, stateError("57P01"))
 			_, _ = db.Exec("x")
 			fake.Fail(fakedb.Reset, 1, driver.ErrBadConn)
 			noError(t, db.Ping())
-		}, []string{"connection 1 of pool shop died bad (bad_connection): 0s old, in use, used once; the driver says no more than that it is bad"}},
+		}, []string{"pool shop: connection 1 closed as bad (the driver reports only that it is bad): 0s old, in use, used once"}},
 		{"bad, for a failure that others survive", full, none, func(t *testing.T, db *sql.DB, fake *fakedb.DB, _ *mouth) {
 			fake.Fail(fakedb.Exec, 1, fmt.Errorf("%w: %w", stateError("25006"), driver.ErrBadConn))
 			execOK(t, db, t.Context())
-		}, []string{"connection 1 of pool shop died bad (read_only): 0s old, in use, used once; the server takes no writes, as after a failover (code 25006)"}},
+		}, []string{"pool shop: connection 1 closed as bad (the server accepts no writes, as after a failover): 0s old, in use, used once, code 25006"}},
 		{"cut, though nobody asked before the caller gave up", full, none, func(t *testing.T, db *sql.DB, fake *fakedb.DB, _ *mouth) {
 			ctx, cancel := context.WithCancel(t.Context())
 			_, err := db.BeginTx(ctx, nil)
@@ -183,13 +184,13 @@ func TestADeathExplainsItself(t *testing.T) {
 			fake.Fail(fakedb.Rollback, 1, fmt.Errorf("%w: %w", io.EOF, driver.ErrBadConn))
 			cancel()
 			synctest.Wait()
-		}, []string{"connection 1 of pool shop died bad (network): 0s old, in use, used once; the connection to the server was cut, or none was possible"}},
+		}, []string{"pool shop: connection 1 closed as bad (the connection to the server was cut, or could not be made): 0s old, in use, used once"}},
 		{"its caller gave up", full, none, func(t *testing.T, db *sql.DB, fake *fakedb.DB, _ *mouth) {
 			ctx, cancel := context.WithCancel(t.Context())
 			fake.On(fakedb.Exec, func(ctx context.Context, _ string) error { cancel(); return ctx.Err() })
 			fake.Fail(fakedb.Valid, 1, driver.ErrBadConn)
 			_, _ = db.ExecContext(ctx, "x")
-		}, []string{"connection 1 of pool shop died bad (canceled): 0s old, in use, used once; the caller gave up"}},
+		}, []string{"pool shop: connection 1 closed as bad (the caller canceled): 0s old, in use, used once"}},
 		{"its caller's time was over, though no call said so", full, none, func(t *testing.T, db *sql.DB, fake *fakedb.DB, _ *mouth) {
 			ctx, cancel := context.WithTimeout(t.Context(), 3*time.Second)
 			defer cancel()
@@ -198,29 +199,29 @@ func TestADeathExplainsItself(t *testing.T) {
 			noError(t, err)
 			time.Sleep(4 * time.Second)
 			synctest.Wait()
-		}, []string{"connection 1 of pool shop died bad (deadline): 3s old, in use, used once; the caller's deadline passed"}},
+		}, []string{"pool shop: connection 1 closed as bad (the caller's deadline passed): 3s old, in use, used once"}},
 		{"bad, says the program", full, none, func(t *testing.T, db *sql.DB, _ *fakedb.DB, _ *mouth) {
 			conn, err := db.Conn(t.Context())
 			noError(t, err)
 			_ = conn.Raw(func(any) error { return driver.ErrBadConn })
-		}, []string{"connection 1 of pool shop died bad (bad_connection): 0s old, in use, used once; the driver says no more than that it is bad"}},
+		}, []string{"pool shop: connection 1 closed as bad (the driver reports only that it is bad): 0s old, in use, used once"}},
 		{"reading rows failed", full, none, func(t *testing.T, db *sql.DB, fake *fakedb.DB, _ *mouth) {
 			fake.Fail(fakedb.Next, 1, io.ErrUnexpectedEOF)
 			fake.Fail(fakedb.Valid, 1, driver.ErrBadConn)
 			var n int
 			_ = db.QueryRow("x").Scan(&n)
-		}, []string{"connection 1 of pool shop died bad (network): 0s old, in use, used once; the connection to the server was cut, or none was possible"}},
+		}, []string{"pool shop: connection 1 closed as bad (the connection to the server was cut, or could not be made): 0s old, in use, used once"}},
 		{"closing rows failed", full, none, func(t *testing.T, db *sql.DB, fake *fakedb.DB, _ *mouth) {
 			fake.Fail(fakedb.RowsClose, 1, fmt.Errorf("%w: %w", stateError("57P02"), driver.ErrBadConn))
 			rows, err := db.Query("x")
 			noError(t, err)
 			_ = rows.Close()
-		}, []string{"connection 1 of pool shop died bad (server_shutdown): 0s old, in use, used once; the server stopped (code 57P02)"}},
+		}, []string{"pool shop: connection 1 closed as bad (the server stopped): 0s old, in use, used once, code 57P02"}},
 		{"idle in a transaction", full, none, func(t *testing.T, db *sql.DB, fake *fakedb.DB, _ *mouth) {
 			fake.Fail(fakedb.Exec, 1, stateError("25P03"))
 			fake.Fail(fakedb.Valid, 1, driver.ErrBadConn)
 			_, _ = db.Exec("x")
-		}, []string{"connection 1 of pool shop died bad (idle_in_transaction): 0s old, in use, used once; the server closed it because it was idle in a transaction for too long (code 25P03); commit or roll back before work that is not the database's"}},
+		}, []string{"pool shop: connection 1 closed as bad (the server closed it because it was idle in a transaction for too long): 0s old, in use, used once, code 25P03; commit or roll back before work that is not the database's"}},
 		{"limits", full, idle2s, func(t *testing.T, db *sql.DB, _ *fakedb.DB, _ *mouth) {
 			giveBack(t, holdAll(t, db, 3))
 			time.Sleep(time.Minute)
@@ -240,12 +241,12 @@ func TestADeathExplainsItself(t *testing.T) {
 			_ = deathsOf(t, db) // while the DB can be asked
 			noError(t, db.Close())
 		}, []string{
-			"connection 3 of pool shop was closed (idle_count): 0s old, used once; SetMaxIdleConns lets no more be idle; if this is often, set SetMaxIdleConns nearer to SetMaxOpenConns",
-			"connection 2 of pool shop was closed (idle_count): 1m0s old, idle for 1m0s, used once; SetMaxIdleConns lets no more be idle",
-			"connection 1 of pool shop was closed (idle_time): 1m30s old, idle for 1m30s, used once; it had reached SetConnMaxIdleTime",
-			"connection 4 of pool shop was closed (lifetime): 3m0s old, used once; it had reached SetConnMaxLifetime",
-			"connection 6 of pool shop was closed (open_count): 0s old, used once; SetMaxOpenConns was lowered",
-			"connection 5 of pool shop was closed (pool_closed): 3m0s old, used once; DB.Close",
+			"pool shop: connection 3 closed (SetMaxIdleConns allows no more idle connections): 0s old, used once; if this is often, set SetMaxIdleConns nearer to SetMaxOpenConns",
+			"pool shop: connection 2 closed (SetMaxIdleConns allows no more idle connections): 1m0s old, idle for 1m0s, used once",
+			"pool shop: connection 1 closed (it reached SetConnMaxIdleTime): 1m30s old, idle for 1m30s, used once",
+			"pool shop: connection 4 closed (it reached SetConnMaxLifetime): 3m0s old, used once",
+			"pool shop: connection 6 closed (SetMaxOpenConns was lowered): 0s old, used once",
+			"pool shop: connection 5 closed (DB.Close): 3m0s old, used once",
 		}},
 		{"the context of a transaction ended", noReset, none, func(t *testing.T, db *sql.DB, _ *fakedb.DB, _ *mouth) {
 			ctx, cancel := context.WithCancel(t.Context())
@@ -253,12 +254,12 @@ func TestADeathExplainsItself(t *testing.T) {
 			noError(t, err)
 			cancel()
 			synctest.Wait()
-		}, []string{"connection 1 of pool shop was closed (rollback_discard): 0s old, used once; the context of its transaction ended, and the driver cannot clean a connection"}},
+		}, []string{"pool shop: connection 1 closed (the context of its transaction ended, and the driver cannot clean a connection): 0s old, used once"}},
 		{"for nobody", withDial(full), none, func(t *testing.T, db *sql.DB, _ *fakedb.DB, _ *mouth) {
 			dialForNobody(t, db, func() { db.SetMaxIdleConns(-1) })
 		}, []string{
-			"connection 1 of pool shop died bad (bad_connection): 0s old, in use, used once; the driver says no more than that it is bad",
-			"connection 2 of pool shop was closed (idle_count): 0s old, never used; SetMaxIdleConns lets no more be idle; if this is often, set SetMaxIdleConns nearer to SetMaxOpenConns",
+			"pool shop: connection 1 closed as bad (the driver reports only that it is bad): 0s old, in use, used once",
+			"pool shop: connection 2 closed (SetMaxIdleConns allows no more idle connections): 0s old, never used; if this is often, set SetMaxIdleConns nearer to SetMaxOpenConns",
 		}},
 	} {
 		t.Run(test.name, func(t *testing.T) {
@@ -269,7 +270,7 @@ func TestADeathExplainsItself(t *testing.T) {
 				byClass := map[string]int64{}
 				for _, d := range deathsOf(t, db) {
 					got = append(got, d.String())
-					byClass[strings.TrimRight(d.Reason+" "+string(d.Class), " ")]++
+					byClass[strings.TrimRight(d.Reason.String()+" "+string(d.Class), " ")]++
 				}
 				if !slices.Equal(got, test.want) {
 					t.Errorf("got\n  %s\nwant\n  %s", strings.Join(got, "\n  "), strings.Join(test.want, "\n  "))
@@ -282,7 +283,7 @@ func TestADeathExplainsItself(t *testing.T) {
 
 func TestADeathHasAllThatIsKnown(t *testing.T) {
 	m := &mouth{}
-	server := otelpool.Server{System: "mysql", Version: "8", IdleTimeout: time.Hour}
+	server := poolinfo.Server{System: "mysql", Version: "8", IdleTimeout: time.Hour}
 	bubble(t, full, func(t *testing.T, db *sql.DB, fake *fakedb.DB, _ *telemetry) {
 		noError(t, db.Ping())
 		time.Sleep(2 * time.Second)
@@ -291,9 +292,9 @@ func TestADeathHasAllThatIsKnown(t *testing.T) {
 		fake.Fail(fakedb.Valid, 1, driver.ErrBadConn)
 		_, _ = db.Exec("x")
 		m.say(io.EOF) // after it was closed
-		want := []otelpool.Death{{
-			Time: time.Now(), Pool: "shop", ConnID: 1, Reason: "bad", Class: otelpool.ClassNetwork,
-			Age: 3 * time.Second, Idle: 2 * time.Second, Uses: 2, ErrorType: "08006", Code: "08006", Said: io.EOF, Server: server,
+		want := []poolinfo.ClosedConn{{
+			Time: time.Now(), Pool: "shop", ConnID: 1, Reason: poolinfo.ReasonBad, Class: poolinfo.ClassNetwork,
+			Age: 3 * time.Second, Idle: 2 * time.Second, Uses: 2, ErrorType: "08006", Code: "08006", DriverNotice: io.EOF, Server: server,
 		}}
 		if got := deathsOf(t, db); !slices.Equal(got, want) {
 			t.Errorf("got\n%+v\nwant\n%+v", got, want)
@@ -310,7 +311,7 @@ func TestTheLastDeathsAreKept(t *testing.T) {
 		var got, want []uint64
 		for _, d := range deathsOf(t, db) {
 			got = append(got, d.ConnID)
-			if d.Reason != "idle_count" {
+			if d.Reason != poolinfo.ReasonIdleCount {
 				t.Errorf("connection %d has reason %q", d.ConnID, d.Reason)
 			}
 		}
@@ -327,7 +328,7 @@ func TestTheLastDeathsAreKept(t *testing.T) {
 func TestADriverMaySpeakAtAnyTime(t *testing.T) {
 	m := &mouth{}
 	fake := fakedb.New(full)
-	db := otelpool.OpenDB(fake.Connector(), m.adapter(otelpool.Server{}))
+	db := otelpool.OpenDB(fake.Connector(), m.adapter(poolinfo.Server{}))
 	defer db.Close()
 	var all sync.WaitGroup
 	for range 50 {
@@ -341,14 +342,14 @@ func TestADriverMaySpeakAtAnyTime(t *testing.T) {
 		})
 		fake.Fail(fakedb.Reset, 1, driver.ErrBadConn)
 		noError(t, db.Ping())
-		if s, err := otelpool.Inspect(db); err != nil || len(s.Deaths) == 0 {
-			t.Errorf("got %d deaths and %v", len(s.Deaths), err)
+		if s, err := otelpool.Inspect(db); err != nil || len(s.RecentlyClosed) == 0 {
+			t.Errorf("got %d deaths and %v", len(s.RecentlyClosed), err)
 		}
 	}
 	all.Wait()
 	for _, d := range deathsOf(t, db)[1:] {
-		if d.Said != io.EOF { //nolint:errorlint // the same error, not one like it
-			t.Errorf("connection %d: the driver said %v, want EOF", d.ConnID, d.Said)
+		if d.DriverNotice != io.EOF { //nolint:errorlint // the same error, not one like it
+			t.Errorf("connection %d: the driver said %v, want EOF", d.ConnID, d.DriverNotice)
 		}
 	}
 }
@@ -442,7 +443,7 @@ func TestMaskedRetriesAreEventsOfTheCallerAndOfTheSurvivor(t *testing.T) {
 			var opts []otelpool.Option
 			if kept {
 				opts = append(opts, otelpool.WithHooks(otelpool.Hooks{
-					Keep: func(context.Context, otelpool.Statement, otelpool.Outcome) bool { return true },
+					Keep: func(context.Context, poolinfo.StatementInfo, poolinfo.StatementResult) bool { return true },
 				}))
 			}
 			t.Run(fmt.Sprintf("%s, kept at the end: %t", test.name, kept), func(t *testing.T) {
@@ -539,10 +540,10 @@ func TestTheClassIsWhereverTheTypeIs(t *testing.T) {
 // The server counts from the last that it heard, and some drivers ask it when a
 // connection is reused.
 func TestAResetThatAsksTheServerIsNotIdleTime(t *testing.T) {
-	server := func(context.Context, driver.Conn, bool) otelpool.Server {
-		return otelpool.Server{IdleTimeout: 2 * time.Second}
+	server := func(context.Context, driver.Conn, bool) poolinfo.Server {
+		return poolinfo.Server{IdleTimeout: 2 * time.Second}
 	}
-	for took, want := range map[time.Duration]otelpool.Class{time.Microsecond: otelpool.ClassServerIdleTimeout, ms: otelpool.ClassBadConnection} {
+	for took, want := range map[time.Duration]poolinfo.Class{time.Microsecond: poolinfo.ClassServerIdleTimeout, ms: poolinfo.ClassBadConnection} {
 		bubble(t, full, func(t *testing.T, db *sql.DB, fake *fakedb.DB, _ *telemetry) {
 			noError(t, db.Ping())
 			time.Sleep(1600 * ms)
@@ -565,7 +566,7 @@ func TestTheContextOfTheAcquireDoesNotCondemnAConnection(t *testing.T) {
 		noError(t, err)
 		cancel()
 		_ = c.Raw(func(any) error { return driver.ErrBadConn })
-		if got := deathsOf(t, db); len(got) != 1 || got[0].Class != otelpool.ClassBadConnection {
+		if got := deathsOf(t, db); len(got) != 1 || got[0].Class != poolinfo.ClassBadConnection {
 			t.Errorf("got %v", got)
 		}
 	})

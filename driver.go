@@ -11,37 +11,33 @@ import (
 	"sync/atomic"
 )
 
-// Open is [sql.Open] for a database/sql driver that is registered under
-// driverName, with telemetry. The *sql.DB that it returns is the standard one.
+// Open is [sql.Open] for a database/sql driver that is registered under driverName, with telemetry.
+// The *sql.DB that it returns is the standard one.
 //
-// The error for an unknown driver name, and the error of a driver that refuses
-// the data source name, are those that sql.Open gives. No connection is made. A
-// driver that has OpenConnector is asked for a connector twice, since there is
-// no other way to find a driver by its name; the first is closed at once. The
-// driver that is found is the one that this connector names as its own.
+// The error for an unknown driver name, and the error of a driver that refuses the data source
+// name, are those that sql.Open gives. No connection is made. A driver that has OpenConnector is
+// asked for a connector twice, since there is no other way to find a driver by its name; the first
+// is closed at once. The driver that is found is the one that this connector names as its own.
 func Open(driverName, dataSourceName string, opts ...Option) (*sql.DB, error) {
 	d, err := findDriver(driverName, dataSourceName)
 	if err != nil {
 		return nil, err
 	}
-	c, err := newSQLDriver(d, opts).OpenConnector(dataSourceName)
+	c, err := newSQLDriver(d, opts).connector(dataSourceName)
 	if err != nil {
 		return nil, err
 	}
 	return openDB(c), nil
 }
 
-// Register makes a new database/sql driver name, for sql.Open, that stands for
-// the driver registered as driverName with telemetry. Each call makes another
-// name, so that one driver can be registered with different options; names begin
-// with driverName and are never given back.
+// Register makes a new database/sql driver name, for sql.Open, that stands for the driver
+// registered as driverName with telemetry. Each call makes another name, so that one driver can be
+// registered with different options; names begin with driverName and are never given back.
 //
-// With a name that has no driver the error says so. Code that derives a
-// dialect from the driver name, as sqlx does for placeholders, has to be told
-// about the new one.
+// With a name that has no driver the error says so. Code that derives a dialect from the driver
+// name, as sqlx does for placeholders, has to be configured for the new name.
 //
-// The DB that sql.Open makes is not known to the pool until it is given to
-// [Watch].
+// The DB that sql.Open makes is not known to the pool until it is given to [Watch].
 func Register(driverName string, opts ...Option) (string, error) {
 	if !slices.Contains(sql.Drivers(), driverName) {
 		return "", fmt.Errorf("otelpool: cannot register %q: no database/sql driver has that name (forgotten import?)", driverName)
@@ -55,47 +51,45 @@ func Register(driverName string, opts ...Option) (string, error) {
 	}
 }
 
-// registered numbers the names that Register makes: database/sql has no way to
-// take one back, so the number only grows.
+// registered numbers the names that Register makes: database/sql has no way to take one back, so
+// the number only grows.
 var registered atomic.Int64
 
-// tryRegister reports whether the name was free. database/sql panics if it is
-// not, and to look first would be a race.
+// tryRegister reports whether the name was free. database/sql panics if it is not, and to look
+// first would be a race.
 func tryRegister(name string, d driver.Driver) (ok bool) {
 	defer func() { ok = recover() == nil }()
 	sql.Register(name, d)
 	return
 }
 
-// NewDriver returns d with telemetry, for those who call sql.Register
-// themselves. Each connector that is opened through it is a pool of its own. A
-// nil d makes a driver whose connections fail with an error that says so.
+// NewDriver returns d with telemetry, for those who call sql.Register themselves. Each connector
+// that is opened through it is a pool of its own. A nil d makes a driver whose connections fail
+// with an error that says so.
 //
-// The DB that sql.Open makes is not known to the pool until it is given to
-// [Watch].
+// The DB that sql.Open makes is not known to the pool until it is given to [Watch].
 func NewDriver(d driver.Driver, opts ...Option) driver.Driver {
 	return newSQLDriver(d, opts)
 }
 
 func newSQLDriver(d driver.Driver, opts []Option) *sqlDriver {
 	s := &sqlDriver{opts: opts}
-	s.in.Store(&d)
+	s.inner.Store(&d)
 	return s
 }
 
 var errNilDriver = errors.New("otelpool: the driver is nil")
 
-// sqlDriver is a driver whose connectors are ours. It always offers
-// OpenConnector: for a driver without it, database/sql would make the same
-// connector that we do.
+// sqlDriver is a driver whose connectors are ours. It always offers OpenConnector: for a driver
+// without it, database/sql would make the same connector that we do.
 type sqlDriver struct {
-	opts []Option
-	base string // the name to find the driver by, until it is found
-	in   atomic.Pointer[driver.Driver]
+	opts  []Option
+	base  string // the name to find the driver by, until it is found
+	inner atomic.Pointer[driver.Driver]
 
-	// pool is the connector that this value is the Driver of, nil for a driver
-	// that is not yet a pool. It is how Watch and Inspect find the pool of a DB.
-	pool *connector
+	// pool is that of the connector that this value is the Driver of, nil for a driver that has
+	// none yet. It is how Watch and Inspect find the pool of a DB.
+	pool *pool
 
 	mu     sync.Mutex // guards opened
 	opened map[string]*connector
@@ -108,19 +102,27 @@ var (
 
 // OpenConnector makes a new pool for the data source name.
 func (d *sqlDriver) OpenConnector(dsn string) (driver.Connector, error) {
-	in, err := d.find(dsn)
+	c, err := d.connector(dsn)
+	if err != nil {
+		return nil, err
+	}
+	return c, nil
+}
+
+func (d *sqlDriver) connector(dsn string) (*connector, error) {
+	inner, err := d.find(dsn)
 	if err != nil {
 		return nil, err
 	}
 	known := adapter{Adapter: newConfig(d.opts).adapter}
-	if c, err := known.connector(in, dsn); err != nil {
+	if c, err := known.connector(inner, dsn); err != nil {
 		return nil, err
 	} else if c != nil {
 		return newConnector(c, d.opts), nil
 	}
-	dc, ok := in.(driver.DriverContext)
+	dc, ok := inner.(driver.DriverContext)
 	if !ok {
-		return newConnector(dsnConnector{dsn: dsn, driver: in}, d.opts), nil
+		return newConnector(dsnConnector{dsn: dsn, driver: inner}, d.opts), nil
 	}
 	c, err := dc.OpenConnector(dsn)
 	if err != nil {
@@ -129,18 +131,17 @@ func (d *sqlDriver) OpenConnector(dsn string) (driver.Connector, error) {
 	return newConnector(c, d.opts), nil
 }
 
-// Open opens one connection. database/sql does not call it, another wrapper
-// may; connections to the same data source make one pool.
+// Open opens one connection. database/sql does not call it, another wrapper may; connections to the
+// same data source make one pool.
 func (d *sqlDriver) Open(dsn string) (driver.Conn, error) {
 	d.mu.Lock()
 	c, ok := d.opened[dsn]
 	if !ok {
-		dc, err := d.OpenConnector(dsn)
-		if err != nil {
+		var err error
+		if c, err = d.connector(dsn); err != nil {
 			d.mu.Unlock()
 			return nil, err
 		}
-		c = dc.(*connector)
 		if d.opened == nil {
 			d.opened = map[string]*connector{}
 		}
@@ -150,40 +151,39 @@ func (d *sqlDriver) Open(dsn string) (driver.Conn, error) {
 	return c.Connect(context.Background())
 }
 
-// Unwrap returns the driver below, or nil if it is known by name only and was
-// never opened.
+// Unwrap returns the driver below, or nil if it is known by name only and was never opened.
 func (d *sqlDriver) Unwrap() driver.Driver {
-	if in := d.in.Load(); in != nil {
-		return *in
+	if inner := d.inner.Load(); inner != nil {
+		return *inner
 	}
 	return nil
 }
 
-// find returns the driver below. One that is known by its name is looked up when
-// the first data source name is there, because a driver may refuse an empty one.
+// find returns the driver below. One that is known by its name is looked up when the first data
+// source name is there, because a driver may refuse an empty one.
 func (d *sqlDriver) find(dsn string) (driver.Driver, error) {
-	if in := d.in.Load(); in != nil {
-		if *in == nil {
+	if inner := d.inner.Load(); inner != nil {
+		if *inner == nil {
 			return nil, errNilDriver
 		}
-		return *in, nil
+		return *inner, nil
 	}
-	in, err := findDriver(d.base, dsn)
+	inner, err := findDriver(d.base, dsn)
 	if err != nil {
 		return nil, err
 	}
-	d.in.Store(&in)
-	return in, nil
+	d.inner.Store(&inner)
+	return inner, nil
 }
 
-// findDriver returns the driver that is registered as name. The data source name
-// is needed because database/sql gives a driver away only together with a DB.
+// findDriver returns the driver that is registered as name. The data source name is needed because
+// database/sql gives a driver away only together with a DB.
 func findDriver(name, dsn string) (driver.Driver, error) {
 	db, err := sql.Open(name, dsn)
 	if err != nil {
 		return nil, err
 	}
-	defer db.Close() // nothing was opened; what the driver says of that is no reason to fail
+	defer db.Close() // nothing was opened; an error of that is no reason to fail
 	return db.Driver(), nil
 }
 

@@ -22,6 +22,7 @@ import (
 
 	"github.com/otelpool/otelpool"
 	"github.com/otelpool/otelpool/internal/fakedb"
+	"github.com/otelpool/otelpool/poolinfo"
 )
 
 // registerAs makes a driver name that no other run of a test has.
@@ -377,7 +378,7 @@ func TestARefusedInstrumentIsReportedOnceAndTheOthersWork(t *testing.T) {
 				}
 			}
 			noError(t, db.Close())
-			if s, err := otelpool.Inspect(db); err != nil || s.Acquired["new"] != 3 {
+			if s, err := otelpool.Inspect(db); err != nil || s.Acquired[poolinfo.SourceNew] != 3 {
 				t.Errorf("the ledger has %v, %v", s.Acquired, err)
 			}
 		})

@@ -18,6 +18,7 @@ import (
 
 	"github.com/otelpool/otelpool"
 	"github.com/otelpool/otelpool/internal/fakedb"
+	"github.com/otelpool/otelpool/poolinfo"
 )
 
 // exhausted runs a test in virtual time on a DB of one connection, and returns what
@@ -60,18 +61,18 @@ func TestAPoolIsExhaustedOnceSomebodyHasWaitedForTheThreshold(t *testing.T) {
 	for threshold, want := range map[time.Duration][]string{
 		time.Second: {
 			"1.3s pool shop is exhausted: 1/1 held, 0 idle, 0 dialing, 2 waiting, the first for 1s; " +
-				"the connections are kept by code that does little with them: 1 held, longest 1.3s (idle for 1.3s)",
-			"11s pool shop has connections again, after 9.7s; 3 callers have waited",
+				"connections are held by code that is not using them: 1 held, longest 1.3s (idle for 1.3s)",
+			"11s pool shop recovered after 9.7s; 3 callers waited",
 		},
 		200 * ms: {
 			"500ms pool shop is exhausted: 1/1 held, 0 idle, 0 dialing, 2 waiting, the first for 200ms; " +
-				"the connections are kept by code that does little with them: 1 held, longest 500ms (idle for 500ms)",
-			"11s pool shop has connections again, after 9.7s; 3 callers have waited",
+				"connections are held by code that is not using them: 1 held, longest 500ms (idle for 500ms)",
+			"11s pool shop recovered after 9.7s; 3 callers waited",
 		},
 		9 * time.Second: {
 			"9.3s pool shop is exhausted: 1/1 held, 0 idle, 0 dialing, 2 waiting, the first for 9s; " +
-				"the connections are kept by code that does little with them: 1 held, longest 9.3s (idle for 9.3s)",
-			"11s pool shop has connections again, after 9.7s; 3 callers have waited",
+				"connections are held by code that is not using them: 1 held, longest 9.3s (idle for 9.3s)",
+			"11s pool shop recovered after 9.7s; 3 callers waited",
 		},
 	} {
 		t.Run(threshold.String(), func(t *testing.T) {
@@ -100,8 +101,8 @@ func TestACallThatGetsNothingInTimeIsAnExhaustion(t *testing.T) {
 		wait(time.Minute)
 	}),
 		"800ms pool shop is exhausted: 1/1 held, 0 idle, 0 dialing, 2 waiting, the first for 300ms; "+
-			"the connections are kept by code that does little with them: 1 held, longest 800ms (idle for 800ms)",
-		"5s pool shop has connections again, after 3.7s; 5 callers have waited, 5 of them in vain",
+			"connections are held by code that is not using them: 1 held, longest 800ms (idle for 800ms)",
+		"5s pool shop recovered after 3.7s; 5 callers waited and got no connection",
 	)
 }
 
@@ -131,8 +132,8 @@ func TestAnExhaustionIsReportedOnceHoweverLongItLasts(t *testing.T) {
 	}, otelpool.WithLeakThreshold(0))
 	wantLines(t, got,
 		"1s pool shop is exhausted: 1/1 held, 0 idle, 0 dialing, 1 waiting, the first for 1s; "+
-			"the connections are kept by code that does little with them: 1 held, longest 1s (idle for 1s)",
-		"10m1s pool shop has connections again, after 10m0s; 599 callers have waited, 596 of them in vain")
+			"connections are held by code that is not using them: 1 held, longest 1s (idle for 1s)",
+		"10m1s pool shop recovered after 10m0s; 599 callers waited, 596 got no connection")
 }
 
 func TestExhaustionsAreReportedTenSecondsApart(t *testing.T) {
@@ -147,11 +148,11 @@ func TestExhaustionsAreReportedTenSecondsApart(t *testing.T) {
 		got[i] = strings.Join(strings.Fields(line)[:6], " ")
 	}
 	wantLines(t, got,
-		"1s pool shop is exhausted: 1/1", "3s pool shop has connections again,",
-		"11s pool shop is exhausted: 1/1", "13s pool shop has connections again,",
-		"21s pool shop is exhausted: 1/1", "23s pool shop has connections again,",
-		"31s pool shop is exhausted: 1/1", "33s pool shop has connections again,",
-		"41s pool shop is exhausted: 1/1", "43s pool shop has connections again,",
+		"1s pool shop is exhausted: 1/1", "3s pool shop recovered after 2s;",
+		"11s pool shop is exhausted: 1/1", "13s pool shop recovered after 2s;",
+		"21s pool shop is exhausted: 1/1", "23s pool shop recovered after 2s;",
+		"31s pool shop is exhausted: 1/1", "33s pool shop recovered after 2s;",
+		"41s pool shop is exhausted: 1/1", "43s pool shop recovered after 2s;",
 	)
 }
 
@@ -169,9 +170,9 @@ func TestAnExhaustionThatIsTooSoonIsReportedWhenItLasts(t *testing.T) {
 	}
 	wantLines(t, got,
 		"1s pool shop is exhausted: 1/1 held, 0 idle, 0 dialing, 1 waiting, the first for 1s",
-		"3s pool shop has connections again, after 2s",
+		"3s pool shop recovered after 2s",
 		"11s pool shop is exhausted: 1/1 held, 0 idle, 0 dialing, 1 waiting, the first for 6s",
-		"26s pool shop has connections again, after 20s")
+		"26s pool shop recovered after 20s")
 }
 
 func TestNoExhaustionIsReportedWithAThresholdOfZero(t *testing.T) {
@@ -197,8 +198,8 @@ func TestAPlainPoolIsExhaustedTheThresholdAfterItIsSeen(t *testing.T) {
 	}
 	wantLines(t, got,
 		"2s pool shop is exhausted: 1/1 held, 0 idle, 0 dialing, 2 waiting, the first for 1s; "+
-			"the connections are kept by code that does little with them: 1 held, longest 2s (idle for 2s)",
-		"11s pool shop has connections again, after 9s; 2 callers have waited")
+			"connections are held by code that is not using them: 1 held, longest 2s (idle for 2s)",
+		"11s pool shop recovered after 9s; 2 callers waited")
 }
 
 // Each caller that gives up ends a wait, so that no single one is seen to wait for long.
@@ -219,8 +220,8 @@ func TestAPlainPoolWhoseCallersGiveUpSoonIsExhausted(t *testing.T) {
 	}
 	wantLines(t, got,
 		"3s pool shop is exhausted: 1/1 held, 0 idle, 0 dialing, 0 waiting, the first for 1s; "+
-			"the connections are kept by code that does little with them: 1 held, longest 2.8s (idle for 2.8s)",
-		"10m1s pool shop has connections again, after 9m58s; 2991 callers have waited")
+			"connections are held by code that is not using them: 1 held, longest 2.8s (idle for 2.8s)",
+		"10m1s pool shop recovered after 9m58s; 2991 callers waited")
 }
 
 func TestAPlainPoolThatIsHeldForLongAndWantedByNobodyIsNotExhausted(t *testing.T) {
@@ -248,7 +249,7 @@ func TestAPlainSelfDeadlockThatBeginsAfterAWaitIsFound(t *testing.T) {
 		ctx, cancel := context.WithTimeout(t.Context(), 5*time.Second)
 		defer cancel()
 		_ = db.PingContext(ctx)
-		if got := seen.takeReports(); len(got) != 1 || got[0].Verdict != otelpool.SelfDeadlock {
+		if got := seen.takeReports(); len(got) != 1 || got[0].Verdict != poolinfo.VerdictSelfDeadlock {
 			t.Errorf("got %v", got)
 		}
 	})
@@ -280,7 +281,7 @@ func TestWhoHasGivenItsConnectionBackIsNotTakenForAHolder(t *testing.T) {
 		wait(50 * ms)
 		go handler(db, 2*time.Second) // gets the connection of the first, who then waits
 		wait(5 * time.Second)
-		if got := seen.takeReports(); len(got) != 1 || got[0].Verdict != otelpool.IdleInCode {
+		if got := seen.takeReports(); len(got) != 1 || got[0].Verdict != poolinfo.VerdictIdleInCode {
 			t.Errorf("got %v", got)
 		}
 		wait(time.Minute)
@@ -300,7 +301,7 @@ func TestADatabaseThatDoesNotAnswerDialsIsToldFromATightPool(t *testing.T) {
 		wait(time.Minute)
 	}),
 		"500ms pool shop is exhausted: 0/10 held, 0 idle, 0 dialing, 0 waiting; the database does not answer dials",
-		"3.9s pool shop has connections again, after 2.9s; 5 callers have waited, 5 of them in vain")
+		"3.9s pool shop recovered after 2.9s; 5 callers waited and got no connection")
 }
 
 func TestWhoWaitsForARowWaitsForTheDatabase(t *testing.T) {
@@ -310,7 +311,7 @@ func TestWhoWaitsForARowWaitsForTheDatabase(t *testing.T) {
 		synctest.Wait()
 		ask(t, db, 0)
 		wait(2 * time.Second)
-		if got := seen.takeReports(); len(got) != 1 || got[0].Verdict != otelpool.SlowStatements {
+		if got := seen.takeReports(); len(got) != 1 || got[0].Verdict != poolinfo.VerdictSlowStatements {
 			t.Errorf("got %v", got)
 		}
 		wait(time.Minute)
@@ -330,7 +331,7 @@ func TestWhatIsOnlyReadIsLockedByNobody(t *testing.T) {
 		synctest.Wait()
 		ask(t, db, 0)
 		wait(2 * time.Second)
-		if got := seen.takeReports(); len(got) != 1 || got[0].Verdict != otelpool.SlowStatements {
+		if got := seen.takeReports(); len(got) != 1 || got[0].Verdict != poolinfo.VerdictSlowStatements {
 			t.Errorf("got %v", got)
 		}
 		fake.On(fakedb.Exec, nil)
@@ -340,36 +341,36 @@ func TestWhatIsOnlyReadIsLockedByNobody(t *testing.T) {
 }
 
 func TestAReportThatSaysNothingIsStillALine(t *testing.T) {
-	for kind, want := range map[otelpool.ReportKind]string{
-		otelpool.LeakSuspected:   "pool : connection 0 may be forgotten: held for 0s (idle for 0s)",
-		otelpool.LeakReturned:    "pool : connection 0, which seemed forgotten, is back after 0s",
-		otelpool.Exhausted:       "pool  is exhausted: 0 held, 0 idle, 0 dialing, 0 waiting; holders seem to wait for other connections",
-		otelpool.ExhaustionOver:  "pool  has connections again, after 0s; 0 callers have waited",
-		otelpool.ConnectionsLost: "pool  has lost 0 connections within seconds: ",
+	for kind, want := range map[poolinfo.ReportKind]string{
+		poolinfo.ReportLeakSuspected:   "pool : connection 0 may be leaked: held for 0s (idle for 0s)",
+		poolinfo.ReportLeakResolved:    "pool : suspected leak resolved: connection 0 returned after 0s",
+		poolinfo.ReportExhausted:       "pool  is exhausted: 0 held, 0 idle, 0 dialing, 0 waiting; holders appear to wait for a second connection",
+		poolinfo.ReportRecovered:       "pool  recovered after 0s; 0 callers waited",
+		poolinfo.ReportConnectionsLost: "pool  lost 0 connections within seconds: ",
 	} {
-		if got := (otelpool.Report{Kind: kind, Verdict: otelpool.SelfDeadlock}).String(); got != want {
+		if got := (poolinfo.Report{Kind: kind, Verdict: poolinfo.VerdictSelfDeadlock}).String(); got != want {
 			t.Errorf("got %q, want %q", got, want)
 		}
 	}
 }
 
 // dry are the ways to run a pool of three dry, and what they look like.
-var dry = map[otelpool.Verdict]func(t *testing.T, db *otelpool.DB, fake *fakedb.DB){
-	otelpool.IdleInCode: func(t *testing.T, db *otelpool.DB, _ *fakedb.DB) {
+var dry = map[poolinfo.Verdict]func(t *testing.T, db *otelpool.DB, fake *fakedb.DB){
+	poolinfo.VerdictIdleInCode: func(t *testing.T, db *otelpool.DB, _ *fakedb.DB) {
 		hold(t, db, t.Context(), time.Minute)
 		hold(t, db, t.Context(), time.Minute)
 		tx, err := db.Begin()
 		noError(t, err)
 		time.AfterFunc(time.Minute, func() { _ = tx.Rollback() })
 	},
-	otelpool.SlowStatements: func(t *testing.T, db *otelpool.DB, fake *fakedb.DB) {
+	poolinfo.VerdictSlowStatements: func(t *testing.T, db *otelpool.DB, fake *fakedb.DB) {
 		fake.On(fakedb.Exec, fakedb.Sleep(time.Minute))
 		hold(t, db, t.Context(), time.Minute)
 		go func() { _, _ = db.Exec("UPDATE t SET a = 1") }()
 		go func() { _, _ = db.Exec("UPDATE u SET a = 1") }()
 		synctest.Wait()
 	},
-	otelpool.LockWait: func(t *testing.T, db *otelpool.DB, fake *fakedb.DB) {
+	poolinfo.VerdictLockWait: func(t *testing.T, db *otelpool.DB, fake *fakedb.DB) {
 		tx, err := db.Begin()
 		noError(t, err)
 		_, err = tx.Exec("UPDATE t SET a = 1")
@@ -380,21 +381,21 @@ var dry = map[otelpool.Verdict]func(t *testing.T, db *otelpool.DB, fake *fakedb.
 		go func() { _, _ = db.Exec("UPDATE t SET a = 1") }()
 		synctest.Wait()
 	},
-	otelpool.DatabaseUnreachable: func(t *testing.T, db *otelpool.DB, fake *fakedb.DB) {
+	poolinfo.VerdictDatabaseUnreachable: func(t *testing.T, db *otelpool.DB, fake *fakedb.DB) {
 		fake.On(fakedb.Connect, fakedb.Sleep(time.Minute))
 		for range 3 {
 			ask(t, db, 0)
 		}
 		synctest.Wait()
 	},
-	otelpool.TooSmall: func(t *testing.T, db *otelpool.DB, fake *fakedb.DB) {
+	poolinfo.VerdictTooSmall: func(t *testing.T, db *otelpool.DB, fake *fakedb.DB) {
 		fake.On(fakedb.Exec, fakedb.Sleep(60*ms))
 		for range 1000 {
 			go func() { _, _ = db.Exec("x") }()
 		}
 		synctest.Wait()
 	},
-	otelpool.SelfDeadlock: func(t *testing.T, db *otelpool.DB, _ *fakedb.DB) {
+	poolinfo.VerdictSelfDeadlock: func(t *testing.T, db *otelpool.DB, _ *fakedb.DB) {
 		for range 3 {
 			go func() {
 				tx, err := db.BeginTx(t.Context(), nil)
@@ -421,7 +422,7 @@ func TestAnExhaustionIsJudgedByWhatTheHoldersDo(t *testing.T) {
 				ask(t, db, time.Minute)
 				wait(2 * time.Second)
 				reports := seen.takeReports()
-				if len(reports) != 1 || reports[0].Verdict != want || reports[0].Kind != otelpool.Exhausted {
+				if len(reports) != 1 || reports[0].Verdict != want || reports[0].Kind != poolinfo.ReportExhausted {
 					t.Errorf("got %v, want %s", reports, want)
 				}
 				seen.wantSums(t, "otelpool.connection.exhaustions", map[string]int64{string(want): 1}, verdict)
@@ -450,7 +451,7 @@ func TestHoldersAreGroupedByThePlaceWhereTheyAsked(t *testing.T) {
 		wait(1500 * ms)
 		var got []string
 		for _, g := range seen.takeReports()[0].Groups {
-			f := g.Longest.Frames()
+			f := g.Longest.CallSite.Frames()
 			for i := range f {
 				if !strings.HasSuffix(f[i].Function, ".hold") {
 					f = f[i:]
@@ -510,10 +511,10 @@ func TestASelfDeadlockIsNamedWithBothPlaces(t *testing.T) {
 					first, second := do(t, db.DB, on)
 					wait(time.Second)
 					r := seen.takeReports()[0]
-					if r.Verdict != otelpool.SelfDeadlock || len(r.Deadlocks) != 1 {
+					if r.Verdict != poolinfo.VerdictSelfDeadlock || len(r.SelfDeadlocks) != 1 {
 						t.Fatalf("got %v", r)
 					}
-					d := r.Deadlocks[0]
+					d := r.SelfDeadlocks[0]
 					at := func(frames []runtime.Frame) int {
 						for _, f := range frames {
 							if strings.Contains(f.Function, "TestASelfDeadlock") && !strings.HasSuffix(f.Function, ".1") {
@@ -522,7 +523,7 @@ func TestASelfDeadlockIsNamedWithBothPlaces(t *testing.T) {
 						}
 						return 0
 					}
-					if got := [2]int{at(d.Holder.Frames()), at(d.Waiter.Frames())}; got != [2]int{first, second} {
+					if got := [2]int{at(d.Holder.CallSite.Frames()), at(d.Waiter.CallSite.Frames())}; got != [2]int{first, second} {
 						t.Errorf("got lines %v, want %d and %d: %v", got, first, second, r)
 					}
 				})
@@ -551,7 +552,7 @@ func TestWhoWaitsWhereAnotherHoldsIsNoDeadlock(t *testing.T) {
 		}
 		wait(time.Minute)
 		for _, r := range seen.takeReports() {
-			if len(r.Deadlocks) != 0 {
+			if len(r.SelfDeadlocks) != 0 {
 				t.Errorf("got %v", r)
 			}
 		}
@@ -593,7 +594,7 @@ func TestTenThousandWhoWaitStopNeitherTheReportNorTheSnapshot(t *testing.T) {
 				}
 				wait(3 * time.Second)
 				reports := seen.takeReports()
-				if len(reports) != 1 || reports[0].Waiting != 10_000 || reports[0].Verdict != otelpool.IdleInCode {
+				if len(reports) != 1 || reports[0].Waiting != 10_000 || reports[0].Verdict != poolinfo.VerdictIdleInCode {
 					t.Errorf("got %v", reports)
 				}
 				s, err := otelpool.Inspect(db.DB)
@@ -628,7 +629,7 @@ func TestARestartOfTheServerIsOneReport(t *testing.T) {
 			t.Fatalf("got %v", reports)
 		}
 		got := fmt.Sprint(reports[0].Time.Sub(start), " ", reports[0].Kind, " ", reports[0])
-		if want := "3.49s connections_lost pool shop has lost 20 connections within seconds: 20 bad_connection"; got != want {
+		if want := "3.49s connections_lost pool shop lost 20 connections within seconds: 20 bad_connection"; got != want {
 			t.Errorf("got  %s\nwant %s", got, want)
 		}
 	})

@@ -6,17 +6,16 @@ import (
 	"errors"
 )
 
-// This file is what database/sql does for a driver that has no contexts, so that
-// a wrapper that always has them answers as the driver alone would: the same
-// refusals in the same words, the same moment at which the context is looked at,
-// and the same clean-up. The errors are text because database/sql has no values
-// for them.
+// This file is what database/sql does for a driver that has no contexts, so that a wrapper that
+// always has them answers as the driver alone would: the same refusals in the same words, the same
+// moment at which the context is looked at, and the same clean-up. The errors are text because
+// database/sql has no values for them.
 
-func ctxPrepare(ctx context.Context, in driver.Conn, withCtx driver.ConnPrepareContext, query string) (driver.Stmt, error) {
+func ctxPrepare(ctx context.Context, inner driver.Conn, withCtx driver.ConnPrepareContext, query string) (driver.Stmt, error) {
 	if withCtx != nil {
 		return withCtx.PrepareContext(ctx, query)
 	}
-	s, err := in.Prepare(query)
+	s, err := inner.Prepare(query)
 	if err == nil && ctx.Err() != nil {
 		_ = s.Close()
 		return nil, ctx.Err()
@@ -46,7 +45,7 @@ func ctxQuery(ctx context.Context, withCtx driver.QueryerContext, old driver.Que
 	return old.Query(query, values)
 }
 
-func ctxStmtExec(ctx context.Context, in driver.Stmt, withCtx driver.StmtExecContext, args []driver.NamedValue) (driver.Result, error) {
+func ctxStmtExec(ctx context.Context, inner driver.Stmt, withCtx driver.StmtExecContext, args []driver.NamedValue) (driver.Result, error) {
 	if withCtx != nil {
 		return withCtx.ExecContext(ctx, args)
 	}
@@ -54,10 +53,10 @@ func ctxStmtExec(ctx context.Context, in driver.Stmt, withCtx driver.StmtExecCon
 	if err != nil {
 		return nil, err
 	}
-	return in.Exec(values) //nolint:staticcheck // the driver has nothing newer
+	return inner.Exec(values) //nolint:staticcheck // the driver has nothing newer
 }
 
-func ctxStmtQuery(ctx context.Context, in driver.Stmt, withCtx driver.StmtQueryContext, args []driver.NamedValue) (driver.Rows, error) {
+func ctxStmtQuery(ctx context.Context, inner driver.Stmt, withCtx driver.StmtQueryContext, args []driver.NamedValue) (driver.Rows, error) {
 	if withCtx != nil {
 		return withCtx.QueryContext(ctx, args)
 	}
@@ -65,12 +64,12 @@ func ctxStmtQuery(ctx context.Context, in driver.Stmt, withCtx driver.StmtQueryC
 	if err != nil {
 		return nil, err
 	}
-	return in.Query(values) //nolint:staticcheck // the driver has nothing newer
+	return inner.Query(values) //nolint:staticcheck // the driver has nothing newer
 }
 
-// ctxBegin refuses what a driver without BeginTx cannot honour. To drop the
-// isolation level that a caller asked for would be to lie to it.
-func ctxBegin(ctx context.Context, in driver.Conn, withCtx driver.ConnBeginTx, opts driver.TxOptions) (driver.Tx, error) {
+// ctxBegin refuses what a driver without BeginTx cannot honour. To drop the isolation level that a
+// caller asked for would be to lie to it.
+func ctxBegin(ctx context.Context, inner driver.Conn, withCtx driver.ConnBeginTx, opts driver.TxOptions) (driver.Tx, error) {
 	if withCtx != nil {
 		return withCtx.BeginTx(ctx, opts)
 	}
@@ -80,7 +79,7 @@ func ctxBegin(ctx context.Context, in driver.Conn, withCtx driver.ConnBeginTx, o
 	if opts.ReadOnly {
 		return nil, errors.New("sql: driver does not support read-only transactions")
 	}
-	tx, err := in.Begin() //nolint:staticcheck // the driver has nothing newer
+	tx, err := inner.Begin() //nolint:staticcheck // the driver has nothing newer
 	if err == nil && ctx.Err() != nil {
 		_ = tx.Rollback()
 		return nil, ctx.Err()
@@ -88,8 +87,8 @@ func ctxBegin(ctx context.Context, in driver.Conn, withCtx driver.ConnBeginTx, o
 	return tx, err
 }
 
-// positional turns arguments into what a driver without contexts takes. The
-// names are looked at before the context, as database/sql does.
+// positional turns arguments into what a driver without contexts takes. The names are looked at
+// before the context, as database/sql does.
 func positional(ctx context.Context, args []driver.NamedValue) ([]driver.Value, error) {
 	values := make([]driver.Value, len(args))
 	for i, a := range args {

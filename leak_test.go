@@ -16,14 +16,18 @@ import (
 
 	"github.com/otelpool/otelpool"
 	"github.com/otelpool/otelpool/internal/fakedb"
+	"github.com/otelpool/otelpool/poolinfo"
 )
 
-const verdict = attribute.Key("otelpool.verdict")
+const (
+	verdict = attribute.Key("otelpool.verdict")
+	leakKey = attribute.Key("otelpool.leak")
+)
 
 // found is a report as far as a test compares it, with its time since the start.
 type found struct {
 	at   time.Duration
-	kind otelpool.ReportKind
+	kind poolinfo.ReportKind
 	text string
 }
 
@@ -121,15 +125,15 @@ func TestAHolderThatDoesNothingIsSuspectedAtTheThresholdAndToldWhenItIsBack(t *t
 						t.Fatalf("before the threshold: %v", got)
 					}
 					wait(1)
-					wantLeak(t, seen, otelpool.LeakSuspected, threshold, threshold, began)
+					wantLeak(t, seen, poolinfo.ReportLeakSuspected, threshold, threshold, began)
 					wait(time.Hour - threshold)
 					if got := seen.takeReports(); len(got) != 0 {
 						t.Fatalf("again: %v", got)
 					}
 					noError(t, giveBack())
 					synctest.Wait()
-					wantLeak(t, seen, otelpool.LeakReturned, time.Hour, time.Hour, began)
-					seen.wantSums(t, "otelpool.connection.leaks", map[string]int64{"suspected": 1, "returned": 1}, verdict)
+					wantLeak(t, seen, poolinfo.ReportLeakResolved, time.Hour, time.Hour, began)
+					seen.wantSums(t, "otelpool.connection.leaks", map[string]int64{"suspected": 1, "resolved": 1}, leakKey)
 				}, opts...)
 			})
 		}
@@ -138,7 +142,7 @@ func TestAHolderThatDoesNothingIsSuspectedAtTheThresholdAndToldWhenItIsBack(t *t
 
 // wantLeak fails unless there is one report since the last, of this kind, of a hold
 // of this length, now.
-func wantLeak(t *testing.T, seen *telemetry, kind otelpool.ReportKind, held, idle time.Duration, began time.Time) {
+func wantLeak(t *testing.T, seen *telemetry, kind poolinfo.ReportKind, held, idle time.Duration, began time.Time) {
 	t.Helper()
 	got := seen.takeReports()
 	if len(got) != 1 {
@@ -149,7 +153,7 @@ func wantLeak(t *testing.T, seen *telemetry, kind otelpool.ReportKind, held, idl
 		t.Errorf("got %s of connection %d of %s after %v, held for %v; want %s of 1 of shop after and for %v",
 			r.Kind, r.Holder.ConnID, r.Pool, r.Time.Sub(began), r.Holder.Held, kind, held)
 	}
-	if kind == otelpool.LeakSuspected && r.Holder.Idle != idle {
+	if kind == poolinfo.ReportLeakSuspected && r.Holder.Idle != idle {
 		t.Errorf("idle for %v, want %v", r.Holder.Idle, idle)
 	}
 }
@@ -337,7 +341,7 @@ func TestWhoStopsReadingIsSuspectedAtTheThresholdAfterTheNextLook(t *testing.T) 
 		rows.Next() // seen at 6s
 		wait(35 * time.Second)
 	})
-	if len(got) != 2 || got[0].at != 36*time.Second || got[0].kind != otelpool.LeakSuspected {
+	if len(got) != 2 || got[0].at != 36*time.Second || got[0].kind != poolinfo.ReportLeakSuspected {
 		t.Errorf("got %v, want a suspicion at 36s, and its end", got)
 	}
 }
@@ -359,7 +363,7 @@ func TestWhoDoesNotReadIsSuspectedWhileAnotherReads(t *testing.T) {
 		noError(t, rows.Close())
 		wait(time.Hour)
 	})
-	if len(got) != 2 || got[0].at != 30*time.Second || got[0].kind != otelpool.LeakSuspected || got[1].kind != otelpool.LeakReturned {
+	if len(got) != 2 || got[0].at != 30*time.Second || got[0].kind != poolinfo.ReportLeakSuspected || got[1].kind != poolinfo.ReportLeakResolved {
 		t.Errorf("got %v, want one suspicion at 30s, and its end", got)
 	}
 }
@@ -414,10 +418,10 @@ func TestALeakIsAnEventOnTheHoldersOpenSpan(t *testing.T) {
 			if e.Name == "otelpool.connection.leak" {
 				set := attribute.NewSet(e.Attributes...)
 				got = append(got, fmt.Sprint(e.Time.Sub(caller.StartTime()), " ",
-					attributeValues(set, []attribute.Key{verdict, "otelpool.connection.id", "otelpool.held", "otelpool.idle", phase, poolName})))
+					attributeValues(set, []attribute.Key{leakKey, "otelpool.connection.id", "otelpool.held", "otelpool.idle", phase, poolName})))
 			}
 		}
-		want := []string{"30s suspected 1 30 30 pinned shop", "45s returned 1 45   shop"}
+		want := []string{"30s suspected 1 30 30 pinned shop", "45s resolved 1 45   shop"}
 		if !slices.Equal(got, want) {
 			t.Errorf("got  %q\nwant %q", got, want)
 		}
@@ -432,7 +436,7 @@ func TestASuspectWhoseConnectionIsClosedIsToldAsBack(t *testing.T) {
 		_ = c.Raw(func(any) error { return driver.ErrBadConn })
 		wait(time.Minute) // there is no connection any more
 	})
-	if len(got) != 2 || got[1].kind != otelpool.LeakReturned || got[1].at != 40*time.Second {
+	if len(got) != 2 || got[1].kind != poolinfo.ReportLeakResolved || got[1].at != 40*time.Second {
 		t.Errorf("got %v, want a suspicion and its end at 40s", got)
 	}
 }

@@ -17,6 +17,7 @@ import (
 
 	"github.com/otelpool/otelpool"
 	"github.com/otelpool/otelpool/internal/fakedb"
+	"github.com/otelpool/otelpool/poolinfo"
 )
 
 // A load is a random pool and random callers, in virtual time but on real
@@ -157,7 +158,7 @@ func (l *load) work(rng *rand.Rand) {
 }
 
 // check holds the invariants of the ledger, which are true at any moment.
-func (l *load) check(t *testing.T) otelpool.Snapshot {
+func (l *load) check(t *testing.T) poolinfo.Snapshot {
 	t.Helper()
 	s, err := otelpool.Inspect(l.db)
 	if err != nil {
@@ -233,11 +234,11 @@ func loadOnce(t *testing.T, seed uint64) {
 	if s.Open != stats.OpenConnections || s.Open != l.fake.Open() {
 		t.Errorf("%d are open, DBStats says %d, the driver %d", s.Open, stats.OpenConnections, l.fake.Open())
 	}
-	for reason, want := range map[string]int64{
-		"lifetime":   stats.MaxLifetimeClosed,
-		"idle_time":  stats.MaxIdleTimeClosed,
-		"idle_count": stats.MaxIdleClosed,
-		"unknown":    0,
+	for reason, want := range map[poolinfo.Reason]int64{
+		poolinfo.ReasonLifetime:  stats.MaxLifetimeClosed,
+		poolinfo.ReasonIdleTime:  stats.MaxIdleTimeClosed,
+		poolinfo.ReasonIdleCount: stats.MaxIdleClosed,
+		poolinfo.ReasonUnknown:   0,
 	} {
 		if got := s.Closed[reason]; got != want {
 			t.Errorf("closed by %s: got %d, DBStats has %d (%v)", reason, got, want, s.Closed)
@@ -263,7 +264,7 @@ func loadOnce(t *testing.T, seed uint64) {
 	if l.fake.Open() != 0 || l.fake.Opened() != int(s.Opened) {
 		t.Errorf("the driver has %d open of %d, the ledger counted %d", l.fake.Open(), l.fake.Opened(), s.Opened)
 	}
-	l.seen.wantSums(t, "otelpool.connection.acquired", s.Acquired, "otelpool.source")
+	l.seen.wantSums(t, "otelpool.connection.acquired", byText(s.Acquired), "otelpool.source")
 	if misuse := slices.Compact(l.fake.Misuse()); len(misuse) > 0 {
 		t.Errorf("calls against the rules: %v", misuse)
 	}

@@ -19,6 +19,7 @@ import (
 
 	"github.com/otelpool/otelpool"
 	"github.com/otelpool/otelpool/internal/fakedb"
+	"github.com/otelpool/otelpool/poolinfo"
 )
 
 // notebook is a handler that writes down what it gets, and the span of the context
@@ -81,7 +82,7 @@ func TestALeakIsLoggedWithItsHolderAndInTheContextOfItsSpan(t *testing.T) {
 		wait(0)
 	})
 	wantLines(t, n.lines(),
-		`WARN pool shop: connection 1 may be forgotten: held for 30s (transaction idle for 30s) at log_test.go:... from log_test.go:... from db_test.go:..., last UPDATE orders
+		`WARN pool shop: connection 1 may be leaked: held for 30s (transaction idle for 30s) at log_test.go:... from log_test.go:... from db_test.go:..., last UPDATE orders
 otelpool.report=leak_suspected
 db.client.connection.pool.name=shop
 db.system.name=other_sql
@@ -95,8 +96,8 @@ code.file.path=...
 code.line.number=...
 trace_id=...
 span_id=...`,
-		`INFO pool shop: connection 1, which seemed forgotten, is back after 45s at log_test.go:... from log_test.go:... from db_test.go:...
-otelpool.report=leak_returned
+		`INFO pool shop: suspected leak resolved: connection 1 returned after 45s at log_test.go:... from log_test.go:... from db_test.go:...
+otelpool.report=leak_resolved
 db.client.connection.pool.name=shop
 db.system.name=other_sql
 otelpool.connection.id=1
@@ -120,7 +121,7 @@ func TestAnExhaustionIsLoggedWithThePoolAndItsLongestHolder(t *testing.T) {
 		wait(10 * time.Second)
 	})
 	wantLines(t, n.lines(),
-		`WARN pool shop is exhausted: 1/1 held, 0 idle, 0 dialing, 1 waiting, the first for 1s; the connections are kept by code that does little with them: `+
+		`WARN pool shop is exhausted: 1/1 held, 0 idle, 0 dialing, 1 waiting, the first for 1s; connections are held by code that is not using them: `+
 			`1 held, longest 1s (idle for 1s) at db_test.go:... from log_test.go:... from log_test.go:...
 otelpool.report=exhausted
 db.client.connection.pool.name=shop
@@ -142,8 +143,8 @@ otelpool.phase=pinned
 code.function.name=github.com/otelpool/...
 code.file.path=...
 code.line.number=...`,
-		`INFO pool shop has connections again, after 4s; 1 callers have waited
-otelpool.report=exhaustion_over
+		`INFO pool shop recovered after 4s; 1 caller waited
+otelpool.report=recovered
 db.client.connection.pool.name=shop
 db.system.name=other_sql
 otelpool.pool.max=1
@@ -203,12 +204,12 @@ func TestTheDefaultLoggerIsThatOfTheMoment(t *testing.T) {
 
 // Whatever a report runs into, the pool goes on, and so do later reports.
 func TestALoggerOrHookThatPanicsIsReportedAndDoneWithout(t *testing.T) {
-	var calls []otelpool.ReportKind
+	var calls []poolinfo.ReportKind
 	errs := handled(func() {
 		bubble(t, full, func(t *testing.T, db *sql.DB, _ *fakedb.DB, _ *telemetry) {
 			plain(t, db, 40*time.Second)
 			wait(time.Minute)
-		}, otelpool.WithLogger(slog.New(panicking{})), otelpool.WithReports(func(r otelpool.Report) {
+		}, otelpool.WithLogger(slog.New(panicking{})), otelpool.WithReports(func(r poolinfo.Report) {
 			calls = append(calls, r.Kind)
 			panic("secret")
 		}))
@@ -219,7 +220,7 @@ func TestALoggerOrHookThatPanicsIsReportedAndDoneWithout(t *testing.T) {
 	}
 	logger, hook := "otelpool: WithLogger panicked with a string", "otelpool: WithReports panicked with a string"
 	wantLines(t, got, logger, hook, logger, hook)
-	if want := []otelpool.ReportKind{otelpool.LeakSuspected, otelpool.LeakReturned}; !slices.Equal(calls, want) {
+	if want := []poolinfo.ReportKind{poolinfo.ReportLeakSuspected, poolinfo.ReportLeakResolved}; !slices.Equal(calls, want) {
 		t.Errorf("got %v, want %v", calls, want)
 	}
 }
@@ -239,9 +240,9 @@ func TestAHookThatBlocksDoesNotHoldUpThePool(t *testing.T) {
 			_, err := db.Exec("x")
 			noError(t, err)
 		}
-		seen.wantSums(t, "otelpool.connection.leaks", map[string]int64{"suspected": 1, "returned": 1}, verdict)
+		seen.wantSums(t, "otelpool.connection.leaks", map[string]int64{"suspected": 1, "resolved": 1}, leakKey)
 		close(release)
-	}, otelpool.WithReports(func(otelpool.Report) { <-release }))
+	}, otelpool.WithReports(func(poolinfo.Report) { <-release }))
 }
 
 func TestNoArgumentNoLiteralAndNoErrorTextIsLogged(t *testing.T) {
@@ -275,5 +276,5 @@ func TestNoArgumentNoLiteralAndNoErrorTextIsLogged(t *testing.T) {
 			t.Errorf("the log tells the secret: %s", line)
 		}
 	}
-	wantLines(t, kinds, "exhausted", "leak_suspected", "leak_returned", "exhaustion_over", "connections_lost")
+	wantLines(t, kinds, "exhausted", "leak_suspected", "leak_resolved", "recovered", "connections_lost")
 }

@@ -21,6 +21,7 @@ import (
 
 	"github.com/otelpool/otelpool"
 	"github.com/otelpool/otelpool/internal/fakedb"
+	"github.com/otelpool/otelpool/poolinfo"
 )
 
 func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
@@ -165,8 +166,8 @@ func TestHeldTimeIsToldByPhaseWhileTheHoldGoesOn(t *testing.T) {
 			}
 			s, err := otelpool.Inspect(db)
 			noError(t, err)
-			if !maps.Equal(s.HeldTime, want) {
-				t.Errorf("Inspect: got %v, want %v", s.HeldTime, want)
+			if got := byText(s.HeldTime); !maps.Equal(got, want) {
+				t.Errorf("Inspect: got %v, want %v", got, want)
 			}
 		}
 		told(0, 0, 0, 0)
@@ -596,7 +597,7 @@ func TestWithoutAnSDKNothingIsToldAndAllWorks(t *testing.T) {
 	execOK(t, db, t.Context())
 	s, err := otelpool.Inspect(db)
 	noError(t, err)
-	if s.Opened != 1 || s.Acquired["new"] != 1 {
+	if s.Opened != 1 || s.Acquired[poolinfo.SourceNew] != 1 {
 		t.Errorf("got %+v, want one connection, acquired once", s)
 	}
 }

@@ -13,6 +13,7 @@ import (
 
 	"github.com/otelpool/otelpool"
 	"github.com/otelpool/otelpool/internal/fakedb"
+	"github.com/otelpool/otelpool/poolinfo"
 )
 
 // holdAll acquires n connections at once and returns them.
@@ -176,13 +177,13 @@ func TestEveryCloseHasItsReason(t *testing.T) {
 				test.do(t, db, fake)
 				s, err := otelpool.Inspect(db)
 				noError(t, err)
-				if fmt.Sprint(s.Closed) != fmt.Sprint(test.want) {
-					t.Errorf("Inspect: closed %v, want %v", s.Closed, test.want)
+				if got := byText(s.Closed); !maps.Equal(got, test.want) {
+					t.Errorf("Inspect: closed %v, want %v", got, test.want)
 				}
 				certified := map[string]int64{}
-				for _, d := range s.Deaths {
-					certified[d.Reason]++
-					if (d.Reason == "bad") != (d.Class != "") {
+				for _, d := range s.RecentlyClosed {
+					certified[d.Reason.String()]++
+					if (d.Reason == poolinfo.ReasonBad) != (d.Class != "") {
 						t.Errorf("%s has reason %q and class %q", d, d.Reason, d.Class)
 					}
 				}

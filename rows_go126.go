@@ -4,6 +4,5 @@ package otelpool
 
 import "database/sql/driver"
 
-// shapeRows returns r as it is: before Go 1.27 nothing that rows can do changes
-// how they are read.
+// shapeRows returns r as it is: before Go 1.27 nothing that rows can do changes how they are read.
 func shapeRows(r *rows) driver.Rows { return r }

@@ -4,21 +4,21 @@ package otelpool
 
 import "database/sql/driver"
 
-// scanRows is rows whose driver scans into the caller's variables itself.
-// database/sql reads such rows in another way, so they have the methods if, and
-// only if, the driver's have.
+// scanRows is rows whose driver scans into the caller's variables itself. database/sql reads such
+// rows in another way, so they have the methods if, and only if, the driver's have.
 type scanRows struct{ *rows }
 
 var _ driver.RowsColumnScanner = scanRows{}
 
 func (r scanRows) NextRow() error {
 	var err error
-	if in := r.in.(driver.RowsColumnScanner); r.isNoted() {
-		watched := r.c.rec.Reads()
-		err = in.NextRow()
-		r.c.rec.HasRead(watched)
+	if inner := r.inner.(driver.RowsColumnScanner); r.records() {
+		reads := r.conn.rec.Reads()
+		tracked := reads.Begin()
+		err = inner.NextRow()
+		reads.End(tracked)
 	} else {
-		err = in.NextRow()
+		err = inner.NextRow()
 	}
 	if err != nil {
 		return r.failed(err)
@@ -28,11 +28,11 @@ func (r scanRows) NextRow() error {
 }
 
 func (r scanRows) ScanColumn(ctx driver.ScanContext, i int, dest any) error {
-	return r.in.(driver.RowsColumnScanner).ScanColumn(ctx, i, dest)
+	return r.inner.(driver.RowsColumnScanner).ScanColumn(ctx, i, dest)
 }
 
 func shapeRows(r *rows) driver.Rows {
-	if _, ok := r.in.(driver.RowsColumnScanner); ok {
+	if _, ok := r.inner.(driver.RowsColumnScanner); ok {
 		return scanRows{r}
 	}
 	return r

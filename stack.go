@@ -8,11 +8,10 @@ import (
 	"sync"
 )
 
-// The driver is not told why database/sql calls it. The call stack knows. It is
-// read only at moments that are rare: a dial, a close, a bad connection, the
-// rollback of a transaction whose context ended. The function names are those of
-// Go 1.26 and 1.27 and a test holds them; a name that is gone makes the answer
-// "unknown", not wrong.
+// database/sql does not pass a driver the reason of a call. The call stack has it. It is read only
+// at moments that are rare: a dial, a close, a bad connection, the rollback of a transaction whose
+// context ended. The function names are those of Go 1.26 and 1.27 and a test holds them; a name
+// that is gone makes the answer "unknown", not wrong.
 const (
 	frameConn        = "database/sql.(*DB).conn"
 	framePutConn     = "database/sql.(*DB).putConn"
@@ -25,12 +24,11 @@ const (
 	frameConnBeginTx = "database/sql.(*Conn).BeginTx"
 )
 
-// maxFrames bounds how far up a stack is read. The frame that is looked for is
-// at most ten above the driver's; the rest is room for other wrappers between.
+// maxFrames bounds how far up a stack is read. The frame in question is at most ten above the
+// driver's; the rest is room for other wrappers between.
 const maxFrames = 48
 
-// calledFrom returns the nearest caller that is one of names, and the line in
-// it, or "".
+// calledFrom returns the nearest caller that is one of names, and the line in it, or "".
 func calledFrom(names ...string) (name string, line int) {
 	var pcs [maxFrames]uintptr
 	return nearest(pcs[:runtime.Callers(2, pcs[:])], names...)
@@ -54,17 +52,15 @@ func nearest(pcs []uintptr, names ...string) (name string, line int) {
 	}
 }
 
-// willRetry reports whether database/sql, on getting ErrBadConn from the call
-// that is going on, tries again on another connection without telling its
-// caller.
+// willRetry reports whether database/sql, on getting ErrBadConn from the call that is going on,
+// retries on another connection without its caller knowing.
 func willRetry() bool {
 	name, line := calledFrom(frameRetry)
 	return name != "" && line != lastAttempt()
 }
 
-// lastAttempt is the line from which database/sql makes the attempt that it does
-// not repeat. It is found out by making a pool fail, once in a process and not
-// before a connection went bad.
+// lastAttempt is the line from which database/sql makes the attempt that it does not retry. It is
+// found out by making a pool fail, once in a process and not before a connection broke.
 var lastAttempt = sync.OnceValue(func() int {
 	var c lineCounter
 	db := sql.OpenDB(&c)
@@ -73,8 +69,7 @@ var lastAttempt = sync.OnceValue(func() int {
 	return c.line
 })
 
-// lineCounter is a connector that fails every attempt, and keeps the line of the
-// last.
+// lineCounter is a connector that fails every attempt, and keeps the line of the last.
 type lineCounter struct{ line int }
 
 func (c *lineCounter) Connect(context.Context) (driver.Conn, error) {

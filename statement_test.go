@@ -19,6 +19,7 @@ import (
 
 	"github.com/otelpool/otelpool"
 	"github.com/otelpool/otelpool/internal/fakedb"
+	"github.com/otelpool/otelpool/poolinfo"
 )
 
 const (
@@ -425,14 +426,14 @@ func TestTheCommentIsEncoded(t *testing.T) {
 
 func TestHooksNameAndDescribeStatements(t *testing.T) {
 	type key struct{}
-	var got []otelpool.Statement
+	var got []poolinfo.StatementInfo
 	hooks := otelpool.Hooks{
-		SpanName: func(ctx context.Context, s otelpool.Statement) string {
+		SpanName: func(ctx context.Context, s poolinfo.StatementInfo) string {
 			got = append(got, s)
 			name, _ := ctx.Value(key{}).(string)
 			return name
 		},
-		Attributes: func(_ context.Context, s otelpool.Statement) []attribute.KeyValue {
+		Attributes: func(_ context.Context, s poolinfo.StatementInfo) []attribute.KeyValue {
 			return []attribute.KeyValue{attribute.Int("length", len(s.Query))}
 		},
 	}
@@ -448,15 +449,15 @@ func TestHooksNameAndDescribeStatements(t *testing.T) {
 				t.Errorf("%s has length %v", s.Name(), n)
 			}
 		}
-		want := otelpool.Statement{Operation: "exec", Query: insertJane, Summary: "INSERT users", Text: "INSERT INTO users (name) VALUES (?)"}
-		if !slices.Equal(got, []otelpool.Statement{want, want}) {
+		want := poolinfo.StatementInfo{Operation: "exec", Query: insertJane, Summary: "INSERT users", Text: "INSERT INTO users (name) VALUES (?)"}
+		if !slices.Equal(got, []poolinfo.StatementInfo{want, want}) {
 			t.Errorf("got %+v", got)
 		}
 	}, otelpool.WithHooks(hooks))
 }
 
 func TestAHookDecidesAtTheEndWhatIsKept(t *testing.T) {
-	keep := func(_ context.Context, _ otelpool.Statement, o otelpool.Outcome) bool {
+	keep := func(_ context.Context, _ poolinfo.StatementInfo, o poolinfo.StatementResult) bool {
 		time.Sleep(5 * ms) // is no part of the span
 		return o.Err != nil || o.Duration >= 10*ms
 	}
@@ -490,7 +491,7 @@ func TestAHookDecidesAtTheEndWhatIsKept(t *testing.T) {
 }
 
 func TestReturnedRowsLeadToAQueryThatIsKept(t *testing.T) {
-	keep := func(context.Context, otelpool.Statement, otelpool.Outcome) bool { return true }
+	keep := func(context.Context, poolinfo.StatementInfo, poolinfo.StatementResult) bool { return true }
 	bubble(t, full, func(t *testing.T, db *sql.DB, _ *fakedb.DB, seen *telemetry) {
 		noError(t, db.QueryRow(selectName, 1).Scan(new(int)))
 		wantRowsLeadTo(t, seen)
@@ -499,9 +500,9 @@ func TestReturnedRowsLeadToAQueryThatIsKept(t *testing.T) {
 
 func TestAHookThatPanicsIsAsIfItWereNotThere(t *testing.T) {
 	hooks := otelpool.Hooks{
-		SpanName:   func(context.Context, otelpool.Statement) string { panic("name") },
-		Attributes: func(context.Context, otelpool.Statement) []attribute.KeyValue { panic("attributes") },
-		Keep:       func(context.Context, otelpool.Statement, otelpool.Outcome) bool { panic("keep") },
+		SpanName:   func(context.Context, poolinfo.StatementInfo) string { panic("name") },
+		Attributes: func(context.Context, poolinfo.StatementInfo) []attribute.KeyValue { panic("attributes") },
+		Keep:       func(context.Context, poolinfo.StatementInfo, poolinfo.StatementResult) bool { panic("keep") },
 	}
 	got := handled(func() {
 		bubble(t, full, func(t *testing.T, db *sql.DB, _ *fakedb.DB, seen *telemetry) {

@@ -13,6 +13,7 @@ import (
 
 	"github.com/otelpool/otelpool"
 	"github.com/otelpool/otelpool/internal/fakedb"
+	"github.com/otelpool/otelpool/poolinfo"
 )
 
 // sweepers is how many goroutines look at pools.
@@ -23,7 +24,7 @@ func sweepers() (n int) {
 		frames := runtime.CallersFrames(r.Stack())
 		for {
 			f, more := frames.Next()
-			if strings.HasSuffix(f.Function, ".sweepAll") {
+			if strings.HasSuffix(f.Function, "/monitor.(*Monitor).run") {
 				n++
 			}
 			if !more {
@@ -114,7 +115,7 @@ func sites(t *testing.T, db *sql.DB) (lines []int) {
 			continue
 		}
 		line := 0
-		for _, f := range c.Holder.Frames() {
+		for _, f := range c.Holder.CallSite.Frames() {
 			if strings.HasSuffix(f.File, "/sweep_test.go") {
 				line = f.Line
 				break
@@ -223,15 +224,15 @@ func TestInspectTellsTheHolderAndWhoWaits(t *testing.T) {
 		s, err := otelpool.Inspect(db.DB)
 		noError(t, err)
 		h := s.Conns[0].Holder
-		got := fmt.Sprint(h.ConnID, h.Held, h.Phase, h.InPhase, h.Idle, h.Statement, h.Frames()[0].Line-line, h.Span.Equal(span.SpanContext()))
-		if want := fmt.Sprint(1, 6*time.Second, "tx", 5*time.Second, 5*time.Second, "UPDATE orders", 1, true); got != want {
+		got := fmt.Sprint(h.ConnID, h.Held, h.Phase, h.InPhase, h.Idle, h.Statement, h.CallSite.Frames()[0].Line-line, h.Span.Equal(span.SpanContext()))
+		if want := fmt.Sprint(1, 6*time.Second, poolinfo.PhaseTx, 5*time.Second, 5*time.Second, "UPDATE orders", 1, true); got != want {
 			t.Errorf("got holder %s, want %s", got, want)
 		}
 		w := s.Waiters
-		if len(w) != 1 || w[0].Waited != 3*time.Second || w[0].Span.SpanID() != otherSpan.SpanContext().SpanID() || len(w[0].Frames()) == 0 {
+		if len(w) != 1 || w[0].Waited != 3*time.Second || w[0].Span.SpanID() != otherSpan.SpanContext().SpanID() || len(w[0].CallSite.Frames()) == 0 {
 			t.Errorf("got waiters %v", w)
 		}
-		if !s.Exact || s.Waiting != 1 || s.OldestWait != 3*time.Second || s.Time != time.Now() {
+		if !s.HasDB || s.Waiting != 1 || s.OldestWait != 3*time.Second || s.Time != time.Now() {
 			t.Errorf("got %+v", s)
 		}
 		noError(t, tx.Rollback())
@@ -282,7 +283,7 @@ func TestInspectTellsWhereConnectionsWereHeld(t *testing.T) {
 		var got []string
 		for _, one := range s.Sites {
 			at := 0
-			if f := one.Frames(); len(f) > 0 {
+			if f := one.CallSite.Frames(); len(f) > 0 {
 				at = f[0].Line - line
 			}
 			got = append(got, fmt.Sprint(at, one.Holds, one.Held, one.Short))
@@ -304,7 +305,7 @@ func TestInspectTellsTheLastFiveMinutes(t *testing.T) {
 		wait(500 * ms)
 		ask(t, db, 0)
 		wait(4 * time.Second) // 5.45s
-		inspect := func() otelpool.Snapshot {
+		inspect := func() poolinfo.Snapshot {
 			s, err := otelpool.Inspect(db.DB)
 			noError(t, err)
 			return s
@@ -340,7 +341,7 @@ func TestInspectTellsTheLastFiveMinutes(t *testing.T) {
 		if n := len(s.History); n != 300 || s.History[299].Time.Sub(s.History[0].Time) != 299*time.Second {
 			t.Errorf("got %d samples", n)
 		}
-		if s.Holds != (otelpool.Distribution{}) || s.Waits != (otelpool.Distribution{}) {
+		if s.Holds != (poolinfo.Distribution{}) || s.Waits != (poolinfo.Distribution{}) {
 			t.Errorf("seven minutes later: %+v, %+v", s.Holds, s.Waits)
 		}
 	})

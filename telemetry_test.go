@@ -19,6 +19,7 @@ import (
 	"go.opentelemetry.io/otel/trace"
 
 	"github.com/otelpool/otelpool"
+	"github.com/otelpool/otelpool/poolinfo"
 )
 
 // telemetry is a real SDK that keeps what it is told.
@@ -29,7 +30,7 @@ type telemetry struct {
 	metrics *sdkmetric.MeterProvider
 
 	mu      sync.Mutex // guards reports
-	reports []otelpool.Report
+	reports []poolinfo.Report
 }
 
 func observe() *telemetry {
@@ -48,14 +49,14 @@ func (s *telemetry) options(more ...otelpool.Option) []otelpool.Option {
 	}, more...)
 }
 
-func (s *telemetry) report(r otelpool.Report) {
+func (s *telemetry) report(r poolinfo.Report) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	s.reports = append(s.reports, r)
 }
 
 // takeReports returns the reports since it was last called.
-func (s *telemetry) takeReports() []otelpool.Report {
+func (s *telemetry) takeReports() []poolinfo.Report {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	all := s.reports
@@ -233,4 +234,16 @@ func pointAttributes(t testing.TB, data metricdata.Aggregation, by ...attribute.
 		got = append(got, k)
 	}
 	return got
+}
+
+// byText returns a map by the texts of its keys.
+func byText[K interface {
+	comparable
+	fmt.Stringer
+}, V any](m map[K]V) map[string]V {
+	texts := make(map[string]V, len(m))
+	for k, v := range m {
+		texts[k.String()] = v
+	}
+	return texts
 }

@@ -9,6 +9,7 @@ import (
 	"time"
 
 	"github.com/otelpool/otelpool"
+	"github.com/otelpool/otelpool/poolinfo"
 )
 
 // BenchmarkReport measures one report of an exhausted pool, on the sweeper's goroutine,
@@ -41,8 +42,8 @@ func report(b *testing.B, withDB bool, waiting int) (took, read time.Duration, a
 	began := make(chan time.Time, 1)
 	db := otelpool.OpenDB(nopConnector{},
 		otelpool.WithLogger(slog.New(slog.DiscardHandler)),
-		otelpool.WithReports(func(r otelpool.Report) {
-			if r.Kind == otelpool.Exhausted {
+		otelpool.WithReports(func(r poolinfo.Report) {
+			if r.Kind == poolinfo.ReportExhausted {
 				done <- time.Now()
 				began <- r.Time
 			}

@@ -12,7 +12,7 @@ import (
 
 // The visible values of the page, as JavaScript expressions.
 const (
-	verdict = `document.querySelector(".pool .verdict")?.textContent`
+	state   = `document.querySelector(".pool .state")?.textContent`
 	conns   = `[...document.querySelectorAll(".holders tbody tr")].map((r) => r.querySelector("[data-label=conn]").textContent).join(" ")`
 	numbers = `[...document.querySelectorAll(".numbers dd")].slice(0, 4).map((d) => d.textContent).join(" ")`
 	sorted  = `[...document.querySelectorAll(".holders th:not([aria-sort=none])")].map((h) => h.textContent + " " + h.ariaSort).join(" ")`
@@ -34,7 +34,7 @@ func TestPage_ShowsAnIncident(t *testing.T) {
 			}
 			b.screen(screen.width, screen.height, "light")
 			b.do(chromedp.Navigate(address))
-			b.until(verdict, "ok")
+			b.until(state, "ok")
 			b.until(numbers, "0 / 4 1 0 0")
 			b.until(conns, "")
 			b.picture(screen.name+"-1-healthy", screen.width, screen.height)
@@ -47,12 +47,12 @@ func TestPage_ShowsAnIncident(t *testing.T) {
 				s.awaitCounts(i+1, 0)
 			}
 			b.until(conns, "1 2 3 4")
-			b.until(verdict, "saturated")
+			b.until(state, "saturated")
 			for range 6 {
 				s.serve(s.checkout)
 			}
 			s.awaitCounts(4, 6)
-			b.until(verdict, "exhausted")
+			b.until(state, "exhausted")
 			b.until(numbers, "4 / 4 0 0 6")
 			row := `[...document.querySelector(".holders tbody tr").cells]`
 			b.until(row+`.slice(2, 5).map((c) => (c.querySelector("summary") ?? c).innerText.replace(/\s+/g, " ")).join(", ")`,
@@ -100,7 +100,7 @@ func TestPage_ShowsAnIncident(t *testing.T) {
 
 			// A paused page does not change.
 			b.click(`#pause`)
-			b.until(`document.querySelector("#state").textContent`, "paused")
+			b.until(`document.querySelector("#status").textContent`, "paused")
 			streams[0].leave()
 			s.awaitCounts(2, 0)
 			if got := b.js(conns); got != "4 3 1" {

@@ -60,7 +60,7 @@ func TestPictures(t *testing.T) {
 	b := newTab(t, r.example)
 	b.screen(1280, 900, "light")
 	b.do(chromedp.Navigate(r.example + "/debug/poolz/"))
-	b.until(verdict, "exhausted")
+	b.until(state, "exhausted")
 	r.wait(10 * time.Second)
 	// The streams with a pinned connection run a statement now and then.
 	b.until(`[...document.querySelectorAll(".groups td[data-label=phases]")].map((d) => d.textContent).join(", ")`, "4 rows, 3 tx, 3 pinned")

@@ -53,6 +53,7 @@ var attributes = []string{
 	"db.query.summary",
 	"error.type",
 	"otelpool.class",
+	"otelpool.leak",
 	"otelpool.operation",
 	"otelpool.phase",
 	"otelpool.reason",

@@ -71,7 +71,7 @@ var poolBoard = board{
 			{
 				title: "Suspected leaks, now", kind: number, unit: "short", width: 4, section: "dbpoolleak", missing: noneSeen,
 				about:   "Connections that were held unused for longer than WithLeakThreshold, and have not been returned.",
-				queries: []query{{expr: `sum(otelpool_connection_leaks_total{@of,otelpool_verdict="suspected"}) - (sum(otelpool_connection_leaks_total{@of,otelpool_verdict="returned"}) or sum(otelpool_connection_leaks_total{@of}) * 0)`}},
+				queries: []query{{expr: `sum(otelpool_connection_leaks_total{@of,otelpool_leak="suspected"}) - (sum(otelpool_connection_leaks_total{@of,otelpool_leak="resolved"}) or sum(otelpool_connection_leaks_total{@of}) * 0)`}},
 				steps:   []step{{1, "red"}},
 			},
 		}},

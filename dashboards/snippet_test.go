@@ -35,6 +35,7 @@ var packages = map[string]string{
 	"otelpgx":   "github.com/otelpool/otelpool/otelpostgres/otelpgx",
 	"otelpq":    "github.com/otelpool/otelpool/otelpostgres/otelpq",
 	"pgx":       "github.com/jackc/pgx/v5",
+	"poolinfo":  "github.com/otelpool/otelpool/poolinfo",
 	"poolz":     "github.com/otelpool/otelpool/poolz",
 	"stdlib":    "github.com/jackc/pgx/v5/stdlib",
 

@@ -8,6 +8,7 @@ import (
 
 	"github.com/otelpool/otelpool"
 	"github.com/otelpool/otelpool/dbtest/server"
+	"github.com/otelpool/otelpool/poolinfo"
 )
 
 // A server is restarted under a pool of idle connections. All of them are found broken at
@@ -24,11 +25,11 @@ func TestReports_ARestartOfTheServerIsOneReport(t *testing.T) {
 			t.Fatal(err)
 		}
 		var mu sync.Mutex // guards lost
-		var lost []otelpool.Report
+		var lost []poolinfo.Report
 		db := otelpool.OpenDB(connector, append(newTelemetry().options(),
 			otelpool.WithLogger(slog.New(slog.DiscardHandler)),
-			otelpool.WithReports(func(r otelpool.Report) {
-				if r.Kind == otelpool.ConnectionsLost {
+			otelpool.WithReports(func(r poolinfo.Report) {
+				if r.Kind == poolinfo.ReportConnectionsLost {
 					mu.Lock()
 					defer mu.Unlock()
 					lost = append(lost, r)
@@ -61,7 +62,7 @@ func TestReports_ARestartOfTheServerIsOneReport(t *testing.T) {
 		}
 		until(t, "every broken connection is found", func() bool {
 			use()
-			return inspect(t, db).Closed["bad"] >= conns
+			return inspect(t, db).Closed[poolinfo.ReasonBad] >= conns
 		})
 		until(t, "the loss is reported", func() bool {
 			mu.Lock()
@@ -74,7 +75,7 @@ func TestReports_ARestartOfTheServerIsOneReport(t *testing.T) {
 		for _, count := range lost[0].Lost {
 			n += count
 		}
-		if bad := inspect(t, db).Closed["bad"]; len(lost) != 1 || n != bad {
+		if bad := inspect(t, db).Closed[poolinfo.ReasonBad]; len(lost) != 1 || n != bad {
 			t.Errorf("%d connections were closed as bad; the reports are %v", bad, lost)
 		}
 	})

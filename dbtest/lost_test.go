@@ -9,6 +9,8 @@ import (
 	"maps"
 	"strings"
 	"testing"
+
+	"github.com/otelpool/otelpool/poolinfo"
 )
 
 // losses are the ways in which a server ends the session of an idle connection: an
@@ -116,7 +118,7 @@ func firstAndNext(t *testing.T, db *sql.DB, tr *transcript) error {
 func wantOneReplaced(t *testing.T, s backend, db *sql.DB, tel *telemetry, seen error) {
 	t.Helper()
 	snap := inspect(t, db)
-	if snap.Opened != 2 || snap.Closed["bad"] != 1 || snap.Closed["pool_closed"] != 1 {
+	if snap.Opened != 2 || snap.Closed[poolinfo.ReasonBad] != 1 || snap.Closed[poolinfo.ReasonPoolClosed] != 1 {
 		t.Errorf("%d were opened, closed %v: want 2, one of them bad", snap.Opened, snap.Closed)
 	}
 	retries := map[string]int64{}
@@ -185,7 +187,7 @@ func TestHeldConn_EndedByTheServerFailsAsOnTheBareDriver(t *testing.T) {
 					tr.stats("the pool", db)
 				}, func(t *testing.T, db *sql.DB, tel *telemetry, _ *transcript) {
 					wantFailures(t, tel, visible(seen...), 0)
-					if snap := inspect(t, db); len(snap.Retries) != 0 || snap.Closed["bad"] != 1 || snap.Opened != 2 {
+					if snap := inspect(t, db); len(snap.Retries) != 0 || snap.Closed[poolinfo.ReasonBad] != 1 || snap.Opened != 2 {
 						t.Errorf("retries are %v, opened %d, closed %v", snap.Retries, snap.Opened, snap.Closed)
 					}
 				})
@@ -221,7 +223,7 @@ func TestTx_EndedByTheServerFailsAsOnTheBareDriver(t *testing.T) {
 			// A broken connection of pgx does not report itself invalid at the release. The
 			// next use detects it.
 			found := map[string]int64{"pgx": 1}[s.driver]
-			if snap := inspect(t, db); sum(snap.Retries) != found || snap.Closed["bad"] != 1 {
+			if snap := inspect(t, db); sum(snap.Retries) != found || snap.Closed[poolinfo.ReasonBad] != 1 {
 				t.Errorf("retries are %v, closed %v", snap.Retries, snap.Closed)
 			}
 		})

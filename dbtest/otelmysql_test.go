@@ -24,6 +24,7 @@ import (
 	"github.com/otelpool/otelpool/otelmysql"
 	"github.com/otelpool/otelpool/otelpostgres/otelpgx"
 	"github.com/otelpool/otelpool/otelpostgres/otelpq"
+	"github.com/otelpool/otelpool/poolinfo"
 )
 
 // adapted opens a data source name with the Open function of the driver's adapter.
@@ -64,14 +65,14 @@ func TestMySQL_PoolIsNamedAfterTheDataSourceName(t *testing.T) {
 		t.Fatal(err)
 	}
 	snap := inspect(t, db)
-	want := otelpool.Target{
+	want := poolinfo.Target{
 		System: "mysql", Address: "127.0.0.1", Port: in.Port(), Namespace: "app",
 		PoolName: fmt.Sprintf("127.0.0.1:%d/app", in.Port()),
 	}
 	if snap.Target != want || snap.Pool != want.PoolName || snap.System != "mysql" {
 		t.Errorf("pool %q, system %q, target %+v, want %+v", snap.Pool, snap.System, snap.Target, want)
 	}
-	if snap.Server != (otelpool.Server{}) {
+	if snap.Server != (poolinfo.Server{}) {
 		t.Errorf("server %+v, want none without a query", snap.Server)
 	}
 }
@@ -83,7 +84,7 @@ func TestMySQL_ServerQueryRecognisesMariaDB(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	want := otelpool.Server{System: "mariadb", Version: s.setting(t, bare, "SELECT VERSION()"), IdleTimeout: time.Duration(seconds) * time.Second}
+	want := poolinfo.Server{System: "mariadb", Version: s.setting(t, bare, "SELECT VERSION()"), IdleTimeout: time.Duration(seconds) * time.Second}
 	tel := newTelemetry()
 	db := s.openAdapted(t, s.dsn(t), tel, otelpool.WithServerQuery())
 	s.setting(t, db, "SELECT 1")
@@ -129,7 +130,7 @@ func TestMySQL_TimeoutOfTheDataSourceNameIsKnownWithoutAQuery(t *testing.T) {
 	if got := s.setting(t, db, "SELECT @@wait_timeout"); got != "77" {
 		t.Errorf("the setting is %s", got)
 	}
-	if got, want := inspect(t, db).Server, (otelpool.Server{IdleTimeout: 77 * time.Second}); got != want {
+	if got, want := inspect(t, db).Server, (poolinfo.Server{IdleTimeout: 77 * time.Second}); got != want {
 		t.Errorf("server %+v, want %+v", got, want)
 	}
 }
@@ -178,25 +179,25 @@ func TestMySQL_LoggerReportsWhatEndedAConnection(t *testing.T) {
 
 	tel := newTelemetry()
 	db, got := kill(func(cfg *mysql.Config) (*sql.DB, error) { return otelmysql.OpenDB(cfg, tel.options()...) })
-	closed := inspect(t, db).Deaths
+	closed := inspect(t, db).RecentlyClosed
 	if len(closed) != 1 {
 		t.Fatalf("%d closed: %v", len(closed), closed)
 	}
 	d := closed[0]
-	if d.Reason != "bad" || d.Said == nil || d.ErrorType != "bad_connection" || d.Uses != 1 {
+	if d.Reason != poolinfo.ReasonBad || d.DriverNotice == nil || d.ErrorType != "bad_connection" || d.Uses != 1 {
 		t.Errorf("%+v", d)
 	}
 	switch {
-	case errors.Is(d.Said, io.EOF), errors.Is(d.Said, syscall.ECONNRESET):
-		if d.Class != otelpool.ClassNetwork {
-			t.Errorf("notice %v, class %s", d.Said, d.Class)
+	case errors.Is(d.DriverNotice, io.EOF), errors.Is(d.DriverNotice, syscall.ECONNRESET):
+		if d.Class != poolinfo.ClassNetwork {
+			t.Errorf("notice %v, class %s", d.DriverNotice, d.Class)
 		}
-	case d.Said.Error() == "unexpected read from socket":
-		if d.Class != otelpool.ClassBadConnection {
-			t.Errorf("notice %v, class %s", d.Said, d.Class)
+	case d.DriverNotice.Error() == "unexpected read from socket":
+		if d.Class != poolinfo.ClassBadConnection {
+			t.Errorf("notice %v, class %s", d.DriverNotice, d.Class)
 		}
 	default:
-		t.Errorf("notice %v", d.Said)
+		t.Errorf("notice %v", d.DriverNotice)
 	}
 	if !strings.Contains(got, "closing bad idle connection: ") {
 		t.Errorf("the program's logger got %q", got)
@@ -235,12 +236,12 @@ func TestClosedConn_HasTheIdleTimeoutOfTheServer(t *testing.T) {
 				}
 				t.Logf("a caller got %v", err)
 			}
-			closed := inspect(t, db).Deaths
+			closed := inspect(t, db).RecentlyClosed
 			if len(closed) != 1 {
 				t.Fatalf("%d closed: %v", len(closed), closed)
 			}
 			d := closed[0]
-			if d.Reason != "bad" || d.Class != otelpool.ClassServerIdleTimeout || d.Server.IdleTimeout != time.Second {
+			if d.Reason != poolinfo.ReasonBad || d.Class != poolinfo.ClassServerIdleTimeout || d.Server.IdleTimeout != time.Second {
 				t.Errorf("%+v", d)
 			}
 			if want := "the server closes a connection that is idle for 1s: set SetConnMaxIdleTime below that"; d.Advice != want {

@@ -15,6 +15,7 @@ import (
 	"github.com/lib/pq"
 
 	"github.com/otelpool/otelpool"
+	"github.com/otelpool/otelpool/poolinfo"
 )
 
 // postgresBackends are the two drivers of PostgreSQL.
@@ -30,14 +31,14 @@ func TestPostgreSQL_PoolIsNamedAfterTheDataSource(t *testing.T) {
 			t.Errorf("the setting is %s", got)
 		}
 		snap := inspect(t, db)
-		want := otelpool.Target{
+		want := poolinfo.Target{
 			System: "postgresql", Address: "127.0.0.1", Port: in.Port(), Namespace: "postgres",
 			PoolName: fmt.Sprintf("127.0.0.1:%d/postgres", in.Port()),
 		}
 		if snap.Target != want || snap.Pool != want.PoolName || snap.System != "postgresql" {
 			t.Errorf("pool %q, system %q, target %+v, want %+v", snap.Pool, snap.System, snap.Target, want)
 		}
-		server := otelpool.Server{IdleTimeout: 77 * time.Second}
+		server := poolinfo.Server{IdleTimeout: 77 * time.Second}
 		if s.driver == "pgx" {
 			server.Version = version
 		}
@@ -58,7 +59,7 @@ func TestPostgreSQL_ServerQueryReturnsTheIdleTimeout(t *testing.T) {
 		}
 	}
 	each(t, postgresBackends, func(t *testing.T, s backend) {
-		want := otelpool.Server{Version: s.setting(t, admin, "SHOW server_version"), IdleTimeout: 90 * time.Minute}
+		want := poolinfo.Server{Version: s.setting(t, admin, "SHOW server_version"), IdleTimeout: 90 * time.Minute}
 		tel := newTelemetry()
 		db := s.openAdapted(t, strings.Replace(s.dsn(t), "/postgres?", "/"+name+"?", 1), tel, otelpool.WithServerQuery())
 		defer db.Close()
@@ -87,7 +88,7 @@ func TestPostgreSQL_EmitsTheHostOfTheConnection(t *testing.T) {
 		db := s.openAdapted(t, dsn, tel)
 		s.setting(t, db, "SELECT 1")
 		snap := inspect(t, db)
-		want := otelpool.Target{
+		want := poolinfo.Target{
 			System: "postgresql", Namespace: "postgres", PoolName: fmt.Sprintf("127.0.0.1:%d,localhost:%d/postgres", other, in.Port()),
 		}
 		if snap.Target != want {
@@ -126,16 +127,16 @@ func TestPostgreSQL_ClosedConnHasTheCodeThatEndedIt(t *testing.T) {
 		until(t, "a connection works again", func() bool { // a caller may get the error
 			return db.QueryRowContext(t.Context(), "SELECT 1").Scan(&n) == nil
 		})
-		closed := inspect(t, db).Deaths
+		closed := inspect(t, db).RecentlyClosed
 		if len(closed) != 1 {
 			t.Fatalf("%d closed: %v", len(closed), closed)
 		}
 		d := closed[0]
-		if d.Reason != "bad" || d.Class != otelpool.ClassKilled {
+		if d.Reason != poolinfo.ReasonBad || d.Class != poolinfo.ClassKilled {
 			t.Errorf("%v", d)
 		}
-		if code := codeOf(d.Said); code != "57P01" {
-			t.Errorf("notice %v, code %q", d.Said, code)
+		if code := codeOf(d.DriverNotice); code != "57P01" {
+			t.Errorf("notice %v, code %q", d.DriverNotice, code)
 		}
 	})
 }

@@ -16,6 +16,7 @@ import (
 
 	"github.com/otelpool/otelpool"
 	"github.com/otelpool/otelpool/dbtest/lapse"
+	"github.com/otelpool/otelpool/poolinfo"
 )
 
 // program runs every kind of operation, with two failures. spansOf has the expected spans.
@@ -376,7 +377,7 @@ func TestPool_CountsSourcesOfAcquiresAndReasonsOfCloses(t *testing.T) {
 			t.Helper()
 			tel.balance(t, db)
 			snap := inspect(t, db)
-			if !maps.Equal(snap.Acquired, acquired) || !maps.Equal(snap.Closed, closed) {
+			if !maps.Equal(byText(snap.Acquired), acquired) || !maps.Equal(byText(snap.Closed), closed) {
 				t.Errorf("%s: acquired %v, closed %v; want %v, %v", step, snap.Acquired, snap.Closed, acquired, closed)
 			}
 		}
@@ -417,7 +418,7 @@ func TestPool_CountsSourcesOfAcquiresAndReasonsOfCloses(t *testing.T) {
 		db.SetConnMaxLifetime(1)
 		use()
 		// The idle connection expires before its next use, or is found expired then.
-		until(t, "the connections have expired", func() bool { return inspect(t, db).Closed["lifetime"] == 2 })
+		until(t, "the connections have expired", func() bool { return inspect(t, db).Closed[poolinfo.ReasonLifetime] == 2 })
 		acquired["new"]++
 		closed["lifetime"] = 2
 		want("a lifetime")

@@ -17,6 +17,7 @@ import (
 	"go.opentelemetry.io/otel/trace"
 
 	"github.com/otelpool/otelpool"
+	"github.com/otelpool/otelpool/poolinfo"
 )
 
 // telemetry is an SDK that keeps everything that a pool emits. Every span is sampled.
@@ -43,7 +44,7 @@ func newTelemetry() *telemetry {
 func (tel *telemetry) options() []otelpool.Option {
 	return []otelpool.Option{
 		otelpool.WithTracerProvider(tel.traces), otelpool.WithMeterProvider(tel.meters),
-		otelpool.WithHooks(otelpool.Hooks{SpanName: func(_ context.Context, s otelpool.Statement) string { return s.Operation }}),
+		otelpool.WithHooks(otelpool.Hooks{SpanName: func(_ context.Context, s poolinfo.StatementInfo) string { return s.Operation }}),
 	}
 }
 
@@ -224,8 +225,9 @@ func (tel *telemetry) balance(t *testing.T, db *sql.DB) {
 	if closed := sum(snap.Closed); snap.Opened != int64(snap.Open)+closed {
 		t.Errorf("%d were opened, but %d are open and %d were closed: %v", snap.Opened, snap.Open, closed, snap.Closed)
 	}
-	for reason, counted := range map[string]int64{
-		"idle_count": stats.MaxIdleClosed, "idle_time": stats.MaxIdleTimeClosed, "lifetime": stats.MaxLifetimeClosed,
+	for reason, counted := range map[poolinfo.Reason]int64{
+		poolinfo.ReasonIdleCount: stats.MaxIdleClosed, poolinfo.ReasonIdleTime: stats.MaxIdleTimeClosed,
+		poolinfo.ReasonLifetime: stats.MaxLifetimeClosed,
 	} {
 		if snap.Closed[reason] != counted {
 			t.Errorf("%d were closed by %s, database/sql has %d", snap.Closed[reason], reason, counted)
@@ -238,8 +240,8 @@ func (tel *telemetry) balance(t *testing.T, db *sql.DB) {
 		key  attribute.Key
 		want map[string]int64
 	}{
-		{"otelpool.connection.acquired", "otelpool.source", snap.Acquired},
-		{"otelpool.connection.closed", "otelpool.reason", snap.Closed},
+		{"otelpool.connection.acquired", "otelpool.source", byText(snap.Acquired)},
+		{"otelpool.connection.closed", "otelpool.reason", byText(snap.Closed)},
 		{"otelpool.connection.retries", "error.type", snap.Retries},
 	} {
 		got := map[string]int64{}
@@ -264,7 +266,7 @@ func (tel *telemetry) balance(t *testing.T, db *sql.DB) {
 	}
 }
 
-func sum(counts map[string]int64) int64 {
+func sum[K comparable](counts map[K]int64) int64 {
 	var n int64
 	for _, c := range counts {
 		n += c
@@ -273,11 +275,23 @@ func sum(counts map[string]int64) int64 {
 }
 
 // inspect returns the state of a pool.
-func inspect(tb testing.TB, db *sql.DB) otelpool.Snapshot {
+func inspect(tb testing.TB, db *sql.DB) poolinfo.Snapshot {
 	tb.Helper()
 	snap, err := otelpool.Inspect(db)
 	if err != nil {
 		tb.Fatal(err)
 	}
 	return snap
+}
+
+// byText returns a map by the texts of its keys.
+func byText[K interface {
+	comparable
+	fmt.Stringer
+}](m map[K]int64) map[string]int64 {
+	texts := make(map[string]int64, len(m))
+	for k, n := range m {
+		texts[k.String()] = n
+	}
+	return texts
 }

@@ -5,6 +5,8 @@ import (
 	"database/sql"
 	"fmt"
 	"testing"
+
+	"github.com/otelpool/otelpool/poolinfo"
 )
 
 func TestTx_EndsAsOnTheBareDriver(t *testing.T) {
@@ -120,7 +122,7 @@ func TestTx_IsRolledBackAsOnTheBareDriverWhenTheContextEnds(t *testing.T) {
 			tr.stats("the pool after its next use", db)
 		}, func(t *testing.T, db *sql.DB, _ *telemetry, _ *transcript) {
 			discarded := map[string]int64{"pgx": 1}[s.driver]
-			if snap := inspect(t, db); snap.Closed["rollback_discard"] != discarded {
+			if snap := inspect(t, db); snap.Closed[poolinfo.ReasonRollbackDiscard] != discarded {
 				t.Errorf("closed are %v", snap.Closed)
 			}
 		})

@@ -11,6 +11,7 @@ import (
 	"go.opentelemetry.io/otel/trace"
 
 	"github.com/otelpool/otelpool"
+	"github.com/otelpool/otelpool/poolinfo"
 )
 
 // A transaction holds the only connection while two callers wait: one until its deadline,
@@ -33,10 +34,10 @@ func TestAcquireError_NamesTheHoldersOfAFullPool(t *testing.T) {
 		defer cancel()
 		_, err = db.ExecContext(limited, "SELECT 1")
 		var e *otelpool.AcquireError
-		if !errors.As(err, &e) || e.Cause != otelpool.AcquireDeadline || !errors.Is(err, context.DeadlineExceeded) {
+		if !errors.As(err, &e) || e.Cause != poolinfo.CauseDeadline || !errors.Is(err, context.DeadlineExceeded) {
 			t.Fatalf("the caller with the deadline got %v", err)
 		}
-		if e.Held != 1 || e.MaxOpen != 1 || e.Waited < 50*time.Millisecond || len(e.Holders) != 1 || e.Holders[0].Phase != "tx" {
+		if e.Held != 1 || e.MaxOpen != 1 || e.Waited < 50*time.Millisecond || len(e.Holders) != 1 || e.Holders[0].Phase != poolinfo.PhaseTx {
 			t.Errorf("the error is %+v", e)
 		}
 		if !strings.Contains(err.Error(), "wait_test.go:") {
@@ -112,7 +113,7 @@ func TestAcquireError_ReportsAFailedDial(t *testing.T) {
 			}
 			err = db.PingContext(t.Context())
 			var e *otelpool.AcquireError
-			if !errors.As(err, &e) || e.Cause != otelpool.AcquireDial {
+			if !errors.As(err, &e) || e.Cause != poolinfo.CauseDial {
 				t.Fatalf("got %v, want a dial that failed", err)
 			}
 			if want := bare.PingContext(t.Context()).Error(); e.Unwrap().Error() != want {

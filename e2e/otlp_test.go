@@ -259,7 +259,7 @@ func compareTrace(t *testing.T, received []ptrace.Traces) {
 			var events []string
 			for _, e := range s.Events().All() {
 				event := e.Name()
-				for name, key := range map[string]string{"otelpool.connection.leak": "otelpool.verdict", "otelpool.connection.released": "otelpool.waiters"} {
+				for name, key := range map[string]string{"otelpool.connection.leak": "otelpool.leak", "otelpool.connection.released": "otelpool.waiters"} {
 					if v, ok := e.Attributes().Get(key); ok && name == event {
 						event += " " + v.AsString()
 					}
@@ -274,7 +274,7 @@ func compareTrace(t *testing.T, received []ptrace.Traces) {
 	want := []string{
 		"SELECT orders client below waiter",
 		"acquire internal below waiter, linked to holder",
-		"holder: otelpool.connection.acquired, otelpool.connection.leak returned, otelpool.connection.leak suspected, otelpool.connection.released 3, otelpool.pool.exhausted",
+		"holder: otelpool.connection.acquired, otelpool.connection.leak resolved, otelpool.connection.leak suspected, otelpool.connection.released 3, otelpool.pool.exhausted",
 		"waiter internal below nothing, otelpool.connection.acquired, otelpool.rows.closed, otelpool.connection.released",
 	}
 	if !slices.Equal(got, want) {

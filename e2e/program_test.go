@@ -15,6 +15,7 @@ import (
 
 	"github.com/otelpool/otelpool"
 	"github.com/otelpool/otelpool/internal/process"
+	"github.com/otelpool/otelpool/poolinfo"
 )
 
 // program is a program with a pool of a single connection, in real time.
@@ -23,21 +24,21 @@ type program struct {
 	tracer trace.Tracer
 
 	mu       sync.Mutex // guards reported
-	reported map[otelpool.ReportKind]bool
+	reported map[poolinfo.ReportKind]bool
 }
 
 // start starts a program that opens its pool with open. The pool is closed at the end of the
 // test.
 func start(t *testing.T, metrics *sdkmetric.MeterProvider, spans *sdktrace.TracerProvider, open func(...otelpool.Option) (*sql.DB, error)) *program {
 	t.Helper()
-	p := &program{tracer: spans.Tracer("program"), reported: map[otelpool.ReportKind]bool{}}
+	p := &program{tracer: spans.Tracer("program"), reported: map[poolinfo.ReportKind]bool{}}
 	db, err := open(
 		otelpool.WithPoolName("orders"),
 		otelpool.WithMeterProvider(metrics),
 		otelpool.WithTracerProvider(spans),
 		otelpool.WithLeakThreshold(10*time.Millisecond),
 		otelpool.WithLogger(slog.New(slog.DiscardHandler)),
-		otelpool.WithReports(func(r otelpool.Report) {
+		otelpool.WithReports(func(r poolinfo.Report) {
 			p.mu.Lock()
 			defer p.mu.Unlock()
 			p.reported[r.Kind] = true
@@ -59,7 +60,7 @@ func (p *program) awaitReports(t *testing.T) {
 	t.Helper()
 	for deadline := time.Now().Add(process.Timeout); ; time.Sleep(10 * time.Millisecond) {
 		p.mu.Lock()
-		both := p.reported[otelpool.LeakSuspected] && p.reported[otelpool.Exhausted]
+		both := p.reported[poolinfo.ReportLeakSuspected] && p.reported[poolinfo.ReportExhausted]
 		p.mu.Unlock()
 		if both {
 			return

@@ -379,7 +379,7 @@ var panels = map[string]moment{
 	"Held of limit":                       {"slow", 20 * time.Minute},
 	"Oldest wait":                         {"patient", 8 * time.Minute},
 	"Gave up, 5 min":                      {"dry", 5*time.Minute + 15*time.Second},
-	"Repeated in silence, 5 min":          {"closed", 12 * time.Minute},
+	"Retries, 5 min":                      {"closed", 12 * time.Minute},
 	"Suspected leaks, now":                {"leak", 12 * time.Minute},
 	"Connections":                         {"slow", 20 * time.Minute},
 	"Held, by phase":                      {"dry", 8 * time.Minute},
@@ -388,14 +388,14 @@ var panels = map[string]moment{
 	"Waits":                               {"healthy", 20 * time.Minute},
 	"Acquires that took more than 100 ms": {"slow", 20 * time.Minute},
 	"Acquires per second":                 {"healthy", 20 * time.Minute},
-	"Acquires in vain":                    {"dry", 5*time.Minute + 15*time.Second},
+	"Failed acquires":                     {"dry", 5*time.Minute + 15*time.Second},
 	"Times exhausted":                     {"plain", 6 * time.Minute},
 	"Hold":                                {"healthy", 20 * time.Minute},
 	"Holds":                               {"healthy", 20 * time.Minute},
 	"Oldest hold, and leaks":              {"leak", 12 * time.Minute},
 	"Closed, by reason":                   {"closed", 10*time.Minute + 15*time.Second},
 	"Acquires that dial":                  {"churn", 20 * time.Minute},
-	"Repeated in silence":                 {"closed", 10*time.Minute + 15*time.Second},
+	"Retries, by class":                   {"closed", 10*time.Minute + 15*time.Second},
 	"Dial":                                {"churn", 20 * time.Minute},
 	"Failed dials, by class":              {"down", 5*time.Minute + 15*time.Second},
 	"Time in the database, by statement":  {"healthy", 20 * time.Minute},
@@ -404,27 +404,27 @@ var panels = map[string]moment{
 	"Rows per result set, p99":            {"healthy", 20 * time.Minute},
 	"Size":                                {"slow", 20 * time.Minute},
 	"Worst state":                         {"dry", 8 * time.Minute},
-	"Pools in trouble":                    {"dry", 8 * time.Minute},
+	"Pools not ok":                        {"dry", 8 * time.Minute},
 	"Open connections":                    {"healthy", 20 * time.Minute},
-	"Limits of the server's":              {"fleet", 20 * time.Minute},
+	"Limits / server limit":               {"fleet", 20 * time.Minute},
 	"Pools":                               {"healthy", 20 * time.Minute},
 	"Callers that wait, on average":       {"patient", 8 * time.Minute},
 	"Wait, p99":                           {"healthy", 20 * time.Minute},
 	"Connections opened, per second":      {"churn", 20 * time.Minute},
 	"Connections lost":                    {"closed", 10*time.Minute + 15*time.Second},
-	"What the pools may open":             {"fleet", 20 * time.Minute},
+	"Limits and open connections":         {"fleet", 20 * time.Minute},
 }
 
 // columns is the moment at which a column of a table has data, where it differs from the
 // moment of the table.
 var columns = map[string]moment{
-	"state":        {"dry", 8 * time.Minute},
-	"idle in code": {"dry", 8 * time.Minute},
-	"oldest wait":  {"patient", 8 * time.Minute},
-	"oldest hold":  {"dry", 8 * time.Minute},
-	"gave up":      {"dry", 8 * time.Minute},
-	"failed dials": {"down", 8 * time.Minute},
-	"repeated":     {"closed", 12 * time.Minute},
+	"state":         {"dry", 8 * time.Minute},
+	"not executing": {"dry", 8 * time.Minute},
+	"oldest wait":   {"patient", 8 * time.Minute},
+	"oldest hold":   {"dry", 8 * time.Minute},
+	"gave up":       {"dry", 8 * time.Minute},
+	"failed dials":  {"down", 8 * time.Minute},
+	"retries":       {"closed", 12 * time.Minute},
 }
 
 // board is a dashboard with its queries.
@@ -512,18 +512,18 @@ func number(t *testing.T, value any) float64 {
 }
 
 // verdicts are the states that the first panel must show.
-var verdicts = map[moment]float64{
+var firstPanel = map[moment]float64{
 	{"healthy", 20 * time.Minute}:   0,
 	{"busy", 20 * time.Minute}:      0,
 	{"leak", 12 * time.Minute}:      0,
 	{"unlimited", 60 * time.Minute}: 0,
-	{"churn", 20 * time.Minute}:     1,
-	{"slow", 20 * time.Minute}:      2,
-	{"plain", 8 * time.Minute}:      2, // a plain *sql.DB does not report waiting callers
-	{"down", 8 * time.Minute}:       3,
+	{"churn", 20 * time.Minute}:     2,
+	{"slow", 20 * time.Minute}:      3,
+	{"plain", 8 * time.Minute}:      3, // a plain *sql.DB does not report waiting callers
+	{"down", 8 * time.Minute}:       5,
 	{"dry", 4 * time.Minute}:        0,
-	{"dry", 7 * time.Minute}:        4,
-	{"patient", 7 * time.Minute}:    4,
+	{"dry", 7 * time.Minute}:        6,
+	{"patient", 7 * time.Minute}:    6,
 }
 
 func stateIsShown(t *testing.T, s *server, n naming) {
@@ -531,7 +531,7 @@ func stateIsShown(t *testing.T, s *server, n naming) {
 	if p.Title != "State" {
 		t.Fatalf("the first panel is %q", p.Title)
 	}
-	for at, want := range verdicts {
+	for at, want := range firstPanel {
 		found := s.query(t, withVariables(p.Targets[0].Expr, at.job, ".+"), began.Add(at.after))
 		if len(found) != 1 || number(t, found[0].Value[1]) != want {
 			t.Errorf("%s after %v: %v, want %v", at.job, at.after, found, want)

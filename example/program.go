@@ -17,6 +17,7 @@ import (
 
 	"github.com/otelpool/otelpool"
 	"github.com/otelpool/otelpool/otelmysql"
+	"github.com/otelpool/otelpool/poolinfo"
 )
 
 const (
@@ -71,12 +72,12 @@ func setUp(ctx context.Context, set settings, stderr io.Writer, more ...sdkmetri
 	}
 	p.onTearDown("database", func(context.Context) error { return db.Close() })
 
-	reports := make(chan otelpool.Report, 16)
+	reports := make(chan poolinfo.Report, 16)
 	opened, err := otelmysql.Open(db.DSN(),
 		otelpool.WithPoolName(poolName),
 		otelpool.WithServerQuery(),
 		otelpool.WithLogger(slog.New(slog.DiscardHandler)), // the scenes print the reports
-		otelpool.WithReports(func(r otelpool.Report) {
+		otelpool.WithReports(func(r poolinfo.Report) {
 			select {
 			case reports <- r:
 			default: // the buffer is full

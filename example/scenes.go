@@ -8,6 +8,7 @@ import (
 	"time"
 
 	"github.com/otelpool/otelpool"
+	"github.com/otelpool/otelpool/poolinfo"
 )
 
 // pace holds the durations of the scenes.
@@ -42,7 +43,7 @@ type stage struct {
 	database      database
 	load          *load
 	acquireErrors <-chan *otelpool.AcquireError // holds one error
-	reports       <-chan otelpool.Report        // holds the oldest reports not yet received
+	reports       <-chan poolinfo.Report        // holds the oldest reports not yet received
 	watch         *watcher
 	printf        func(format string, args ...any) // prints an event of the scene with its time
 }
@@ -74,21 +75,21 @@ func (st *stage) drainReports(ctx context.Context) error {
 	exhausted := false
 	for len(st.reports) > 0 {
 		switch r := <-st.reports; r.Kind {
-		case otelpool.Exhausted:
+		case poolinfo.ReportExhausted:
 			exhausted = true
-		case otelpool.ExhaustionOver:
+		case poolinfo.ReportRecovered:
 			exhausted = false
 		}
 	}
 	if !exhausted {
 		return nil
 	}
-	_, err := st.awaitReport(ctx, otelpool.ExhaustionOver)
+	_, err := st.awaitReport(ctx, poolinfo.ReportRecovered)
 	return err
 }
 
 // awaitReport receives reports up to the first of a kind.
-func (st *stage) awaitReport(ctx context.Context, kind otelpool.ReportKind) (r otelpool.Report, err error) {
+func (st *stage) awaitReport(ctx context.Context, kind poolinfo.ReportKind) (r poolinfo.Report, err error) {
 	err = st.waitFor(ctx, "the report "+string(kind), func(ctx context.Context) error {
 		for r.Kind != kind {
 			select {
@@ -103,7 +104,7 @@ func (st *stage) awaitReport(ctx context.Context, kind otelpool.ReportKind) (r o
 }
 
 // printReport prints a report and the groups of holders in it.
-func (st *stage) printReport(r otelpool.Report) {
+func (st *stage) printReport(r poolinfo.Report) {
 	lines := []string{fmt.Sprintf("the pool reports: %v", r)}
 	for _, g := range r.Groups {
 		lines = append(lines, fmt.Sprintf("  %2d held, longest %v", g.Count, g.Longest))
@@ -118,19 +119,20 @@ func (st *stage) printHolders() {
 		st.printf("%v", err)
 		return
 	}
-	var phases []string
-	holders := map[string]int{}
-	longest := map[string]time.Duration{}
+	var phases []poolinfo.Phase
+	holders := map[poolinfo.Phase]int{}
+	longest := map[poolinfo.Phase]time.Duration{}
 	for _, c := range now.Conns[:now.Held] {
 		if holders[c.Phase]++; holders[c.Phase] == 1 {
 			phases = append(phases, c.Phase)
 			longest[c.Phase] = c.For
 		}
 	}
-	for i, phase := range phases {
-		phases[i] = fmt.Sprintf("%d %s (longest %s)", holders[phase], phase, short(longest[phase]))
+	var parts []string
+	for _, phase := range phases {
+		parts = append(parts, fmt.Sprintf("%d %s (longest %s)", holders[phase], phase, short(longest[phase])))
 	}
-	st.printf("otelpool.Inspect, holders by phase: %s", strings.Join(phases, ", "))
+	st.printf("otelpool.Inspect, holders by phase: %s", strings.Join(parts, ", "))
 }
 
 // printLost prints how many connections were closed as bad since a time, and why for the
@@ -144,8 +146,8 @@ func (st *stage) printLost(since time.Time) {
 	const most = 3
 	var shown []string
 	lost := 0
-	for _, d := range now.Deaths {
-		if d.Reason != reasonBad || d.Time.Before(since) {
+	for _, d := range now.RecentlyClosed {
+		if d.Reason != poolinfo.ReasonBad || d.Time.Before(since) {
 			continue
 		}
 		if lost++; lost <= most {
@@ -280,7 +282,7 @@ func playDry(ctx context.Context, st *stage) error {
 		return err
 	}
 	st.printf("a request got no connection in time; its error names the holders:\n%v", acquireErr)
-	report, err := st.awaitReport(ctx, otelpool.Exhausted)
+	report, err := st.awaitReport(ctx, poolinfo.ReportExhausted)
 	if err != nil {
 		return err
 	}

@@ -26,6 +26,7 @@ import (
 	"go.opentelemetry.io/otel/sdk/trace/tracetest"
 
 	"github.com/otelpool/otelpool"
+	"github.com/otelpool/otelpool/poolinfo"
 )
 
 // testPace has short pauses and long timeouts.
@@ -160,8 +161,8 @@ func checkDryPage(t *testing.T, page string) {
 	t.Helper()
 	var shown struct {
 		Pools []struct {
-			Verdict string
-			Conns   []struct {
+			State string
+			Conns []struct {
 				Holder *struct {
 					Frames []struct{ File string }
 				}
@@ -172,8 +173,8 @@ func checkDryPage(t *testing.T, page string) {
 		t.Fatalf("%v: %s", err, page)
 	}
 	pool := shown.Pools[0]
-	if pool.Verdict != "exhausted" || len(pool.Conns) != poolLimit {
-		t.Errorf("the page has verdict %s and %d connections", pool.Verdict, len(pool.Conns))
+	if pool.State != "exhausted" || len(pool.Conns) != poolLimit {
+		t.Errorf("the page has verdict %s and %d connections", pool.State, len(pool.Conns))
 	}
 	for _, c := range pool.Conns {
 		if c.Holder == nil || !slices.ContainsFunc(c.Holder.Frames, func(f struct{ File string }) bool { return filepath.Base(f.File) == "stream.go" }) {
@@ -298,12 +299,12 @@ func TestDryScene_StreamsHoldEveryConnection(t *testing.T) {
 		t.Fatalf("printed %v in\n%s", printed, strings.Join(story, "\n"))
 	}
 	for i, h := range printed[0].Holders {
-		at := slices.IndexFunc(h.Frames(), func(f runtime.Frame) bool { return strings.HasSuffix(f.Function, ".(*service).stream") })
+		at := slices.IndexFunc(h.CallSite.Frames(), func(f runtime.Frame) bool { return strings.HasSuffix(f.Function, ".(*service).stream") })
 		if at < 0 {
 			t.Errorf("holder %d is no stream: %v", i, h)
 			continue
 		}
-		if line := fmt.Sprintf("stream.go:%d", h.Frames()[at].Line); i < 3 && !strings.Contains(printed[0].Error(), line) {
+		if line := fmt.Sprintf("stream.go:%d", h.CallSite.Frames()[at].Line); i < 3 && !strings.Contains(printed[0].Error(), line) {
 			t.Errorf("no %s in %v", line, printed[0])
 		}
 	}
@@ -345,14 +346,14 @@ func TestClosedScene_RetriesWithoutFailingARequest(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	if len(now.Deaths) != int(server.closed) {
-		t.Fatalf("%d closed connections, want %d", len(now.Deaths), server.closed)
+	if len(now.RecentlyClosed) != int(server.closed) {
+		t.Fatalf("%d closed connections, want %d", len(now.RecentlyClosed), server.closed)
 	}
-	for _, d := range now.Deaths {
+	for _, d := range now.RecentlyClosed {
 		if _, here := server.database.(*embedded); !here {
 			break // a real server closes them because of KILL, not its idle timeout
 		}
-		if d.Class != otelpool.ClassServerIdleTimeout || d.Server.IdleTimeout != embeddedIdle || d.Idle < embeddedIdle {
+		if d.Class != poolinfo.ClassServerIdleTimeout || d.Server.IdleTimeout != embeddedIdle || d.Idle < embeddedIdle {
 			t.Errorf("%+v", d)
 		}
 		if want := "the server closes a connection that is idle for 1s: set SetConnMaxIdleTime below that"; d.Advice != want {
@@ -360,7 +361,7 @@ func TestClosedScene_RetriesWithoutFailingARequest(t *testing.T) {
 		}
 	}
 	var lines []string
-	for i, d := range now.Deaths {
+	for i, d := range now.RecentlyClosed {
 		if i < 3 {
 			lines = append(lines, d.String())
 		}

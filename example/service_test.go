@@ -11,7 +11,7 @@ import (
 	"testing"
 	"time"
 
-	"github.com/otelpool/otelpool"
+	"github.com/otelpool/otelpool/poolinfo"
 )
 
 // exchange makes a request and returns the status and the body.
@@ -158,7 +158,7 @@ func TestService_KeepsAcquireErrorDetailsFromTheClient(t *testing.T) {
 		t.Errorf("the service has %d errors", n)
 	}
 	for _, e := range failures() {
-		if e.Cause != otelpool.AcquireDeadline || e.Held != poolLimit || e.MaxOpen != poolLimit || e.Waiting != 0 {
+		if e.Cause != poolinfo.CauseDeadline || e.Held != poolLimit || e.MaxOpen != poolLimit || e.Waiting != 0 {
 			t.Errorf("got %v", e)
 		}
 		if !strings.Contains(e.Error(), "at service_test.go:") {

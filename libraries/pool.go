@@ -10,9 +10,10 @@ import (
 
 	"go.opentelemetry.io/otel/sdk/metric"
 	"go.opentelemetry.io/otel/sdk/metric/metricdata"
-	"go.opentelemetry.io/otel/semconv/v1.43.0"
+	semconv "go.opentelemetry.io/otel/semconv/v1.43.0"
 
 	"github.com/otelpool/otelpool"
+	"github.com/otelpool/otelpool/poolinfo"
 )
 
 // Pool is an otelpool.DB on a SQLite file, with an SDK that keeps its metrics.
@@ -76,8 +77,8 @@ func (p *Pool) Refuse(tb testing.TB, steps ...Step) {
 			tb.Errorf("%s for a canceled caller: %v, want an AcquireError", s.Name, err)
 			continue
 		}
-		if failed.Cause != otelpool.AcquireCanceled || !errors.Is(err, context.Canceled) {
-			tb.Errorf("%s for a canceled caller: %v, want the cause %s", s.Name, err, otelpool.AcquireCanceled)
+		if failed.Cause != poolinfo.CauseCanceled || !errors.Is(err, context.Canceled) {
+			tb.Errorf("%s for a canceled caller: %v, want the cause %s", s.Name, err, poolinfo.CauseCanceled)
 		}
 		if got, want := p.counts(tb).since(before), (counts{Failed: 1}); got != want {
 			tb.Errorf("%s for a canceled caller: the pool recorded %+v, want %+v", s.Name, got, want)

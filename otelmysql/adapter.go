@@ -9,6 +9,7 @@ import (
 	"github.com/go-sql-driver/mysql"
 
 	"github.com/otelpool/otelpool"
+	"github.com/otelpool/otelpool/poolinfo"
 )
 
 // WithAdapter adds this package's knowledge of the driver to otelpool's own functions:
@@ -50,14 +51,14 @@ func (a *adapter) connector(d driver.Driver, dataSourceName string) (driver.Conn
 	return c, nil
 }
 
-func (a *adapter) target(c driver.Connector) otelpool.Target {
+func (a *adapter) target(c driver.Connector) poolinfo.Target {
 	if c, ok := c.(*connector); ok {
 		return c.target()
 	}
 	if isOwn(c.Driver()) {
-		return otelpool.Target{System: systemMySQL}
+		return poolinfo.Target{System: systemMySQL}
 	}
-	return otelpool.Target{}
+	return poolinfo.Target{}
 }
 
 // isOwn reports whether d is go-sql-driver/mysql.
@@ -81,8 +82,8 @@ func (a *adapter) connect(ctx context.Context, c driver.Connector, onNotice func
 	return dc, err
 }
 
-func (a *adapter) server(ctx context.Context, c driver.Conn, query bool) otelpool.Server {
-	var s otelpool.Server
+func (a *adapter) server(ctx context.Context, c driver.Conn, query bool) poolinfo.Server {
+	var s poolinfo.Server
 	if d, ok := a.idleTimeouts.LoadAndDelete(c); ok {
 		s.IdleTimeout = d.(time.Duration)
 	}

@@ -18,43 +18,42 @@ import (
 	"time"
 
 	"github.com/go-sql-driver/mysql"
-
-	"github.com/otelpool/otelpool"
+	"github.com/otelpool/otelpool/poolinfo"
 )
 
 // dsns are data source names with their targets. Every secret, and every text that may be
 // taken for one, contains the letters qqq.
 var dsns = []struct {
 	dsn  string
-	want otelpool.Target
+	want poolinfo.Target
 }{
-	{"/", otelpool.Target{System: "mysql", Address: "127.0.0.1", PoolName: "127.0.0.1:3306"}},
-	{"tcp(db)/shop", otelpool.Target{System: "mysql", Address: "db", Namespace: "shop", PoolName: "db:3306/shop"}},
-	{"tcp(db:3307)/shop", otelpool.Target{System: "mysql", Address: "db", Port: 3307, Namespace: "shop", PoolName: "db:3307/shop"}},
-	{"tcp([::1]:3307)/shop", otelpool.Target{System: "mysql", Address: "::1", Port: 3307, Namespace: "shop", PoolName: "[::1]:3307/shop"}},
-	{"tcp([fe80::1%eth0]:3306)/shop", otelpool.Target{System: "mysql", Address: "fe80::1%eth0", Namespace: "shop", PoolName: "[fe80::1%eth0]:3306/shop"}},
-	{"unix/shop", otelpool.Target{System: "mysql", Address: "/tmp/mysql.sock", Namespace: "shop", PoolName: "/tmp/mysql.sock/shop"}},
-	{"unix(/run/mysqld/mysqld.sock)/shop", otelpool.Target{
+	{"/", poolinfo.Target{System: "mysql", Address: "127.0.0.1", PoolName: "127.0.0.1:3306"}},
+	{"tcp(db)/shop", poolinfo.Target{System: "mysql", Address: "db", Namespace: "shop", PoolName: "db:3306/shop"}},
+	{"tcp(db:3307)/shop", poolinfo.Target{System: "mysql", Address: "db", Port: 3307, Namespace: "shop", PoolName: "db:3307/shop"}},
+	{"tcp([::1]:3307)/shop", poolinfo.Target{System: "mysql", Address: "::1", Port: 3307, Namespace: "shop", PoolName: "[::1]:3307/shop"}},
+	{"tcp([fe80::1%eth0]:3306)/shop", poolinfo.Target{System: "mysql", Address: "fe80::1%eth0", Namespace: "shop", PoolName: "[fe80::1%eth0]:3306/shop"}},
+	{"unix/shop", poolinfo.Target{System: "mysql", Address: "/tmp/mysql.sock", Namespace: "shop", PoolName: "/tmp/mysql.sock/shop"}},
+	{"unix(/run/mysqld/mysqld.sock)/shop", poolinfo.Target{
 		System: "mysql", Address: "/run/mysqld/mysqld.sock", Namespace: "shop", PoolName: "/run/mysqld/mysqld.sock/shop",
 	}},
-	{"cloudsql(project:region:shop)/shop", otelpool.Target{
+	{"cloudsql(project:region:shop)/shop", poolinfo.Target{
 		System: "mysql", Address: "project:region:shop", Namespace: "shop", PoolName: "project:region:shop/shop",
 	}},
-	{"tcp(db)/a%2Fb", otelpool.Target{System: "mysql"}},
-	{"tcp(db)/größe", otelpool.Target{System: "mysql", Address: "db", Namespace: "größe", PoolName: "db:3306/größe"}},
+	{"tcp(db)/a%2Fb", poolinfo.Target{System: "mysql"}},
+	{"tcp(db)/größe", poolinfo.Target{System: "mysql", Address: "db", Namespace: "größe", PoolName: "db:3306/größe"}},
 
-	{"qqqu:qqqp@tcp(db)/shop", otelpool.Target{System: "mysql", Address: "db", Namespace: "shop", PoolName: "db:3306/shop"}},
-	{"qqqu@tcp(db)/shop", otelpool.Target{System: "mysql", Address: "db", Namespace: "shop", PoolName: "db:3306/shop"}},
-	{"qqqu:qqq@qqq:qqq/qqq%qqq?qqq@tcp(db)/shop", otelpool.Target{System: "mysql", Address: "db", Namespace: "shop", PoolName: "db:3306/shop"}},
-	{"qqqü:qqqß漢字@tcp(db)/shop", otelpool.Target{System: "mysql", Address: "db", Namespace: "shop", PoolName: "db:3306/shop"}},
-	{"qqqu:qqqp(tcp)@tcp(db)/shop", otelpool.Target{System: "mysql", Address: "db", Namespace: "shop", PoolName: "db:3306/shop"}},
-	{"qqqu:qqqp@tcp(db)/shop?sql_mode=qqqv&x=qqqv%27&connectionAttributes=qqqk:qqqv", otelpool.Target{
+	{"qqqu:qqqp@tcp(db)/shop", poolinfo.Target{System: "mysql", Address: "db", Namespace: "shop", PoolName: "db:3306/shop"}},
+	{"qqqu@tcp(db)/shop", poolinfo.Target{System: "mysql", Address: "db", Namespace: "shop", PoolName: "db:3306/shop"}},
+	{"qqqu:qqq@qqq:qqq/qqq%qqq?qqq@tcp(db)/shop", poolinfo.Target{System: "mysql", Address: "db", Namespace: "shop", PoolName: "db:3306/shop"}},
+	{"qqqü:qqqß漢字@tcp(db)/shop", poolinfo.Target{System: "mysql", Address: "db", Namespace: "shop", PoolName: "db:3306/shop"}},
+	{"qqqu:qqqp(tcp)@tcp(db)/shop", poolinfo.Target{System: "mysql", Address: "db", Namespace: "shop", PoolName: "db:3306/shop"}},
+	{"qqqu:qqqp@tcp(db)/shop?sql_mode=qqqv&x=qqqv%27&connectionAttributes=qqqk:qqqv", poolinfo.Target{
 		System: "mysql", Address: "db", Namespace: "shop", PoolName: "db:3306/shop",
 	}},
-	{"tcp(qqqu:qqqp)/shop", otelpool.Target{System: "mysql", Namespace: "shop"}},
-	{"qqqu:qqqp(db:3306)/shop", otelpool.Target{System: "mysql", Address: "db", Namespace: "shop", PoolName: "db:3306/shop"}},
-	{"tcp(db)/shop@qqq", otelpool.Target{System: "mysql"}},
-	{"tcp(db)/shop%3Fpassword=qqq", otelpool.Target{System: "mysql"}},
+	{"tcp(qqqu:qqqp)/shop", poolinfo.Target{System: "mysql", Namespace: "shop"}},
+	{"qqqu:qqqp(db:3306)/shop", poolinfo.Target{System: "mysql", Address: "db", Namespace: "shop", PoolName: "db:3306/shop"}},
+	{"tcp(db)/shop@qqq", poolinfo.Target{System: "mysql"}},
+	{"tcp(db)/shop%3Fpassword=qqq", poolinfo.Target{System: "mysql"}},
 }
 
 func TestTarget_IsReadFromTheDataSourceName(t *testing.T) {
@@ -92,15 +91,15 @@ func TestTarget_IsTheSameForAConfigurationAndItsName(t *testing.T) {
 	// Configurations that a program builds itself.
 	for _, tc := range []struct {
 		cfg  *mysql.Config
-		want otelpool.Target
+		want poolinfo.Target
 	}{
-		{&mysql.Config{}, otelpool.Target{System: "mysql", Address: "127.0.0.1", PoolName: "127.0.0.1:3306"}},
-		{&mysql.Config{Addr: "db", DBName: "shop"}, otelpool.Target{System: "mysql", Address: "db", Namespace: "shop", PoolName: "db:3306/shop"}},
-		{&mysql.Config{Net: "unix"}, otelpool.Target{System: "mysql", Address: "/tmp/mysql.sock", PoolName: "/tmp/mysql.sock"}},
-		{&mysql.Config{Net: "unix", Addr: "@mysql", DBName: "shop"}, otelpool.Target{System: "mysql", Address: "@mysql", Namespace: "shop", PoolName: "@mysql/shop"}},
-		{&mysql.Config{Addr: "qqqu:qqqp@db:3306", DBName: "shop"}, otelpool.Target{System: "mysql", Namespace: "shop"}},
-		{&mysql.Config{Net: "ssh", Addr: "qqqu@db", DBName: "shop"}, otelpool.Target{System: "mysql", Namespace: "shop"}},
-		{&mysql.Config{Net: "tcp6", Addr: "[::1]:3306"}, otelpool.Target{System: "mysql", Address: "::1", PoolName: "[::1]:3306"}},
+		{&mysql.Config{}, poolinfo.Target{System: "mysql", Address: "127.0.0.1", PoolName: "127.0.0.1:3306"}},
+		{&mysql.Config{Addr: "db", DBName: "shop"}, poolinfo.Target{System: "mysql", Address: "db", Namespace: "shop", PoolName: "db:3306/shop"}},
+		{&mysql.Config{Net: "unix"}, poolinfo.Target{System: "mysql", Address: "/tmp/mysql.sock", PoolName: "/tmp/mysql.sock"}},
+		{&mysql.Config{Net: "unix", Addr: "@mysql", DBName: "shop"}, poolinfo.Target{System: "mysql", Address: "@mysql", Namespace: "shop", PoolName: "@mysql/shop"}},
+		{&mysql.Config{Addr: "qqqu:qqqp@db:3306", DBName: "shop"}, poolinfo.Target{System: "mysql", Namespace: "shop"}},
+		{&mysql.Config{Net: "ssh", Addr: "qqqu@db", DBName: "shop"}, poolinfo.Target{System: "mysql", Namespace: "shop"}},
+		{&mysql.Config{Net: "tcp6", Addr: "[::1]:3306"}, poolinfo.Target{System: "mysql", Address: "::1", PoolName: "[::1]:3306"}},
 	} {
 		c, err := newConnector(tc.cfg)
 		if err != nil {
@@ -153,7 +152,7 @@ func TestAdapter_IgnoresOtherDrivers(t *testing.T) {
 	if c, err := a.connector(other{}, "tcp(db)/shop"); c != nil || err != nil {
 		t.Errorf("connector: %v, %v", c, err)
 	}
-	if got, want := a.target(other{}), (otelpool.Target{}); got != want {
+	if got, want := a.target(other{}), (poolinfo.Target{}); got != want {
 		t.Errorf("target: %+v, want %+v", got, want)
 	}
 	if _, err := a.connect(t.Context(), other{}, nil); !errors.Is(err, errOther) {
@@ -337,7 +336,7 @@ func FuzzTarget_HasHostAndDatabaseOnly(f *testing.F) {
 			return
 		}
 		got := c.target()
-		want := otelpool.Target{System: "mysql", Address: got.Address, Port: got.Port}
+		want := poolinfo.Target{System: "mysql", Address: got.Address, Port: got.Port}
 		host, port, err := net.SplitHostPort(c.cfg.Addr)
 		if cfg.Net == "unix" || err != nil {
 			host, port = c.cfg.Addr, "0"

@@ -11,6 +11,7 @@ import (
 
 	"github.com/otelpool/otelpool"
 	"github.com/otelpool/otelpool/internal/target"
+	"github.com/otelpool/otelpool/poolinfo"
 )
 
 // defaultPort is the port of a data source name without one.
@@ -124,13 +125,13 @@ func (c *connector) connect(ctx context.Context, onNotice func(error)) (driver.C
 
 // target returns what the configuration connects to. In a network that the program
 // registered, the address may be any text.
-func (c *connector) target() otelpool.Target {
+func (c *connector) target() poolinfo.Target {
 	host := target.Host{Name: c.cfg.Addr}
 	if c.cfg.Net != "unix" {
 		host = target.Split(c.cfg.Addr)
 	}
 	t := target.New([]target.Host{host}, defaultPort, c.cfg.DBName)
-	return otelpool.Target{
+	return poolinfo.Target{
 		System:    systemMySQL,
 		Address:   t.Address,
 		Port:      t.Port,

@@ -10,72 +10,71 @@ import (
 	"testing"
 
 	"github.com/go-sql-driver/mysql"
-
-	"github.com/otelpool/otelpool"
+	"github.com/otelpool/otelpool/poolinfo"
 )
 
 func TestClassify_ReturnsNumberAndClassOfServerErrors(t *testing.T) {
 	for _, tc := range []struct {
 		number uint16
 		state  string
-		want   otelpool.Class
+		want   poolinfo.Class
 	}{
-		{1045, "28000", otelpool.ClassAuth},
-		{1044, "42000", otelpool.ClassAuth},
-		{1130, "HY000", otelpool.ClassAuth},
-		{1698, "28000", otelpool.ClassAuth},
-		{3118, "HY000", otelpool.ClassAuth},
-		{4151, "HY000", otelpool.ClassAuth},
-		{9999, "28000", otelpool.ClassAuth},
-		{3159, "HY000", otelpool.ClassTLS},
-		{1049, "42000", otelpool.ClassUnknownDatabase},
-		{1040, "08004", otelpool.ClassTooManyConnections},
-		{1203, "42000", otelpool.ClassTooManyConnections},
-		{1226, "42000", otelpool.ClassTooManyConnections},
-		{1129, "HY000", otelpool.ClassHostBlocked},
-		{1047, "08S01", otelpool.ClassServerStarting},
-		{4031, "HY000", otelpool.ClassServerIdleTimeout},
-		{1053, "08S01", otelpool.ClassServerShutdown},
-		{1317, "70100", otelpool.ClassKilled},
-		{1927, "70100", otelpool.ClassKilled},
-		{3169, "HY000", otelpool.ClassKilled},
-		{1184, "08S01", otelpool.ClassNetwork},
-		{1158, "08S01", otelpool.ClassNetwork},
-		{1156, "08S01", otelpool.ClassProtocol},
-		{1835, "HY000", otelpool.ClassProtocol},
-		{1153, "08S01", otelpool.ClassStatement},
-		{1290, "HY000", otelpool.ClassReadOnly},
-		{1792, "25006", otelpool.ClassReadOnly},
-		{1836, "HY000", otelpool.ClassReadOnly},
-		{1213, "40001", otelpool.ClassDeadlock},
-		{1205, "HY000", otelpool.ClassLockWait},
-		{3572, "HY000", otelpool.ClassLockWait},
-		{1020, "HY000", otelpool.ClassSerialization},
-		{3101, "40000", otelpool.ClassSerialization},
-		{9999, "40001", otelpool.ClassSerialization},
-		{1969, "70100", otelpool.ClassStatementTimeout},
-		{3024, "HY000", otelpool.ClassStatementTimeout},
-		{1062, "23000", otelpool.ClassConstraint},
-		{1451, "23000", otelpool.ClassConstraint},
-		{1452, "23000", otelpool.ClassConstraint},
-		{1048, "23000", otelpool.ClassConstraint},
-		{1406, "22001", otelpool.ClassConstraint},
-		{1364, "HY000", otelpool.ClassConstraint},
-		{3819, "HY000", otelpool.ClassConstraint},
-		{4025, "23000", otelpool.ClassConstraint},
-		{1064, "42000", otelpool.ClassStatement},
-		{1146, "42S02", otelpool.ClassStatement},
-		{1054, "42S22", otelpool.ClassStatement},
-		{1142, "42000", otelpool.ClassStatement},
-		{1046, "3D000", otelpool.ClassStatement},
-		{1461, "42000", otelpool.ClassStatement},
+		{1045, "28000", poolinfo.ClassAuth},
+		{1044, "42000", poolinfo.ClassAuth},
+		{1130, "HY000", poolinfo.ClassAuth},
+		{1698, "28000", poolinfo.ClassAuth},
+		{3118, "HY000", poolinfo.ClassAuth},
+		{4151, "HY000", poolinfo.ClassAuth},
+		{9999, "28000", poolinfo.ClassAuth},
+		{3159, "HY000", poolinfo.ClassTLS},
+		{1049, "42000", poolinfo.ClassUnknownDatabase},
+		{1040, "08004", poolinfo.ClassTooManyConnections},
+		{1203, "42000", poolinfo.ClassTooManyConnections},
+		{1226, "42000", poolinfo.ClassTooManyConnections},
+		{1129, "HY000", poolinfo.ClassHostBlocked},
+		{1047, "08S01", poolinfo.ClassServerStarting},
+		{4031, "HY000", poolinfo.ClassServerIdleTimeout},
+		{1053, "08S01", poolinfo.ClassServerShutdown},
+		{1317, "70100", poolinfo.ClassKilled},
+		{1927, "70100", poolinfo.ClassKilled},
+		{3169, "HY000", poolinfo.ClassKilled},
+		{1184, "08S01", poolinfo.ClassNetwork},
+		{1158, "08S01", poolinfo.ClassNetwork},
+		{1156, "08S01", poolinfo.ClassProtocol},
+		{1835, "HY000", poolinfo.ClassProtocol},
+		{1153, "08S01", poolinfo.ClassStatement},
+		{1290, "HY000", poolinfo.ClassReadOnly},
+		{1792, "25006", poolinfo.ClassReadOnly},
+		{1836, "HY000", poolinfo.ClassReadOnly},
+		{1213, "40001", poolinfo.ClassDeadlock},
+		{1205, "HY000", poolinfo.ClassLockWait},
+		{3572, "HY000", poolinfo.ClassLockWait},
+		{1020, "HY000", poolinfo.ClassSerialization},
+		{3101, "40000", poolinfo.ClassSerialization},
+		{9999, "40001", poolinfo.ClassSerialization},
+		{1969, "70100", poolinfo.ClassStatementTimeout},
+		{3024, "HY000", poolinfo.ClassStatementTimeout},
+		{1062, "23000", poolinfo.ClassConstraint},
+		{1451, "23000", poolinfo.ClassConstraint},
+		{1452, "23000", poolinfo.ClassConstraint},
+		{1048, "23000", poolinfo.ClassConstraint},
+		{1406, "22001", poolinfo.ClassConstraint},
+		{1364, "HY000", poolinfo.ClassConstraint},
+		{3819, "HY000", poolinfo.ClassConstraint},
+		{4025, "23000", poolinfo.ClassConstraint},
+		{1064, "42000", poolinfo.ClassStatement},
+		{1146, "42S02", poolinfo.ClassStatement},
+		{1054, "42S22", poolinfo.ClassStatement},
+		{1142, "42000", poolinfo.ClassStatement},
+		{1046, "3D000", poolinfo.ClassStatement},
+		{1461, "42000", poolinfo.ClassStatement},
 		{1105, "HY000", ""},
 		{1105, "", ""},
 		{0, "", ""},
 	} {
 		err := &mysql.MySQLError{Number: tc.number, Message: "1049 (28000): 'secret'"}
 		copy(err.SQLState[:], tc.state)
-		want := otelpool.Failure{Code: fmt.Sprint(tc.number), Class: tc.want}
+		want := poolinfo.ErrorInfo{Code: fmt.Sprint(tc.number), Class: tc.want}
 		for _, err := range []error{err, fmt.Errorf("wrapped: %w", err), errors.Join(errOther, err)} {
 			if got := classify(err); got != want {
 				t.Errorf("%d (%s) as %T: %+v, want %+v", tc.number, tc.state, err, got, want)
@@ -85,24 +84,24 @@ func TestClassify_ReturnsNumberAndClassOfServerErrors(t *testing.T) {
 }
 
 func TestClassify_ReturnsTheClassOfDriverErrors(t *testing.T) {
-	for err, want := range map[error]otelpool.Class{
-		mysql.ErrInvalidConn:       otelpool.ClassBadConnection,
-		mysql.ErrMalformPkt:        otelpool.ClassProtocol,
-		mysql.ErrNoTLS:             otelpool.ClassTLS,
-		mysql.ErrCleartextPassword: otelpool.ClassAuth,
-		mysql.ErrNativePassword:    otelpool.ClassAuth,
-		mysql.ErrOldPassword:       otelpool.ClassAuth,
-		mysql.ErrUnknownPlugin:     otelpool.ClassAuth,
-		mysql.ErrOldProtocol:       otelpool.ClassProtocol,
-		mysql.ErrPktSync:           otelpool.ClassProtocol,
-		mysql.ErrPktSyncMul:        otelpool.ClassProtocol,
-		mysql.ErrPktTooLarge:       otelpool.ClassStatement,
-		mysql.ErrBusyBuffer:        otelpool.ClassBusyConnection,
+	for err, want := range map[error]poolinfo.Class{
+		mysql.ErrInvalidConn:       poolinfo.ClassBadConnection,
+		mysql.ErrMalformPkt:        poolinfo.ClassProtocol,
+		mysql.ErrNoTLS:             poolinfo.ClassTLS,
+		mysql.ErrCleartextPassword: poolinfo.ClassAuth,
+		mysql.ErrNativePassword:    poolinfo.ClassAuth,
+		mysql.ErrOldPassword:       poolinfo.ClassAuth,
+		mysql.ErrUnknownPlugin:     poolinfo.ClassAuth,
+		mysql.ErrOldProtocol:       poolinfo.ClassProtocol,
+		mysql.ErrPktSync:           poolinfo.ClassProtocol,
+		mysql.ErrPktSyncMul:        poolinfo.ClassProtocol,
+		mysql.ErrPktTooLarge:       poolinfo.ClassStatement,
+		mysql.ErrBusyBuffer:        poolinfo.ClassBusyConnection,
 
 		// Logged by the driver for an idle connection with unexpected data.
-		errors.New("unexpected read from socket"): otelpool.ClassBadConnection,
+		errors.New("unexpected read from socket"): poolinfo.ClassBadConnection,
 
-		fmt.Errorf("wrapped: %w", mysql.ErrBusyBuffer): otelpool.ClassBusyConnection,
+		fmt.Errorf("wrapped: %w", mysql.ErrBusyBuffer): poolinfo.ClassBusyConnection,
 
 		// The root package classifies these.
 		driver.ErrBadConn:                      "",
@@ -116,11 +115,11 @@ func TestClassify_ReturnsTheClassOfDriverErrors(t *testing.T) {
 		fmt.Errorf("dial: %w", net.ErrClosed):  "",
 		errors.New("unexpected read from x"):   "",
 	} {
-		if got := classify(err); got != (otelpool.Failure{Class: want}) {
+		if got := classify(err); got != (poolinfo.ErrorInfo{Class: want}) {
 			t.Errorf("%v: %+v, want class %q", err, got, want)
 		}
 	}
-	if got := classify(nil); got != (otelpool.Failure{}) {
+	if got := classify(nil); got != (poolinfo.ErrorInfo{}) {
 		t.Errorf("nil: %+v", got)
 	}
 }

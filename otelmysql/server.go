@@ -8,7 +8,7 @@ import (
 	"strings"
 	"time"
 
-	"github.com/otelpool/otelpool"
+	"github.com/otelpool/otelpool/poolinfo"
 )
 
 // The values of db.system.name.
@@ -24,7 +24,7 @@ const serverQuery = "SELECT VERSION(), @@SESSION.wait_timeout"
 
 // queryServer returns s completed by the server's answer, or s if there is none. The
 // driver closes a connection whose call times out; otelpool then dials another.
-func queryServer(ctx context.Context, c driver.Conn, s otelpool.Server) otelpool.Server {
+func queryServer(ctx context.Context, c driver.Conn, s poolinfo.Server) poolinfo.Server {
 	q, ok := c.(driver.QueryerContext)
 	if !ok {
 		return s

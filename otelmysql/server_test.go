@@ -8,7 +8,7 @@ import (
 	"testing"
 	"time"
 
-	"github.com/otelpool/otelpool"
+	"github.com/otelpool/otelpool/poolinfo"
 )
 
 // server is a connection that answers the query, once, with one row.
@@ -51,7 +51,7 @@ func (s *server) Close() error {
 
 func TestServer_SendsNothingUnlessAllowedToQuery(t *testing.T) {
 	s := &server{row: []driver.Value{"11.4.2-MariaDB", int64(60)}}
-	if got := (&adapter{}).server(t.Context(), s, false); got != (otelpool.Server{}) || s.queries != nil {
+	if got := (&adapter{}).server(t.Context(), s, false); got != (poolinfo.Server{}) || s.queries != nil {
 		t.Errorf("%+v after %q", got, s.queries)
 	}
 }
@@ -61,17 +61,17 @@ func TestServer_ParsesTheAnswerToTheQuery(t *testing.T) {
 		name string
 		row  []driver.Value
 		err  error
-		want otelpool.Server
+		want poolinfo.Server
 	}{
-		{"MariaDB", []driver.Value{[]byte("10.11.19-MariaDB-0+deb12u1"), int64(28800)}, nil, otelpool.Server{
+		{"MariaDB", []driver.Value{[]byte("10.11.19-MariaDB-0+deb12u1"), int64(28800)}, nil, poolinfo.Server{
 			System: "mariadb", Version: "10.11.19-MariaDB-0+deb12u1", IdleTimeout: 8 * time.Hour,
 		}},
-		{"MySQL", []driver.Value{[]byte("8.4.6"), []byte("60")}, nil, otelpool.Server{System: "mysql", Version: "8.4.6", IdleTimeout: time.Minute}},
-		{"TiDB", []driver.Value{"8.0.11-TiDB-v8.5.0", "0"}, nil, otelpool.Server{System: "mysql", Version: "8.0.11-TiDB-v8.5.0"}},
-		{"no time-out", []driver.Value{"8.4.6", nil}, nil, otelpool.Server{System: "mysql", Version: "8.4.6"}},
-		{"one column", []driver.Value{"8.4.6"}, nil, otelpool.Server{}},
-		{"no row", nil, nil, otelpool.Server{}},
-		{"an error", nil, errors.New("no"), otelpool.Server{}},
+		{"MySQL", []driver.Value{[]byte("8.4.6"), []byte("60")}, nil, poolinfo.Server{System: "mysql", Version: "8.4.6", IdleTimeout: time.Minute}},
+		{"TiDB", []driver.Value{"8.0.11-TiDB-v8.5.0", "0"}, nil, poolinfo.Server{System: "mysql", Version: "8.0.11-TiDB-v8.5.0"}},
+		{"no time-out", []driver.Value{"8.4.6", nil}, nil, poolinfo.Server{System: "mysql", Version: "8.4.6"}},
+		{"one column", []driver.Value{"8.4.6"}, nil, poolinfo.Server{}},
+		{"no row", nil, nil, poolinfo.Server{}},
+		{"an error", nil, errors.New("no"), poolinfo.Server{}},
 	} {
 		t.Run(tc.name, func(t *testing.T) {
 			s := &server{row: tc.row, err: tc.err}
@@ -92,7 +92,7 @@ func TestServer_ReturnsTheIdleTimeoutOfADialOnce(t *testing.T) {
 	a := &adapter{}
 	s := &server{}
 	a.idleTimeouts.Store(driver.Conn(s), time.Minute)
-	for _, want := range []otelpool.Server{{IdleTimeout: time.Minute}, {}} {
+	for _, want := range []poolinfo.Server{{IdleTimeout: time.Minute}, {}} {
 		if got := a.server(t.Context(), s, false); got != want {
 			t.Errorf("got %+v, want %+v", got, want)
 		}

@@ -133,7 +133,7 @@ func (p *poolView) Charts() []chart {
 		conns.Limit = number(chartHeight * (1 - limit/top))
 	}
 	out := []chart{conns}
-	if p.Exact {
+	if p.HasDB {
 		waiting := each(h, func(s sample) float64 {
 			if s.Waiting == nil {
 				return 0

@@ -14,7 +14,7 @@ import (
 
 	"go.opentelemetry.io/otel/trace"
 
-	"github.com/otelpool/otelpool"
+	"github.com/otelpool/otelpool/poolinfo"
 )
 
 // schema is the version of the JSON document. It changes when a field is renamed or
@@ -33,7 +33,7 @@ type poolDoc struct {
 	Name     string    `json:"name"`
 	System   string    `json:"system"`
 	Time     time.Time `json:"time"`
-	Exact    bool      `json:"exact"`
+	HasDB    bool      `json:"has_db"`
 	State    state     `json:"state"`
 	Sentence string    `json:"sentence"`
 	Findings []finding `json:"findings"`
@@ -114,26 +114,26 @@ type group struct {
 }
 
 type connDoc struct {
-	ID    uint64  `json:"id"`
-	State string  `json:"state"`
-	For   seconds `json:"for"`
-	Age   seconds `json:"age"`
-	Uses  int64   `json:"uses"`
+	ID    uint64         `json:"id"`
+	State poolinfo.State `json:"state"`
+	For   seconds        `json:"for"`
+	Age   seconds        `json:"age"`
+	Uses  int64          `json:"uses"`
 
-	Phase    string             `json:"phase"`
-	Source   string             `json:"source"`
+	Phase    poolinfo.Phase     `json:"phase"`
+	Source   poolinfo.Source    `json:"source"`
 	HeldTime map[string]seconds `json:"held_time"`
 	Holder   *holder            `json:"holder"`
 }
 
 // holder is who holds a connection. UnusedFor is how long it has not used it.
 type holder struct {
-	ConnID    uint64  `json:"conn_id"`
-	Held      seconds `json:"held"`
-	Phase     string  `json:"phase"`
-	InPhase   seconds `json:"in_phase"`
-	UnusedFor seconds `json:"unused_for"`
-	Statement string  `json:"statement"`
+	ConnID    uint64         `json:"conn_id"`
+	Held      seconds        `json:"held"`
+	Phase     poolinfo.Phase `json:"phase"`
+	InPhase   seconds        `json:"in_phase"`
+	UnusedFor seconds        `json:"unused_for"`
+	Statement string         `json:"statement"`
 	span
 	Frames []frame `json:"frames"`
 }
@@ -174,38 +174,38 @@ type sample struct {
 }
 
 type closedConn struct {
-	Time      time.Time  `json:"time"`
-	ConnID    uint64     `json:"conn_id"`
-	Reason    string     `json:"reason"`
-	Class     string     `json:"class"`
-	Age       seconds    `json:"age"`
-	Idle      seconds    `json:"idle"`
-	Uses      int64      `json:"uses"`
-	ErrorType string     `json:"error_type"`
-	Code      string     `json:"code"`
-	Server    *serverDoc `json:"server"`
-	Advice    string     `json:"advice"`
-	Sentence  string     `json:"sentence"`
+	Time      time.Time       `json:"time"`
+	ConnID    uint64          `json:"conn_id"`
+	Reason    poolinfo.Reason `json:"reason"`
+	Class     string          `json:"class"`
+	Age       seconds         `json:"age"`
+	Idle      seconds         `json:"idle"`
+	Uses      int64           `json:"uses"`
+	ErrorType string          `json:"error_type"`
+	Code      string          `json:"code"`
+	Server    *serverDoc      `json:"server"`
+	Advice    string          `json:"advice"`
+	Sentence  string          `json:"sentence"`
 }
 
 type reportDoc struct {
-	Kind       string           `json:"kind"`
-	Time       time.Time        `json:"time"`
-	Sentence   string           `json:"sentence"`
-	MaxOpen    int              `json:"max_open"`
-	Held       int              `json:"held"`
-	Idle       int              `json:"idle"`
-	Dialing    int              `json:"dialing"`
-	Waiting    int              `json:"waiting"`
-	OldestWait seconds          `json:"oldest_wait"`
-	Holder     *holder          `json:"holder"`
-	Verdict    string           `json:"verdict"`
-	Groups     []reportGroup    `json:"groups"`
-	Deadlocks  []deadlock       `json:"deadlocks"`
-	Length     seconds          `json:"length"`
-	Waited     int64            `json:"waited"`
-	Failed     int64            `json:"failed"`
-	Lost       map[string]int64 `json:"lost"`
+	Kind          string           `json:"kind"`
+	Time          time.Time        `json:"time"`
+	Sentence      string           `json:"sentence"`
+	MaxOpen       int              `json:"max_open"`
+	Held          int              `json:"held"`
+	Idle          int              `json:"idle"`
+	Dialing       int              `json:"dialing"`
+	Waiting       int              `json:"waiting"`
+	OldestWait    seconds          `json:"oldest_wait"`
+	Holder        *holder          `json:"holder"`
+	Verdict       string           `json:"verdict"`
+	Groups        []reportGroup    `json:"groups"`
+	SelfDeadlocks []selfDeadlock   `json:"self_deadlocks"`
+	Length        seconds          `json:"length"`
+	Waited        int64            `json:"waited"`
+	Failed        int64            `json:"failed"`
+	Lost          map[string]int64 `json:"lost"`
 }
 
 // reportGroup is a group at the time of the report. InCode is how many of its holders
@@ -218,7 +218,7 @@ type reportGroup struct {
 	Frames  []frame        `json:"frames"`
 }
 
-type deadlock struct {
+type selfDeadlock struct {
 	Holder holder `json:"holder"`
 	Waiter waiter `json:"waiter"`
 }
@@ -267,7 +267,7 @@ func (s seconds) String() string {
 
 // newDocument is about the pools named name, or all pools if name is empty, the worst
 // first.
-func newDocument(now time.Time, all []otelpool.Snapshot, name string) *document {
+func newDocument(now time.Time, all []poolinfo.Snapshot, name string) *document {
 	d := &document{Schema: schema, Time: now.UTC(), Pools: []*poolDoc{}}
 	for i := range all {
 		if name == "" || all[i].Pool == name {
@@ -280,9 +280,9 @@ func newDocument(now time.Time, all []otelpool.Snapshot, name string) *document 
 	return d
 }
 
-func newPoolDoc(s *otelpool.Snapshot) *poolDoc {
+func newPoolDoc(s *poolinfo.Snapshot) *poolDoc {
 	p := &poolDoc{
-		Name: s.Pool, System: s.System, Time: s.Time.UTC(), Exact: s.Exact,
+		Name: s.Pool, System: s.System, Time: s.Time.UTC(), HasDB: s.HasDB,
 		Limits: limits{
 			MaxOpen: s.MaxOpen, MaxIdle: known(s.MaxIdle),
 			MaxLifetime: limitOf(s.MaxLifetime), MaxIdleTime: limitOf(s.MaxIdleTime),
@@ -290,12 +290,12 @@ func newPoolDoc(s *otelpool.Snapshot) *poolDoc {
 		Target: endpoint{s.Target.Address, s.Target.Port, s.Target.Namespace},
 		Server: serverOf(s.Server),
 		Open:   s.Open, Held: s.Held, Idle: s.Idle, Dialing: s.Dialing,
-		Opened: s.Opened, Closed: counts(s.Closed), Acquired: counts(s.Acquired), Retries: counts(s.Retries),
+		Opened: s.Opened, Closed: byName(s.Closed), Acquired: byName(s.Acquired), Retries: counts(s.Retries),
 		HeldTime: durations(s.HeldTime),
 		Waits:    distributionOf(s.Waits), Holds: distributionOf(s.Holds),
 		Size: sizeOf(s.History),
 	}
-	if s.Exact {
+	if s.HasDB {
 		p.Waiting = &s.Waiting
 		if s.Waiting > 0 {
 			p.OldestWait = secondsPtr(s.OldestWait)
@@ -304,8 +304,8 @@ func newPoolDoc(s *otelpool.Snapshot) *poolDoc {
 	p.Conns = each(s.Conns, connOf)
 	p.Waiters = each(s.Waiters, waiterOf)
 	p.Sites = each(s.Sites, siteOf)
-	p.History = each(s.History, func(h otelpool.Sample) sample { return sampleOf(h, s.Exact) })
-	p.RecentlyClosed = each(s.Deaths, closedConnOf)
+	p.History = each(s.History, func(h poolinfo.Sample) sample { return sampleOf(h, s.HasDB) })
+	p.RecentlyClosed = each(s.RecentlyClosed, closedConnOf)
 	p.Reports = each(s.Reports, reportOf)
 	p.Groups = groupsOf(p.Conns)
 	p.WaiterGroups = waiterGroupsOf(p.Waiters)
@@ -315,7 +315,7 @@ func newPoolDoc(s *otelpool.Snapshot) *poolDoc {
 	return p
 }
 
-func connOf(c otelpool.Conn) connDoc {
+func connOf(c poolinfo.Conn) connDoc {
 	d := connDoc{
 		ID: c.ID, State: c.State, For: seconds(c.For), Age: seconds(c.Age), Uses: c.Uses,
 		Phase: c.Phase, Source: c.Source, HeldTime: durations(c.HeldTime),
@@ -327,23 +327,23 @@ func connOf(c otelpool.Conn) connDoc {
 	return d
 }
 
-func holderOf(h otelpool.Holder) holder {
+func holderOf(h poolinfo.Holder) holder {
 	return holder{
 		ConnID: h.ConnID, Held: seconds(h.Held), Phase: h.Phase, InPhase: seconds(h.InPhase), UnusedFor: seconds(h.Idle),
-		Statement: h.Statement, span: spanOf(h.Span), Frames: framesOf(h.Frames()),
+		Statement: h.Statement, span: newSpan(h.Span), Frames: framesOf(h.CallSite.Frames()),
 	}
 }
 
-func waiterOf(w otelpool.Waiter) waiter {
-	d := waiter{span: spanOf(w.Span), Frames: framesOf(w.Frames())}
+func waiterOf(w poolinfo.Waiter) waiter {
+	d := waiter{span: newSpan(w.Span), Frames: framesOf(w.CallSite.Frames())}
 	if w.Waited > 0 {
 		d.Waited = secondsPtr(w.Waited)
 	}
 	return d
 }
 
-func siteOf(s otelpool.Site) siteDoc {
-	d := siteDoc{Kind: "site", Holds: s.Holds, Held: seconds(s.Held), Frames: framesOf(s.Frames())}
+func siteOf(s poolinfo.Site) siteDoc {
+	d := siteDoc{Kind: "site", Holds: s.Holds, Held: seconds(s.Held), Frames: framesOf(s.CallSite.Frames())}
 	switch {
 	case s.Short:
 		d.Kind = "short"
@@ -353,12 +353,12 @@ func siteOf(s otelpool.Site) siteDoc {
 	return d
 }
 
-func sampleOf(h otelpool.Sample, exact bool) sample {
+func sampleOf(h poolinfo.Sample, hasDB bool) sample {
 	s := sample{
 		Time: h.Time.UTC(), Held: h.Held, Idle: h.Idle, Dialing: h.Dialing,
 		Acquired: h.Acquired, Opened: h.Opened, HeldTime: seconds(h.HeldTime),
 	}
-	if exact {
+	if hasDB {
 		s.Waiting = &h.Waiting
 		if h.Waiting > 0 {
 			s.OldestWait = secondsPtr(h.OldestWait)
@@ -367,7 +367,7 @@ func sampleOf(h otelpool.Sample, exact bool) sample {
 	return s
 }
 
-func closedConnOf(d otelpool.Death) closedConn {
+func closedConnOf(d poolinfo.ClosedConn) closedConn {
 	return closedConn{
 		Time: d.Time.UTC(), ConnID: d.ConnID, Reason: d.Reason, Class: string(d.Class),
 		Age: seconds(d.Age), Idle: seconds(d.Idle), Uses: d.Uses, ErrorType: d.ErrorType, Code: d.Code,
@@ -375,23 +375,19 @@ func closedConnOf(d otelpool.Death) closedConn {
 	}
 }
 
-func reportOf(r otelpool.Report) reportDoc {
+func reportOf(r poolinfo.Report) reportDoc {
 	out := reportDoc{
 		Kind: string(r.Kind), Time: r.Time.UTC(), MaxOpen: r.MaxOpen, Held: r.Held, Idle: r.Idle, Dialing: r.Dialing,
 		Waiting: r.Waiting, OldestWait: seconds(r.OldestWait), Verdict: string(r.Verdict),
 		Sentence: r.String(),
-		Groups: each(r.Groups, func(g otelpool.HolderGroup) reportGroup {
-			phases := make(map[string]int, len(g.Phases))
-			for p, n := range g.Phases {
-				phases[p] = n
-			}
+		Groups: each(r.Groups, func(g poolinfo.HolderGroup) reportGroup {
 			return reportGroup{
-				Count: g.Count, InCode: g.InCode, Longest: seconds(g.Longest.Held), Phases: phases,
-				Frames: framesOf(g.Longest.Frames()),
+				Count: g.Count, InCode: g.InCode, Longest: seconds(g.Longest.Held), Phases: byName(g.Phases),
+				Frames: framesOf(g.Longest.CallSite.Frames()),
 			}
 		}),
-		Deadlocks: each(r.Deadlocks, func(d otelpool.Deadlock) deadlock {
-			return deadlock{Holder: holderOf(d.Holder), Waiter: waiterOf(d.Waiter)}
+		SelfDeadlocks: each(r.SelfDeadlocks, func(d poolinfo.SelfDeadlock) selfDeadlock {
+			return selfDeadlock{Holder: holderOf(d.Holder), Waiter: waiterOf(d.Waiter)}
 		}),
 		Length: seconds(r.Length), Waited: r.Waited, Failed: r.Failed, Lost: map[string]int64{},
 	}
@@ -411,7 +407,7 @@ func groupsOf(conns []connDoc) []group {
 	out := []group{}
 	at := map[string]int{}
 	for _, c := range conns {
-		if c.State != "held" {
+		if c.State != poolinfo.StateHeld {
 			continue
 		}
 		var frames []frame
@@ -427,7 +423,7 @@ func groupsOf(conns []connDoc) []group {
 		}
 		g := &out[i]
 		g.Count++
-		g.Phases[c.Phase]++
+		g.Phases[c.Phase.String()]++
 		g.Longest = max(g.Longest, c.For)
 		if unused >= longUnused {
 			g.Unused++
@@ -492,7 +488,7 @@ func (f frame) Brief() string {
 // Name is the function without the path of its package.
 func (f frame) Name() string { return f.Function[strings.LastIndexByte(f.Function, '/')+1:] }
 
-func spanOf(s trace.SpanContext) span {
+func newSpan(s trace.SpanContext) span {
 	var out span
 	if s.HasTraceID() {
 		id := s.TraceID().String()
@@ -505,8 +501,8 @@ func spanOf(s trace.SpanContext) span {
 	return out
 }
 
-func serverOf(s otelpool.Server) *serverDoc {
-	if s == (otelpool.Server{}) {
+func serverOf(s poolinfo.Server) *serverDoc {
+	if s == (poolinfo.Server{}) {
 		return nil
 	}
 	d := &serverDoc{System: s.System, Version: s.Version, Address: s.Address, Port: s.Port}
@@ -516,7 +512,7 @@ func serverOf(s otelpool.Server) *serverDoc {
 	return d
 }
 
-func distributionOf(d otelpool.Distribution) distribution {
+func distributionOf(d poolinfo.Distribution) distribution {
 	return distribution{d.Count, seconds(d.P50), seconds(d.P90), seconds(d.P95), seconds(d.P99), seconds(d.Most)}
 }
 
@@ -540,15 +536,27 @@ func known(n int) *int {
 	return &n
 }
 
-func durations(m map[string]time.Duration) map[string]seconds {
+func durations(m map[poolinfo.Phase]time.Duration) map[string]seconds {
 	out := make(map[string]seconds, len(m))
-	for k, d := range m {
-		out[k] = seconds(d)
+	for phase, d := range m {
+		out[phase.String()] = seconds(d)
 	}
 	return out
 }
 
-// counts makes a count that has no entries an empty one.
+// byName has the texts of the keys of m as its keys. It is never nil.
+func byName[K interface {
+	comparable
+	fmt.Stringer
+}, V any](m map[K]V) map[string]V {
+	out := make(map[string]V, len(m))
+	for k, v := range m {
+		out[k.String()] = v
+	}
+	return out
+}
+
+// counts is never nil.
 func counts(m map[string]int64) map[string]int64 {
 	if m == nil {
 		return map[string]int64{}

@@ -5,7 +5,7 @@ import (
 	"math"
 	"time"
 
-	"github.com/otelpool/otelpool"
+	"github.com/otelpool/otelpool/poolinfo"
 )
 
 // finding is something to change about a pool, whatever its state is now.
@@ -32,9 +32,9 @@ const (
 )
 
 // findingsOf returns the findings about a pool.
-func findingsOf(s *otelpool.Snapshot) []finding {
+func findingsOf(s *poolinfo.Snapshot) []finding {
 	out := []finding{}
-	for _, check := range []func(*otelpool.Snapshot) (finding, bool){
+	for _, check := range []func(*poolinfo.Snapshot) (finding, bool){
 		serverFull, oneSite, tooSmall, noLimit, idleChurn, outlivesServer,
 	} {
 		if f, found := check(s); found {
@@ -46,15 +46,15 @@ func findingsOf(s *otelpool.Snapshot) []finding {
 
 // serverFull finds a server that refuses connections because its limit, or its limit
 // for the user, is reached.
-func serverFull(s *otelpool.Snapshot) (finding, bool) {
+func serverFull(s *poolinfo.Snapshot) (finding, bool) {
 	n := 0
-	for i := range s.Deaths {
-		if s.Deaths[i].Class == otelpool.ClassTooManyConnections {
+	for i := range s.RecentlyClosed {
+		if s.RecentlyClosed[i].Class == poolinfo.ClassTooManyConnections {
 			n++
 		}
 	}
 	for i := range s.Reports {
-		n += int(s.Reports[i].Lost[otelpool.ClassTooManyConnections])
+		n += int(s.Reports[i].Lost[poolinfo.ClassTooManyConnections])
 	}
 	return finding{
 		ID:   "server_full",
@@ -65,18 +65,18 @@ func serverFull(s *otelpool.Snapshot) (finding, bool) {
 }
 
 // oneSite finds a pool whose connections were all acquired at one call site.
-func oneSite(s *otelpool.Snapshot) (finding, bool) {
+func oneSite(s *poolinfo.Snapshot) (finding, bool) {
 	var at frame
 	n := 0
 	for i := range s.Conns {
 		c := &s.Conns[i]
-		if c.State != "held" {
+		if c.State != poolinfo.StateHeld {
 			continue
 		}
 		if c.Holder == nil {
 			return finding{}, false
 		}
-		f := topFrame(framesOf(c.Holder.Frames()))
+		f := topFrame(framesOf(c.Holder.CallSite.Frames()))
 		if f == (frame{}) || n > 0 && f != at {
 			return finding{}, false
 		}
@@ -93,7 +93,7 @@ func oneSite(s *otelpool.Snapshot) (finding, bool) {
 
 // tooSmall finds a pool whose mean number of held connections is too near to its
 // limit. By Little's law it is the mean number of callers with a connection.
-func tooSmall(s *otelpool.Snapshot) (finding, bool) {
+func tooSmall(s *poolinfo.Snapshot) (finding, bool) {
 	z := sizeOf(s.History)
 	if z == nil || s.MaxOpen <= 0 || z.Enough <= s.MaxOpen {
 		return finding{}, false
@@ -113,7 +113,7 @@ func tooSmall(s *otelpool.Snapshot) (finding, bool) {
 }
 
 // workingShare is the share of the held time in the phases executing and rows.
-func workingShare(held map[string]time.Duration) (share float64, known bool) {
+func workingShare(held map[poolinfo.Phase]time.Duration) (share float64, known bool) {
 	var all time.Duration
 	for _, d := range held {
 		all += d
@@ -121,7 +121,7 @@ func workingShare(held map[string]time.Duration) (share float64, known bool) {
 	if all <= 0 {
 		return 0, false
 	}
-	return (held["executing"] + held["rows"]).Seconds() / all.Seconds(), true
+	return (held[poolinfo.PhaseExecuting] + held[poolinfo.PhaseRows]).Seconds() / all.Seconds(), true
 }
 
 // size is how large the pool should be, from its history.
@@ -136,7 +136,7 @@ type size struct {
 }
 
 // sizeOf is nil if there is not enough history.
-func sizeOf(h []otelpool.Sample) *size {
+func sizeOf(h []poolinfo.Sample) *size {
 	if len(h) < 2 {
 		return nil
 	}
@@ -157,7 +157,7 @@ func sizeOf(h []otelpool.Sample) *size {
 }
 
 // noLimit finds a pool without a limit.
-func noLimit(s *otelpool.Snapshot) (finding, bool) {
+func noLimit(s *poolinfo.Snapshot) (finding, bool) {
 	return finding{
 		ID:     "no_limit",
 		What:   "There is no limit of open connections: a burst of callers is a burst of connections at the server.",
@@ -167,8 +167,8 @@ func noLimit(s *otelpool.Snapshot) (finding, bool) {
 
 // idleChurn finds a pool that closes connections because few may stay idle, and opens
 // new ones.
-func idleChurn(s *otelpool.Snapshot) (finding, bool) {
-	closed := s.Closed["idle_count"]
+func idleChurn(s *poolinfo.Snapshot) (finding, bool) {
+	closed := s.Closed[poolinfo.ReasonIdleCount]
 	f := finding{
 		ID:     "idle_churn",
 		Advice: "Set SetMaxIdleConns to the same as SetMaxOpenConns, and let SetConnMaxIdleTime close what is not used.",
@@ -200,7 +200,7 @@ func idleChurn(s *otelpool.Snapshot) (finding, bool) {
 // outlivesServer finds a pool that keeps idle connections for longer than the server
 // does, so that callers get closed ones. It needs all limits: an unknown one may
 // prevent that.
-func outlivesServer(s *otelpool.Snapshot) (finding, bool) {
+func outlivesServer(s *poolinfo.Snapshot) (finding, bool) {
 	serverTimeout := s.Server.IdleTimeout
 	if serverTimeout <= 0 || s.MaxIdle == 0 || s.MaxLifetime < 0 || s.MaxIdleTime < 0 {
 		return finding{}, false

@@ -4,16 +4,16 @@ import (
 	"testing"
 	"time"
 
-	"github.com/otelpool/otelpool"
+	"github.com/otelpool/otelpool/poolinfo"
 )
 
 // history is n seconds of a pool with held connections, and with this many opened and
 // acquired meanwhile.
-func history(n int, held float64, opened, acquired int64) []otelpool.Sample {
-	h := make([]otelpool.Sample, n+1)
+func history(n int, held float64, opened, acquired int64) []poolinfo.Sample {
+	h := make([]poolinfo.Sample, n+1)
 	for i := range h {
 		part := float64(i) / float64(n)
-		h[i] = otelpool.Sample{
+		h[i] = poolinfo.Sample{
 			Time: start.Add(time.Duration(i-n) * time.Second), Held: int(held), HeldTime: time.Duration(held * float64(i) * 1e9),
 			Opened: int64(part * float64(opened)), Acquired: int64(part * float64(acquired)),
 		}
@@ -23,7 +23,9 @@ func history(n int, held float64, opened, acquired int64) []otelpool.Sample {
 
 // TestFindingsOf_ReturnsEachFinding has pools on both sides of each condition.
 func TestFindingsOf_ReturnsEachFinding(t *testing.T) {
-	type snapshot = otelpool.Snapshot
+	type snapshot = poolinfo.Snapshot
+	type closed = map[poolinfo.Reason]int64
+	type acquired = map[poolinfo.Source]int64
 	const none = ""
 	with := func(change func(*snapshot)) snapshot {
 		s := snapshot{MaxOpen: 10, MaxIdle: -1, MaxLifetime: -1, MaxIdleTime: -1}
@@ -47,28 +49,28 @@ func TestFindingsOf_ReturnsEachFinding(t *testing.T) {
 			"2 connections may stay idle, and 100 were opened for 1000 acquires in the last 1m00s. " +
 				"Set SetMaxIdleConns to the same as SetMaxOpenConns, and let SetConnMaxIdleTime close what is not used.",
 			with(func(s *snapshot) {
-				s.MaxIdle, s.Closed, s.History = 2, map[string]int64{"idle_count": 10}, history(60, 3, 100, 1000)
+				s.MaxIdle, s.Closed, s.History = 2, closed{poolinfo.ReasonIdleCount: 10}, history(60, 3, 100, 1000)
 			}),
 		},
 		{"few may stay idle, and few are opened", "idle_churn", none, with(func(s *snapshot) {
-			s.MaxIdle, s.Closed, s.History = 2, map[string]int64{"idle_count": 10}, history(60, 3, 99, 1000)
+			s.MaxIdle, s.Closed, s.History = 2, closed{poolinfo.ReasonIdleCount: 10}, history(60, 3, 99, 1000)
 		})},
 		{"many may stay idle, and many are opened", "idle_churn", none, with(func(s *snapshot) {
-			s.MaxIdle, s.Closed, s.History = 6, map[string]int64{"idle_count": 10}, history(60, 3, 100, 1000)
+			s.MaxIdle, s.Closed, s.History = 6, closed{poolinfo.ReasonIdleCount: 10}, history(60, 3, 100, 1000)
 		})},
 		{"many are opened, and another limit closes them", "idle_churn", none, with(func(s *snapshot) {
-			s.MaxIdle, s.Closed, s.History = 2, map[string]int64{"idle_count": 9, "lifetime": 91}, history(60, 3, 100, 1000)
+			s.MaxIdle, s.Closed, s.History = 2, closed{poolinfo.ReasonIdleCount: 9, poolinfo.ReasonLifetime: 91}, history(60, 3, 100, 1000)
 		})},
 		{
 			"MaxIdle is unknown, and many were closed by it", "idle_churn",
 			"10 connections were closed because as many as allowed were idle already, in 100 acquires. " +
 				"Set SetMaxIdleConns to the same as SetMaxOpenConns, and let SetConnMaxIdleTime close what is not used.",
 			with(func(s *snapshot) {
-				s.Closed, s.Acquired = map[string]int64{"idle_count": 10}, map[string]int64{"new": 11, "reused": 89}
+				s.Closed, s.Acquired = closed{poolinfo.ReasonIdleCount: 10}, acquired{poolinfo.SourceNew: 11, poolinfo.SourceReused: 89}
 			}),
 		},
 		{"MaxIdle is unknown, and few were closed by it", "idle_churn", none, with(func(s *snapshot) {
-			s.Closed, s.Acquired = map[string]int64{"idle_count": 10}, map[string]int64{"new": 11, "reused": 90}
+			s.Closed, s.Acquired = closed{poolinfo.ReasonIdleCount: 10}, acquired{poolinfo.SourceNew: 11, poolinfo.SourceReused: 90}
 		})},
 
 		{
@@ -122,7 +124,7 @@ func TestFindingsOf_ReturnsEachFinding(t *testing.T) {
 				"As it is, this work needs 11 connections or more.",
 			with(func(s *snapshot) {
 				s.History = history(60, 8, 0, 0)
-				s.HeldTime = map[string]time.Duration{"executing": 40 * time.Second, "rows": 9 * time.Second, "tx": time.Second, "pinned": 50 * time.Second}
+				s.HeldTime = heldTime(40*time.Second, 9*time.Second, time.Second, 50*time.Second)
 			}),
 		},
 		{"the mean leaves room", "too_small", none, with(func(s *snapshot) { s.History = history(60, 7.6, 0, 0) })},
@@ -139,10 +141,10 @@ func TestFindingsOf_ReturnsEachFinding(t *testing.T) {
 			with(func(s *snapshot) { s.Conns = drained().Conns }),
 		},
 		{"one holder has another call site", "one_site", none, with(func(s *snapshot) {
-			s.Conns = append(drained().Conns[:9], holding(1, time.Second, 0, "tx", "", checkout()))
+			s.Conns = append(drained().Conns[:9], holding(1, time.Second, 0, poolinfo.PhaseTx, "", checkout()))
 		})},
 		{"the call site of one holder is unknown", "one_site", none, with(func(s *snapshot) {
-			s.Conns = append(drained().Conns[:9], otelpool.Conn{ID: 1, State: "held"})
+			s.Conns = append(drained().Conns[:9], poolinfo.Conn{ID: 1, State: poolinfo.StateHeld})
 		})},
 		{"only two holders", "one_site", none, with(func(s *snapshot) { s.MaxOpen, s.Conns = 2, drained().Conns[:2] })},
 		{"the holders are less than half of the limit", "one_site", none, with(func(s *snapshot) { s.Conns = drained().Conns[:4] })},
@@ -151,18 +153,20 @@ func TestFindingsOf_ReturnsEachFinding(t *testing.T) {
 			"the server is full", "server_full",
 			"The server has refused connections because it has too many. Keep the sum of the limits of all processes, with " +
 				"those of a rolling deployment, below the limit of the server, and leave room for an administrator.",
-			with(func(s *snapshot) { s.Deaths = []otelpool.Death{{}, {Class: otelpool.ClassTooManyConnections}} }),
+			with(func(s *snapshot) {
+				s.RecentlyClosed = []poolinfo.ClosedConn{{}, {Class: poolinfo.ClassTooManyConnections}}
+			}),
 		},
 		{
 			"a report has the class too_many_connections", "server_full",
 			"The server has refused connections because it has too many. Keep the sum of the limits of all processes, with " +
 				"those of a rolling deployment, below the limit of the server, and leave room for an administrator.",
 			with(func(s *snapshot) {
-				s.Reports = []otelpool.Report{{Lost: map[otelpool.Class]int64{otelpool.ClassTooManyConnections: 1}}}
+				s.Reports = []poolinfo.Report{{Lost: map[poolinfo.Class]int64{poolinfo.ClassTooManyConnections: 1}}}
 			}),
 		},
 		{"connections were closed for another class", "server_full", none, with(func(s *snapshot) {
-			s.Deaths = []otelpool.Death{{Class: otelpool.ClassNetwork}}
+			s.RecentlyClosed = []poolinfo.ClosedConn{{Class: poolinfo.ClassNetwork}}
 		})},
 	} {
 		t.Run(c.id+", "+c.name, func(t *testing.T) {

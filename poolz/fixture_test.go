@@ -7,8 +7,7 @@ import (
 
 	"go.opentelemetry.io/otel/trace"
 
-	"github.com/otelpool/otelpool"
-	"github.com/otelpool/otelpool/internal/ledger"
+	"github.com/otelpool/otelpool/poolinfo"
 )
 
 // start is the time of all snapshots: the time in a synctest bubble.
@@ -21,50 +20,58 @@ func spanNumber(n byte) trace.SpanContext {
 	})
 }
 
+// heldTime is the time in each phase.
+func heldTime(executing, rows, tx, pinned time.Duration) map[poolinfo.Phase]time.Duration {
+	return map[poolinfo.Phase]time.Duration{
+		poolinfo.PhaseExecuting: executing, poolinfo.PhaseRows: rows, poolinfo.PhaseTx: tx, poolinfo.PhasePinned: pinned,
+	}
+}
+
 // holding is a held connection.
-func holding(id uint64, held, idle time.Duration, phase, statement string, at ledger.Stack) otelpool.Conn {
-	h := withStack(otelpool.Holder{
+func holding(id uint64, held, idle time.Duration, phase poolinfo.Phase, statement string, at poolinfo.CallSite) poolinfo.Conn {
+	h := poolinfo.Holder{
 		ConnID: id, Held: held, Phase: phase, InPhase: idle, Idle: idle, Statement: statement, Span: spanNumber(byte(id)),
-	}, at)
-	return otelpool.Conn{
-		ID: id, State: "held", For: held, Age: held + time.Minute, Uses: int64(10 * id), Phase: phase, Source: "reused",
-		HeldTime: map[string]time.Duration{"executing": held - idle, "rows": 0, "tx": 0, "pinned": idle}, Holder: &h,
+		CallSite: at,
+	}
+	return poolinfo.Conn{
+		ID: id, State: poolinfo.StateHeld, For: held, Age: held + time.Minute, Uses: int64(10 * id), Phase: phase, Source: poolinfo.SourceReused,
+		HeldTime: heldTime(held-idle, 0, 0, idle), Holder: &h,
 	}
 }
 
 // healthy is a pool with room.
-func healthy() otelpool.Snapshot {
-	s := otelpool.Snapshot{
-		Time: start, Pool: "catalog", System: "mysql", MaxOpen: 10, Exact: true,
+func healthy() poolinfo.Snapshot {
+	s := poolinfo.Snapshot{
+		Time: start, Pool: "catalog", System: "mysql", MaxOpen: 10, HasDB: true,
 		MaxIdle: 10, MaxLifetime: time.Hour, MaxIdleTime: 5 * time.Minute,
-		Target: otelpool.Target{System: "mysql", Address: "db.shop.example", Port: 3306, Namespace: "catalog"},
-		Server: otelpool.Server{System: "mysql", Version: "8.4.2", IdleTimeout: 8 * time.Hour},
+		Target: poolinfo.Target{System: "mysql", Address: "db.shop.example", Port: 3306, Namespace: "catalog"},
+		Server: poolinfo.Server{System: "mysql", Version: "8.4.2", IdleTimeout: 8 * time.Hour},
 		Open:   4, Held: 1, Idle: 3, Opened: 6,
-		Closed:   map[string]int64{"idle_time": 2},
-		Acquired: map[string]int64{"new": 6, "reused": 8120},
-		HeldTime: map[string]time.Duration{"executing": 30 * time.Second, "rows": 9 * time.Second, "tx": time.Second, "pinned": 0},
-		Conns: []otelpool.Conn{
-			holding(3, 4*time.Millisecond, 0, "executing", "SELECT products", checkout()),
-			{ID: 4, State: "idle", For: 2 * time.Second, Age: 4 * time.Minute, Uses: 2700},
-			{ID: 5, State: "idle", For: 400 * time.Millisecond, Age: 4 * time.Minute, Uses: 2720},
-			{ID: 6, State: "fresh", For: time.Millisecond, Age: time.Millisecond},
+		Closed:   map[poolinfo.Reason]int64{poolinfo.ReasonIdleTime: 2},
+		Acquired: map[poolinfo.Source]int64{poolinfo.SourceNew: 6, poolinfo.SourceReused: 8120},
+		HeldTime: heldTime(30*time.Second, 9*time.Second, time.Second, 0),
+		Conns: []poolinfo.Conn{
+			holding(3, 4*time.Millisecond, 0, poolinfo.PhaseExecuting, "SELECT products", checkout()),
+			{ID: 4, State: poolinfo.StateIdle, For: 2 * time.Second, Age: 4 * time.Minute, Uses: 2700},
+			{ID: 5, State: poolinfo.StateIdle, For: 400 * time.Millisecond, Age: 4 * time.Minute, Uses: 2720},
+			{ID: 6, State: poolinfo.StateFresh, For: time.Millisecond, Age: time.Millisecond},
 		},
-		Waits: otelpool.Distribution{
+		Waits: poolinfo.Distribution{
 			Count: 8126, P50: 3 * time.Microsecond, P90: 6 * time.Microsecond, P95: 9 * time.Microsecond,
 			P99: 120 * time.Microsecond, Most: 12 * time.Millisecond,
 		},
-		Holds: otelpool.Distribution{
+		Holds: poolinfo.Distribution{
 			Count: 8125, P50: 4 * time.Millisecond, P90: 6 * time.Millisecond, P95: 9 * time.Millisecond,
 			P99: 20 * time.Millisecond, Most: 61 * time.Millisecond,
 		},
-		Sites: []otelpool.Site{
-			withStack(otelpool.Site{Holds: 8000, Held: 37 * time.Second}, checkout()),
+		Sites: []poolinfo.Site{
+			{Holds: 8000, Held: 37 * time.Second, CallSite: checkout()},
 			{Holds: 3000, Held: 2 * time.Second, Short: true},
 			{Holds: 20, Held: time.Second},
 		},
 	}
 	for i := range 60 {
-		s.History = append(s.History, otelpool.Sample{
+		s.History = append(s.History, poolinfo.Sample{
 			Time: start.Add(time.Duration(i-59) * time.Second), Held: 1 + i%3, Idle: 3 - i%3,
 			Acquired: int64(5000 + 50*i), Opened: 6, HeldTime: time.Duration(i) * 130 * time.Millisecond,
 		})
@@ -73,34 +80,34 @@ func healthy() otelpool.Snapshot {
 }
 
 // drained is a pool whose connections are all held by one handler, while others wait.
-func drained() otelpool.Snapshot {
-	s := otelpool.Snapshot{
-		Time: start, Pool: "orders", System: "postgresql", MaxOpen: 10, Exact: true,
+func drained() poolinfo.Snapshot {
+	s := poolinfo.Snapshot{
+		Time: start, Pool: "orders", System: "postgresql", MaxOpen: 10, HasDB: true,
 		MaxIdle: 2, MaxLifetime: -1, MaxIdleTime: -1,
-		Target: otelpool.Target{System: "postgresql", Address: "10.0.0.7", Port: 5432, Namespace: "shop"},
+		Target: poolinfo.Target{System: "postgresql", Address: "10.0.0.7", Port: 5432, Namespace: "shop"},
 		Open:   10, Held: 10, Dialing: 0, Waiting: 40, OldestWait: 12300 * time.Millisecond, Opened: 214,
-		Closed:   map[string]int64{"bad": 2, "idle_count": 202},
-		Acquired: map[string]int64{"new": 214, "reused": 1300, "opener": 3},
+		Closed:   map[poolinfo.Reason]int64{poolinfo.ReasonBad: 2, poolinfo.ReasonIdleCount: 202},
+		Acquired: map[poolinfo.Source]int64{poolinfo.SourceNew: 214, poolinfo.SourceReused: 1300, poolinfo.SourceOpener: 3},
 		Retries:  map[string]int64{"bad_connection": 2},
-		HeldTime: map[string]time.Duration{"executing": 6 * time.Second, "rows": 0, "tx": 0, "pinned": 2400 * time.Second},
-		Waits: otelpool.Distribution{
+		HeldTime: heldTime(6*time.Second, 0, 0, 2400*time.Second),
+		Waits: poolinfo.Distribution{
 			Count: 1517, P50: 8 * time.Microsecond, P90: 900 * time.Microsecond, P95: 4 * time.Second,
 			P99: 5 * time.Second, Most: 5 * time.Second,
 		},
-		Holds: otelpool.Distribution{
+		Holds: poolinfo.Distribution{
 			Count: 1507, P50: 3 * time.Millisecond, P90: 7 * time.Millisecond, P95: 11 * time.Millisecond,
 			P99: 2 * time.Second, Most: 30 * time.Second,
 		},
-		Sites: []otelpool.Site{
-			withStack(otelpool.Site{Holds: 10, Held: 2395 * time.Second}, notifications{}.stream()),
-			withStack(otelpool.Site{Holds: 1500, Held: 9 * time.Second}, listOrders()),
+		Sites: []poolinfo.Site{
+			{Holds: 10, Held: 2395 * time.Second, CallSite: notifications{}.stream()},
+			{Holds: 1500, Held: 9 * time.Second, CallSite: listOrders()},
 			{Holds: 7, Held: 2 * time.Millisecond, Short: true},
 		},
 	}
-	var longest otelpool.Holder
+	var longest poolinfo.Holder
 	for i := range 10 {
 		held := 312*time.Second - time.Duration(i)*15*time.Second
-		c := holding(uint64(205+i), held, held-20*time.Millisecond, "pinned", "SELECT events", notifications{}.stream())
+		c := holding(uint64(205+i), held, held-20*time.Millisecond, poolinfo.PhasePinned, "SELECT events", notifications{}.stream())
 		if i == 0 {
 			longest = *c.Holder
 		}
@@ -111,12 +118,12 @@ func drained() otelpool.Snapshot {
 		if i%3 == 0 {
 			at = listOrders()
 		}
-		s.Waiters = append(s.Waiters, withStack(otelpool.Waiter{
-			Waited: 12300*time.Millisecond - time.Duration(i)*290*time.Millisecond, Span: spanNumber(byte(100 + i)),
-		}, at))
+		s.Waiters = append(s.Waiters, poolinfo.Waiter{
+			Waited: 12300*time.Millisecond - time.Duration(i)*290*time.Millisecond, Span: spanNumber(byte(100 + i)), CallSite: at,
+		})
 	}
 	for i := range 300 {
-		h := otelpool.Sample{
+		h := poolinfo.Sample{
 			Time: start.Add(time.Duration(i-299) * time.Second), Held: min(10, i/25), Idle: 2,
 			Acquired: int64(20 * i), Opened: int64(2 * i), HeldTime: time.Duration(i*i) * 17 * time.Millisecond,
 		}
@@ -126,25 +133,25 @@ func drained() otelpool.Snapshot {
 		}
 		s.History = append(s.History, h)
 	}
-	s.Deaths = []otelpool.Death{
+	s.RecentlyClosed = []poolinfo.ClosedConn{
 		{
-			Time: start.Add(-42 * time.Second), ConnID: 203, Reason: "bad", Class: otelpool.ClassServerIdleTimeout,
+			Time: start.Add(-42 * time.Second), Pool: "orders", ConnID: 203, Reason: poolinfo.ReasonBad, Class: poolinfo.ClassServerIdleTimeout,
 			Age: 9 * time.Minute, Idle: 5 * time.Minute, Uses: 14, ErrorType: "57P05", Code: "57P05",
-			Said:   errors.New("the driver reports what was in the statement"),
-			Advice: "Set SetConnMaxIdleTime to less than the server's idle_session_timeout.",
+			DriverNotice: errors.New("the driver reports what was in the statement"),
+			Advice:       "Set SetConnMaxIdleTime to less than the server's idle_session_timeout.",
 		},
-		{Time: start.Add(-3 * time.Minute), ConnID: 198, Age: 2 * time.Second, Uses: 1},
+		{Time: start.Add(-3 * time.Minute), Pool: "orders", ConnID: 198, Age: 2 * time.Second, Uses: 1},
 	}
-	exhausted := otelpool.Report{
-		Kind: otelpool.Exhausted, Time: start.Add(-11 * time.Second), Pool: "orders", System: "postgresql",
-		MaxOpen: 10, Held: 10, Waiting: 4, OldestWait: time.Second, Verdict: otelpool.IdleInCode,
-		Groups: []otelpool.HolderGroup{{Count: 10, Longest: longest, Phases: map[string]int{"pinned": 10}, InCode: 10}},
+	exhausted := poolinfo.Report{
+		Kind: poolinfo.ReportExhausted, Time: start.Add(-11 * time.Second), Pool: "orders", System: "postgresql",
+		MaxOpen: 10, Held: 10, Waiting: 4, OldestWait: time.Second, Verdict: poolinfo.VerdictIdleInCode,
+		Groups: []poolinfo.HolderGroup{{Count: 10, Longest: longest, Phases: map[poolinfo.Phase]int{poolinfo.PhasePinned: 10}, InCode: 10}},
 		Length: time.Second, Waited: 4,
 	}
-	s.Reports = []otelpool.Report{
+	s.Reports = []poolinfo.Report{
 		exhausted,
 		{
-			Kind: otelpool.LeakSuspected, Time: start.Add(-4 * time.Minute), Pool: "orders", System: "postgresql",
+			Kind: poolinfo.ReportLeakSuspected, Time: start.Add(-4 * time.Minute), Pool: "orders", System: "postgresql",
 			MaxOpen: 10, Held: 3, Idle: 1, Holder: &longest,
 		},
 	}
@@ -152,45 +159,45 @@ func drained() otelpool.Snapshot {
 }
 
 // plainDB is a pool of a plain *sql.DB in a self-deadlock.
-func plainDB() otelpool.Snapshot {
-	h := holding(1, 6*time.Second, 5*time.Second, "tx", "INSERT audit", listOrders())
-	return otelpool.Snapshot{
+func plainDB() poolinfo.Snapshot {
+	h := holding(1, 6*time.Second, 5*time.Second, poolinfo.PhaseTx, "INSERT audit", listOrders())
+	return poolinfo.Snapshot{
 		Time: start, Pool: "audit", System: "sqlite", MaxOpen: 1, MaxIdle: -1, MaxLifetime: -1, MaxIdleTime: -1,
-		Open: 1, Held: 1, Opened: 1, Conns: []otelpool.Conn{h},
-		Reports: []otelpool.Report{{
-			Kind: otelpool.Exhausted, Time: start.Add(-time.Second), Pool: "audit", MaxOpen: 1, Held: 1, Waiting: 1,
-			OldestWait: time.Second, Verdict: otelpool.SelfDeadlock,
-			Deadlocks: []otelpool.Deadlock{{Holder: *h.Holder, Waiter: withStack(otelpool.Waiter{}, checkout())}},
+		Open: 1, Held: 1, Opened: 1, Conns: []poolinfo.Conn{h},
+		Reports: []poolinfo.Report{{
+			Kind: poolinfo.ReportExhausted, Time: start.Add(-time.Second), Pool: "audit", MaxOpen: 1, Held: 1, Waiting: 1,
+			OldestWait: time.Second, Verdict: poolinfo.VerdictSelfDeadlock,
+			SelfDeadlocks: []poolinfo.SelfDeadlock{{Holder: *h.Holder, Waiter: poolinfo.Waiter{CallSite: checkout()}}},
 		}},
 	}
 }
 
 // unreachable is a pool whose database does not answer.
-func unreachable() otelpool.Snapshot {
-	return otelpool.Snapshot{
-		Time: start, Pool: "billing", System: "mysql", Exact: true, MaxIdle: 2,
+func unreachable() poolinfo.Snapshot {
+	return poolinfo.Snapshot{
+		Time: start, Pool: "billing", System: "mysql", HasDB: true, MaxIdle: 2,
 		Dialing: 7, Waiting: 7, OldestWait: 4 * time.Second,
 	}
 }
 
 // longNames is a pool whose names are all too long for a line.
-func longNames() otelpool.Snapshot {
+func longNames() poolinfo.Snapshot {
 	s := drained()
 	at := repositoryOfEverythingThatWasEverBoughtInAnyOfOurShops[string, []byte]{}.findAllByCustomerAndPeriodOrderedByDate()
 	s.Pool = "the_pool_of_the_service_that_nobody_has_ever_given_a_shorter_name_since_it_was_made_in_production_eu_west_1"
 	for i := range s.Conns {
 		statement := "SELECT a_table_with_a_name_that_does_not_end a_second_table_with_a_name_that_does_not_end_either"
-		s.Conns[i] = holding(s.Conns[i].ID, s.Conns[i].For, 0, "executing", statement, at)
+		s.Conns[i] = holding(s.Conns[i].ID, s.Conns[i].For, 0, poolinfo.PhaseExecuting, statement, at)
 	}
 	for i := range s.Waiters {
-		s.Waiters[i] = withStack(s.Waiters[i], at)
+		s.Waiters[i].CallSite = at
 	}
 	return s
 }
 
 // fleet is thirty pools, one drained and one unreachable.
-func fleet() []otelpool.Snapshot {
-	all := []otelpool.Snapshot{drained(), unreachable()}
+func fleet() []poolinfo.Snapshot {
+	all := []poolinfo.Snapshot{drained(), unreachable()}
 	for i := range 28 {
 		s := healthy()
 		s.Pool = fmt.Sprintf("shard-%02d", i)

@@ -17,6 +17,7 @@ import (
 	"go.opentelemetry.io/otel"
 
 	"github.com/otelpool/otelpool"
+	"github.com/otelpool/otelpool/poolinfo"
 )
 
 // Option changes what a [Handler] shows.
@@ -66,7 +67,7 @@ func Handler(opts ...Option) http.Handler {
 	return newHandler(otelpool.Pools, opts...)
 }
 
-func newHandler(pools func() []otelpool.Snapshot, opts ...Option) *handler {
+func newHandler(pools func() []poolinfo.Snapshot, opts ...Option) *handler {
 	h := &handler{pools: pools, assets: newAssets()}
 	for _, o := range opts {
 		if o != nil {
@@ -77,7 +78,7 @@ func newHandler(pools func() []otelpool.Snapshot, opts ...Option) *handler {
 }
 
 type handler struct {
-	pools    func() []otelpool.Snapshot
+	pools    func() []poolinfo.Snapshot
 	traceURL string
 	assets   map[string]asset
 }

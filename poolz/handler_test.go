@@ -17,12 +17,12 @@ import (
 
 	"go.opentelemetry.io/otel"
 
-	"github.com/otelpool/otelpool"
+	"github.com/otelpool/otelpool/poolinfo"
 )
 
 // serving is a handler of the given pools.
-func serving(opts []Option, pools ...otelpool.Snapshot) http.Handler {
-	return newHandler(func() []otelpool.Snapshot { return pools }, opts...)
+func serving(opts []Option, pools ...poolinfo.Snapshot) http.Handler {
+	return newHandler(func() []poolinfo.Snapshot { return pools }, opts...)
 }
 
 // get sends a request to h at the time start.

@@ -14,6 +14,8 @@ import (
 	"strings"
 	"sync"
 	"time"
+
+	"github.com/otelpool/otelpool/poolinfo"
 )
 
 //go:embed assets/page.html
@@ -54,7 +56,7 @@ func columns() []column {
 	return []column{
 		{"held", "held", true, func(c connDoc) (int64, string) { return int64(c.For), "" }},
 		{"unused", "unused for", true, func(c connDoc) (int64, string) { return int64(holderOf(c).UnusedFor), "" }},
-		{"phase", "phase", false, func(c connDoc) (int64, string) { return 0, c.Phase }},
+		{"phase", "phase", false, func(c connDoc) (int64, string) { return 0, c.Phase.String() }},
 		{"site", "call site", false, func(c connDoc) (int64, string) {
 			f := topFrame(holderOf(c).Frames)
 			return 0, f.Name() + " " + f.Where()
@@ -355,7 +357,7 @@ type DistributionRow struct {
 // Distributions are the waits and the holds of the last minutes.
 func (p *poolView) Distributions() []DistributionRow {
 	waits := "waits"
-	if !p.Exact {
+	if !p.HasDB {
 		waits = "waits, inferred"
 	}
 	return []DistributionRow{{waits, p.Waits}, {"holds", p.Holds}}
@@ -392,7 +394,7 @@ func (p *poolView) ShownHolders() rows[holderRow] {
 	all := columns()
 	i := slices.IndexFunc(all, func(c column) bool { return c.Key == p.page.View.Sort })
 	by := all[max(i, 0)]
-	held := slices.DeleteFunc(slices.Clone(p.Conns), func(c connDoc) bool { return c.State != "held" })
+	held := slices.DeleteFunc(slices.Clone(p.Conns), func(c connDoc) bool { return c.State != poolinfo.StateHeld })
 	slices.SortStableFunc(held, func(a, b connDoc) int {
 		an, as := by.value(a)
 		bn, bs := by.value(b)
@@ -420,7 +422,7 @@ func (p *poolView) ShownHolders() rows[holderRow] {
 
 // ShownIdle are the connections without a holder, the last used first.
 func (p *poolView) ShownIdle() rows[connDoc] {
-	free := slices.DeleteFunc(slices.Clone(p.Conns), func(c connDoc) bool { return c.State == "held" })
+	free := slices.DeleteFunc(slices.Clone(p.Conns), func(c connDoc) bool { return c.State == poolinfo.StateHeld })
 	slices.SortStableFunc(free, func(a, b connDoc) int { return cmp.Compare(a.For, b.For) })
 	return shown(free, holderRows, p.page.View.All)
 }

@@ -10,7 +10,7 @@ import (
 	"testing"
 	"time"
 
-	"github.com/otelpool/otelpool"
+	"github.com/otelpool/otelpool/poolinfo"
 )
 
 // ids are the connections in the table of holders, in its order.
@@ -23,12 +23,12 @@ func ids(page string) string {
 }
 
 func TestPage_SortsHolders(t *testing.T) {
-	s := otelpool.Snapshot{
+	s := poolinfo.Snapshot{
 		Time: start, Pool: "p", MaxOpen: 3, Open: 3, Held: 3,
-		Conns: []otelpool.Conn{
-			holding(2, 3*time.Second, time.Second, "tx", "SELECT b", listOrders()),
-			holding(1, 2*time.Second, 0, "executing", "SELECT c", checkout()),
-			holding(3, time.Second, 0, "pinned", "SELECT a", notifications{}.stream()),
+		Conns: []poolinfo.Conn{
+			holding(2, 3*time.Second, time.Second, poolinfo.PhaseTx, "SELECT b", listOrders()),
+			holding(1, 2*time.Second, 0, poolinfo.PhaseExecuting, "SELECT c", checkout()),
+			holding(3, time.Second, 0, poolinfo.PhasePinned, "SELECT a", notifications{}.stream()),
 		},
 	}
 	s.Conns[0].Age = time.Hour
@@ -105,7 +105,7 @@ func TestPage_OfManyPoolsShowsThoseThatAreNotOKInFull(t *testing.T) {
 func TestPage_LongTablesEndWithALinkToAllRows(t *testing.T) {
 	s := drained()
 	for i := range 300 {
-		s.Conns = append(s.Conns, holding(uint64(1000+i), time.Second, 0, "tx", "", checkout()))
+		s.Conns = append(s.Conns, holding(uint64(1000+i), time.Second, 0, poolinfo.PhaseTx, "", checkout()))
 	}
 	rows := func(query string) string {
 		page := get(t, serving(nil, s), "GET", "/"+query).Body.String()
@@ -129,14 +129,14 @@ func TestPage_LongTablesEndWithALinkToAllRows(t *testing.T) {
 func TestBar_EachConnectionHasTheSameWidth(t *testing.T) {
 	for _, c := range []struct {
 		name string
-		pool otelpool.Snapshot
+		pool poolinfo.Snapshot
 		want string
 	}{
 		{"room is left", healthy(), "held, in use 1 at 0+1, idle 3 at 1+3, not open 6 at 4+6 of 10"},
 		{"a queue", drained(), "held, unused 1 s or more 10 at 0+10, waiting 40 at 10.2+30 of 40.2"},
 		{"no limit, nothing open", unreachable(), "dialing 7 at 0+7, waiting 7 at 7.14+7 of 14.14"},
-		{"a limit that was lowered", otelpool.Snapshot{MaxOpen: 1, Open: 3, Held: 3, Conns: make([]otelpool.Conn, 3)}, "held, in use 3 at 0+3 of 3"},
-		{"nothing", otelpool.Snapshot{}, " of 1"},
+		{"a limit that was lowered", poolinfo.Snapshot{MaxOpen: 1, Open: 3, Held: 3, Conns: make([]poolinfo.Conn, 3)}, "held, in use 3 at 0+3 of 3"},
+		{"nothing", poolinfo.Snapshot{}, " of 1"},
 	} {
 		b := (&poolView{poolDoc: newPoolDoc(&c.pool)}).Bar()
 		got := strings.Join(each(b.Segments, func(s segment) string {
@@ -149,7 +149,7 @@ func TestBar_EachConnectionHasTheSameWidth(t *testing.T) {
 }
 
 func TestCharts_HaveAGapWithoutSamples(t *testing.T) {
-	s := otelpool.Snapshot{Time: start, MaxOpen: 4, Exact: true}
+	s := poolinfo.Snapshot{Time: start, MaxOpen: 4, HasDB: true}
 	for _, h := range []struct {
 		ago                     int
 		held, idle, dialing, in int
@@ -162,7 +162,7 @@ func TestCharts_HaveAGapWithoutSamples(t *testing.T) {
 		{1, 0, 0, 4, 4, 24},
 		{0, 0, 0, 4, 4, 24},
 	} {
-		s.History = append(s.History, otelpool.Sample{
+		s.History = append(s.History, poolinfo.Sample{
 			Time: start.Add(-time.Duration(h.ago) * time.Second), Held: h.held, Idle: h.idle, Dialing: h.dialing, Waiting: h.in, Acquired: h.acquired,
 		})
 	}

@@ -2,60 +2,53 @@ package poolz
 
 import (
 	"context"
-	"reflect"
 	"runtime"
 	"time"
 
 	"github.com/otelpool/otelpool"
-	"github.com/otelpool/otelpool/internal/ledger"
+	"github.com/otelpool/otelpool/poolinfo"
 )
 
-// The program whose pools the tests show. Its line numbers are in the golden files, so
-// new code goes to the end.
+// The program whose pools the tests show.
+//
+// Its line numbers are in the golden files, so new code goes to the end.
 
 type notifications struct{}
 
 //go:noinline
-func (notifications) stream() ledger.Stack {
+func (notifications) stream() poolinfo.CallSite {
 	return notifications{}.lastEvent()
 }
 
 //go:noinline
-func (notifications) lastEvent() ledger.Stack {
+func (notifications) lastEvent() poolinfo.CallSite {
 	return callerStack(2)
 }
 
 //go:noinline
-func checkout() ledger.Stack {
+func checkout() poolinfo.CallSite {
 	return callerStack(1)
 }
 
 //go:noinline
-func listOrders() ledger.Stack {
+func listOrders() poolinfo.CallSite {
 	return callerStack(1)
 }
 
 type repositoryOfEverythingThatWasEverBoughtInAnyOfOurShops[Key, Value any] struct{}
 
 //go:noinline
-func (repositoryOfEverythingThatWasEverBoughtInAnyOfOurShops[K, V]) findAllByCustomerAndPeriodOrderedByDate() ledger.Stack {
+func (repositoryOfEverythingThatWasEverBoughtInAnyOfOurShops[K, V]) findAllByCustomerAndPeriodOrderedByDate() poolinfo.CallSite {
 	return callerStack(1)
 }
 
 // callerStack is the stack of its caller, of n frames.
 //
 //go:noinline
-func callerStack(n int) ledger.Stack {
-	var s ledger.Stack
+func callerStack(n int) poolinfo.CallSite {
+	var s poolinfo.CallSite
 	runtime.Callers(2, s[:n])
 	return s
-}
-
-// withStack sets the stack of a holder, a waiter or a site, which only otelpool records.
-func withStack[T any](v T, s ledger.Stack) T {
-	f := reflect.ValueOf(&v).Elem().FieldByName("stack")
-	*(*ledger.Stack)(f.Addr().UnsafePointer()) = s
-	return v
 }
 
 // keep is a handler that holds a connection for d.

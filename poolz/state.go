@@ -6,7 +6,7 @@ import (
 	"strings"
 	"time"
 
-	"github.com/otelpool/otelpool"
+	"github.com/otelpool/otelpool/poolinfo"
 )
 
 // state is what a pool is doing, in a word.
@@ -50,7 +50,7 @@ const longWait = time.Second
 func (s state) rank() int { return slices.Index(states, s) }
 
 // stateOf returns the state that a snapshot shows.
-func stateOf(s *otelpool.Snapshot) state {
+func stateOf(s *poolinfo.Snapshot) state {
 	switch {
 	case s.Open == 0 && s.Dialing > 0:
 		return dialing
@@ -64,10 +64,10 @@ func stateOf(s *otelpool.Snapshot) state {
 
 // inUse is how many connections of the limit are not available. A connection that was
 // opened for a waiter and has no holder yet counts.
-func inUse(s *otelpool.Snapshot) int {
+func inUse(s *poolinfo.Snapshot) int {
 	n := s.Held + s.Dialing
 	for i := range s.Conns {
-		if s.Conns[i].State == "fresh" {
+		if s.Conns[i].State == poolinfo.StateFresh {
 			n++
 		}
 	}
@@ -76,12 +76,12 @@ func inUse(s *otelpool.Snapshot) int {
 
 // exhaustionOpen reports whether an exhaustion was reported and its end was not. The
 // latest report is the first.
-func exhaustionOpen(reports []otelpool.Report) bool {
+func exhaustionOpen(reports []poolinfo.Report) bool {
 	for i := range reports {
 		switch reports[i].Kind {
-		case otelpool.Exhausted:
+		case poolinfo.ReportExhausted:
 			return true
-		case otelpool.ExhaustionOver:
+		case poolinfo.ReportRecovered:
 			return false
 		default:
 		}
@@ -90,7 +90,7 @@ func exhaustionOpen(reports []otelpool.Report) bool {
 }
 
 // sentence gives the numbers behind the state, and the largest group of holders.
-func sentence(s *otelpool.Snapshot, p *poolDoc) string {
+func sentence(s *poolinfo.Snapshot, p *poolDoc) string {
 	var b strings.Builder
 	switch {
 	case p.State == dialing:
@@ -109,7 +109,7 @@ func sentence(s *otelpool.Snapshot, p *poolDoc) string {
 	if p.State != dialing && s.Dialing > 0 {
 		fmt.Fprintf(&b, " %s being dialed.", quantity(s.Dialing, "is", "are"))
 	}
-	if s.Exact && s.Waiting > 0 {
+	if s.HasDB && s.Waiting > 0 {
 		fmt.Fprintf(&b, " %s, the first for %s.", quantity(s.Waiting, "caller waits", "callers wait"), seconds(s.OldestWait))
 	}
 	if p.State.rank() < saturated.rank() || len(p.Groups) == 0 || len(p.Groups[0].Frames) == 0 {

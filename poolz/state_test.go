@@ -4,20 +4,20 @@ import (
 	"testing"
 	"time"
 
-	"github.com/otelpool/otelpool"
+	"github.com/otelpool/otelpool/poolinfo"
 )
 
 func TestNewPoolDoc_StateAndSentence(t *testing.T) {
-	type snapshot = otelpool.Snapshot
-	held := func(n int) (out []otelpool.Conn) {
+	type snapshot = poolinfo.Snapshot
+	held := func(n int) (out []poolinfo.Conn) {
 		for i := range n {
-			out = append(out, otelpool.Conn{ID: uint64(i + 1), State: "held"})
+			out = append(out, poolinfo.Conn{ID: uint64(i + 1), State: poolinfo.StateHeld})
 		}
 		return out
 	}
-	reports := func(kinds ...otelpool.ReportKind) (out []otelpool.Report) {
+	reports := func(kinds ...poolinfo.ReportKind) (out []poolinfo.Report) {
 		for _, k := range kinds {
-			out = append(out, otelpool.Report{Kind: k, Holder: &otelpool.Holder{}})
+			out = append(out, poolinfo.Report{Kind: k, Holder: &poolinfo.Holder{}})
 		}
 		return out
 	}
@@ -33,7 +33,7 @@ func TestNewPoolDoc_StateAndSentence(t *testing.T) {
 		{"the first connection is dialed", snapshot{MaxOpen: 3, Dialing: 1}, dialing, "No connection is open, and 1 is being dialed."},
 		{
 			"all are dialed",
-			snapshot{MaxOpen: 3, Dialing: 3, Exact: true, Waiting: 9, OldestWait: time.Minute},
+			snapshot{MaxOpen: 3, Dialing: 3, HasDB: true, Waiting: 9, OldestWait: time.Minute},
 			dialing,
 			"No connection is open, and 3 are being dialed. 9 callers wait, the first for 1m00s.",
 		},
@@ -52,36 +52,36 @@ func TestNewPoolDoc_StateAndSentence(t *testing.T) {
 			"2 of 3 connections are held. 1 is being dialed.",
 		},
 		{"the last connection was opened for a waiter", snapshot{
-			MaxOpen: 3, Open: 3, Held: 2, Idle: 1, Conns: append(held(2), otelpool.Conn{ID: 3, State: "fresh"}),
+			MaxOpen: 3, Open: 3, Held: 2, Idle: 1, Conns: append(held(2), poolinfo.Conn{ID: 3, State: poolinfo.StateFresh}),
 		}, saturated, "2 of 3 connections are held."},
 		{
 			"a caller waits for less than a second",
-			snapshot{MaxOpen: 1, Open: 1, Held: 1, Conns: held(1), Exact: true, Waiting: 1, OldestWait: 999 * time.Millisecond},
+			snapshot{MaxOpen: 1, Open: 1, Held: 1, Conns: held(1), HasDB: true, Waiting: 1, OldestWait: 999 * time.Millisecond},
 			saturated, "The only connection is held. 1 caller waits, the first for 999ms.",
 		},
 		{
 			"a caller waits for a second",
-			snapshot{MaxOpen: 1, Open: 1, Held: 1, Conns: held(1), Exact: true, Waiting: 1, OldestWait: time.Second},
+			snapshot{MaxOpen: 1, Open: 1, Held: 1, Conns: held(1), HasDB: true, Waiting: 1, OldestWait: time.Second},
 			exhausted, "The only connection is held. 1 caller waits, the first for 1.0s.",
 		},
 		{
 			"a caller waits for a second for a dial",
-			snapshot{MaxOpen: 3, Open: 1, Held: 1, Dialing: 1, Conns: held(1), Exact: true, Waiting: 1, OldestWait: time.Second},
+			snapshot{MaxOpen: 3, Open: 1, Held: 1, Dialing: 1, Conns: held(1), HasDB: true, Waiting: 1, OldestWait: time.Second},
 			ok, "1 of 3 connections are held. 1 is being dialed. 1 caller waits, the first for 1.0s.",
 		},
 		{
 			"exhaustion was reported",
-			snapshot{MaxOpen: 1, Open: 1, Held: 1, Conns: held(1), Reports: reports(otelpool.LeakSuspected, otelpool.Exhausted)},
+			snapshot{MaxOpen: 1, Open: 1, Held: 1, Conns: held(1), Reports: reports(poolinfo.ReportLeakSuspected, poolinfo.ReportExhausted)},
 			exhausted, "The only connection is held.",
 		},
 		{
 			"exhaustion was reported, and its end",
-			snapshot{MaxOpen: 1, Open: 1, Held: 1, Conns: held(1), Reports: reports(otelpool.ExhaustionOver, otelpool.Exhausted)},
+			snapshot{MaxOpen: 1, Open: 1, Held: 1, Conns: held(1), Reports: reports(poolinfo.ReportRecovered, poolinfo.ReportExhausted)},
 			saturated, "The only connection is held.",
 		},
 		{
 			"exhaustion was reported, and there is room",
-			snapshot{MaxOpen: 2, Open: 1, Held: 1, Conns: held(1), Reports: reports(otelpool.Exhausted)},
+			snapshot{MaxOpen: 2, Open: 1, Held: 1, Conns: held(1), Reports: reports(poolinfo.ReportExhausted)},
 			ok, "1 of 2 connections are held.",
 		},
 		{
@@ -91,10 +91,10 @@ func TestNewPoolDoc_StateAndSentence(t *testing.T) {
 		},
 		{
 			"one call site has most holders",
-			snapshot{MaxOpen: 3, Open: 3, Held: 3, Conns: []otelpool.Conn{
-				holding(1, time.Minute, time.Minute, "tx", "", listOrders()),
-				holding(2, time.Minute, time.Minute, "tx", "", checkout()),
-				holding(3, time.Second, 0, "tx", "", checkout()),
+			snapshot{MaxOpen: 3, Open: 3, Held: 3, Conns: []poolinfo.Conn{
+				holding(1, time.Minute, time.Minute, poolinfo.PhaseTx, "", listOrders()),
+				holding(2, time.Minute, time.Minute, poolinfo.PhaseTx, "", checkout()),
+				holding(3, time.Second, 0, poolinfo.PhaseTx, "", checkout()),
 			}},
 			saturated,
 			"All 3 connections are held. 2 of the 3 holders acquired their connections at shop_test.go:30, and 1 of them has not " +
@@ -118,7 +118,7 @@ func TestNewDocument_ListsTheWorstPoolFirst(t *testing.T) {
 	full := healthy()
 	full.Pool, full.MaxOpen = "full", 2
 	var got []string
-	for _, p := range newDocument(start, []otelpool.Snapshot{healthy(), full, unreachable(), drained(), plainDB()}, "").Pools {
+	for _, p := range newDocument(start, []poolinfo.Snapshot{healthy(), full, unreachable(), drained(), plainDB()}, "").Pools {
 		got = append(got, p.Name+" "+string(p.State))
 	}
 	want := "[audit exhausted orders exhausted full saturated billing dialing catalog ok]"

@@ -10,6 +10,8 @@ import (
 	"time"
 	"unicode"
 	"unicode/utf8"
+
+	"github.com/otelpool/otelpool/poolinfo"
 )
 
 // The size of the text: columns of a line, and rows of a list.
@@ -66,7 +68,7 @@ func textPool(w *bytes.Buffer, p *poolDoc) {
 		}
 		t.write(w)
 	}
-	if held := slices.DeleteFunc(slices.Clone(p.Conns), func(c connDoc) bool { return c.State != "held" }); len(held) > 0 {
+	if held := slices.DeleteFunc(slices.Clone(p.Conns), func(c connDoc) bool { return c.State != poolinfo.StateHeld }); len(held) > 0 {
 		t := newTable(">conn", ">held", ">unused", "phase", "statement", "trace", "call site")
 		for _, c := range held {
 			h := cmp.Or(c.Holder, &holder{})

@@ -11,7 +11,7 @@
 //	retried bad_connection network   a masked retry: the same
 //	closed bad killed 1317           a connection: reason, class, last error.type
 //
-// A failure has a span and a metric, a close has a metric and an entry in Snapshot.Deaths,
+// A failure has a span and a metric, a close has a metric and an entry in Snapshot.RecentlyClosed,
 // and the two must agree. A script runs on the bare driver and through otelpool, and the
 // errors of its callers must be equal. It runs a third time with a driver whose calls are
 // logged, to count the masked retries.

@@ -65,7 +65,7 @@ func TestClosedConn_OfAnIdleTimeoutHasAdvice(t *testing.T) {
 			st, _ := r.stage(t, s, through)
 			r.set(st.db)
 			r.play(st)
-			closed := inspect(t, st.db).Deaths
+			closed := inspect(t, st.db).RecentlyClosed
 			if len(closed) != 1 {
 				t.Fatalf("%d connections were closed, want 1", len(closed))
 			}

@@ -11,6 +11,7 @@ import (
 	"time"
 
 	"github.com/otelpool/otelpool"
+	"github.com/otelpool/otelpool/poolinfo"
 )
 
 // restart is what may happen to a program while its server stops, crashes and starts
@@ -219,7 +220,7 @@ func among(t *testing.T, what string, got, listed []string) {
 	slices.Sort(got)
 	for _, one := range slices.Compact(got) {
 		switch {
-		case class(one) == string(otelpool.ClassBadConnection): // the driver reports no more
+		case class(one) == string(poolinfo.ClassBadConnection): // the driver reports no more
 			t.Logf("%s: %q", what, one)
 		case !slices.ContainsFunc(listed, func(l string) bool { return class(l) == class(one) }):
 			t.Errorf("%s: the class of %q is not one of %q", what, one, listed)

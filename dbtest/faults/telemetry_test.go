@@ -20,6 +20,7 @@ import (
 	"go.opentelemetry.io/otel/trace"
 
 	"github.com/otelpool/otelpool"
+	"github.com/otelpool/otelpool/poolinfo"
 )
 
 // The metrics and attributes that faults appear in.
@@ -60,7 +61,7 @@ func (tel *telemetry) options() []otelpool.Option {
 	return []otelpool.Option{
 		otelpool.WithTracerProvider(tel.traces), otelpool.WithMeterProvider(tel.meters),
 		otelpool.WithLogger(slog.New(slog.DiscardHandler)),
-		otelpool.WithHooks(otelpool.Hooks{SpanName: func(_ context.Context, s otelpool.Statement) string { return s.Operation }}),
+		otelpool.WithHooks(otelpool.Hooks{SpanName: func(_ context.Context, s poolinfo.StatementInfo) string { return s.Operation }}),
 	}
 }
 
@@ -229,8 +230,8 @@ func (tel *telemetry) retried(tb testing.TB) []string {
 func closedConns(tb testing.TB, db *sql.DB) []string {
 	tb.Helper()
 	var lines []string
-	for _, d := range slices.Backward(inspect(tb, db).Deaths) {
-		lines = append(lines, line("closed", d.Reason, string(d.Class), d.ErrorType))
+	for _, d := range slices.Backward(inspect(tb, db).RecentlyClosed) {
+		lines = append(lines, line("closed", d.Reason.String(), string(d.Class), d.ErrorType))
 		if code := codeIn(d.ErrorType); d.Code != code {
 			tb.Errorf("connection %d was closed with the code %q, want %q", d.ConnID, d.Code, code)
 		}
@@ -276,8 +277,9 @@ func (tel *telemetry) balance(tb testing.TB, db *sql.DB) {
 	if closed := sum(snap.Closed); snap.Opened != int64(snap.Open)+closed {
 		tb.Errorf("%d were opened, but %d are open and %d were closed: %v", snap.Opened, snap.Open, closed, snap.Closed)
 	}
-	for limit, counted := range map[string]int64{
-		"idle_count": stats.MaxIdleClosed, "idle_time": stats.MaxIdleTimeClosed, "lifetime": stats.MaxLifetimeClosed,
+	for limit, counted := range map[poolinfo.Reason]int64{
+		poolinfo.ReasonIdleCount: stats.MaxIdleClosed, poolinfo.ReasonIdleTime: stats.MaxIdleTimeClosed,
+		poolinfo.ReasonLifetime: stats.MaxLifetimeClosed,
 	} {
 		if snap.Closed[limit] != counted {
 			tb.Errorf("%d were closed by %s, database/sql has %d", snap.Closed[limit], limit, counted)
@@ -288,8 +290,8 @@ func (tel *telemetry) balance(tb testing.TB, db *sql.DB) {
 		key  attribute.Key
 		want map[string]int64
 	}{
-		{"otelpool.connection.acquired", "otelpool.source", snap.Acquired},
-		{closes, reason, snap.Closed},
+		{"otelpool.connection.acquired", "otelpool.source", byText(snap.Acquired)},
+		{closes, reason, byText(snap.Closed)},
 		{retries, errorType, snap.Retries},
 	} {
 		got := map[string]int64{}
@@ -323,7 +325,7 @@ func (tel *telemetry) balance(tb testing.TB, db *sql.DB) {
 	}
 }
 
-func sum(counts map[string]int64) int64 {
+func sum[K comparable](counts map[K]int64) int64 {
 	var n int64
 	for _, c := range counts {
 		n += c
@@ -331,11 +333,23 @@ func sum(counts map[string]int64) int64 {
 	return n
 }
 
-func inspect(tb testing.TB, db *sql.DB) otelpool.Snapshot {
+func inspect(tb testing.TB, db *sql.DB) poolinfo.Snapshot {
 	tb.Helper()
 	snap, err := otelpool.Inspect(db)
 	if err != nil {
 		tb.Fatal(fmt.Errorf("inspect: %w", err))
 	}
 	return snap
+}
+
+// byText returns a map by the texts of its keys.
+func byText[K interface {
+	comparable
+	fmt.Stringer
+}](m map[K]int64) map[string]int64 {
+	texts := make(map[string]int64, len(m))
+	for k, n := range m {
+		texts[k.String()] = n
+	}
+	return texts
 }

@@ -2,79 +2,101 @@ package ledger
 
 import (
 	"sync"
-	"sync/atomic"
 	"time"
+
+	"github.com/otelpool/otelpool/poolinfo"
 )
 
 // Conn is the record of one open connection.
 //
-// database/sql serialises what it does with a connection, so the methods that
-// note a moment do not contend; the lock is for the reader of a [Snapshot].
+// database/sql serialises what it does with a connection, so the methods that note a
+// moment do not contend; the lock is for the reader of a [Snapshot].
 type Conn struct {
 	ledger *Ledger
 	id     uint64
-	dialed time.Duration // when the dial began
-	opened time.Duration
-	place  int // in ledger.conns, guarded by ledger.mu
+	opened dial
+	index  int // in ledger.conns, guarded by ledger.mu
 
-	reading atomic.Uint64 // grows by 2 with a read that is noted; odd while one goes on that is watched
-	watched atomic.Bool   // every read is noted, at both ends
-	doubted uint64        // see doubt; 0 for no doubt
-	taken   bool          // out of the pool, and not held yet
+	reservation
+	reads RowActivity
 
-	mu     sync.Mutex // guards what follows
-	state  State
-	since  time.Duration // when it entered the state
-	phase  Phase
-	entry  time.Duration // when it entered the phase
-	calls  int           // driver calls that run now
-	rows   int           // result sets that are open
-	tx     bool
-	totals totals
-	// lengths are those of the holds that are over. Each connection counts its own, so
+	mu         sync.Mutex // guards what follows, and of reads what says so
+	state      poolinfo.State
+	stateSince time.Duration
+	hold       hold // the one in progress, or what is left of the last
+	holders    lastHolders
+	totals     totals
+	// lengths are those of the holds that have ended. Each connection counts its own, so
 	// that releases on several processors do not meet.
-	lengths Counts
-	mark    [NumPhases]time.Duration // totals.held when the hold began
-	source  Source
-	stack   Stack
-	// The last two holders and how long they were, the latter at turn: of the hold in
-	// progress, whose length is still to come, or of the last one.
-	turn    uint8
-	holders [2]Holder
-	lasted  [2]time.Duration
-
-	statement string        // the last one of the holder
-	seen      uint64        // reading when it was last looked at
-	active    time.Duration // when that had changed
-	unread    bool          // the first read of the open result set will be noted, watched or not
-	unsure    bool          // a read may go on that began before it was watched
-	suspect   bool          // of being forgotten
+	lengths HistogramCounts
 }
 
-// Holder is who acquired a connection. The ledger keeps it and does not look at
-// it.
+// dial is when a connection was dialed.
+type dial struct{ began, ended time.Duration }
+
+// reservation is the part of a connection that belongs to its next user. It is used by the
+// goroutine that has the connection.
+type reservation struct {
+	reserved bool   // out of the pool, and not held yet
+	doubted  uint64 // see doubt; 0 for no doubt
+}
+
+// hold is a hold in progress.
+type hold struct {
+	source        poolinfo.Source
+	site          poolinfo.CallSite
+	phase         poolinfo.Phase
+	phaseSince    time.Duration
+	calls         int // driver calls that run now
+	rows          int // result sets that are open
+	tx            bool
+	statement     string                   // the last one
+	heldAtAcquire [NumPhases]time.Duration // totals.held when the hold began
+	suspect       bool                     // of being leaked
+}
+
+// lastHolders are the last two holders of a connection and how long they held it. The
+// latter is at turn: of the hold in progress, whose length is still to come, or of the
+// last one.
+type lastHolders struct {
+	turn uint8
+	who  [2]Holder
+	held [2]time.Duration
+}
+
+func (l *lastHolders) begin(h *Holder) {
+	l.turn ^= 1
+	l.who[l.turn] = *h
+}
+
+func (l *lastHolders) end(length time.Duration) {
+	l.who[l.turn].Caller = nil
+	l.held[l.turn] = length
+}
+
+// Holder is who acquired a connection. The ledger keeps it and does not look at it.
 type Holder struct {
 	Trace [16]byte
 	Span  [8]byte
 	Flags byte
-	// Caller is what may be told of the hold while it lasts. It is forgotten with
+	// Caller is the span that events of the hold go to while it lasts. It is dropped at
 	// the end of the hold.
 	Caller any
 }
 
-// Holding is a hold, in progress or over, and whose it is.
+// Holding is a hold, in progress or ended, and whose it is.
 type Holding struct {
-	ID     uint64 // of the connection
-	Holder Holder
-	Stack  Stack // only of one in progress, and of one that was suspected
-	For    time.Duration
+	ID       uint64 // of the connection
+	Holder   Holder
+	CallSite poolinfo.CallSite // only of one in progress, and of one that was suspected
+	For      time.Duration
 	// Phase is what the holder does, InPhase since how long, and Idle for how long
 	// nothing was done. Phases is how the time was spent.
-	Phase         Phase
+	Phase         poolinfo.Phase
 	InPhase, Idle time.Duration
 	Phases        [NumPhases]time.Duration
 	// Reading is whether a row is being read now. Unsure is that one may be, since
-	// before the reads were watched.
+	// before the reads were tracked.
 	Reading, Unsure bool
 	Statement       string // the last one
 }
@@ -85,13 +107,13 @@ type Hold struct {
 	Length time.Duration
 	// Phases is how Length was spent; the parts add up to it.
 	Phases [NumPhases]time.Duration
-	// Suspect is the hold as it was at its end, if it was suspected of being
-	// forgotten; else nil.
+	// Suspect is the hold as it was at its end, if it was suspected of being leaked;
+	// else nil.
 	Suspect *Holding
 }
 
-// Death is what is known of a connection when it is closed.
-type Death struct {
+// Life is what is known of a connection when it is closed.
+type Life struct {
 	// Age is how long it was open.
 	Age time.Duration
 	// Idle is how long nobody had used it, zero if it was held.
@@ -100,90 +122,90 @@ type Death struct {
 	Uses int64
 }
 
-// ID is the number of the connection within its pool, from 1 upward in the
-// order of opening.
+// ID is the number of the connection within its pool, from 1 upward in the order of
+// opening.
 func (c *Conn) ID() uint64 { return c.id }
 
-// Take notes that the connection is on its way to somebody, who will Acquire it
-// when it has been reset.
-func (c *Conn) Take() {
-	c.believe()
-	if !c.taken {
-		c.taken = true
-		c.ledger.unheld.Add(-1)
+// Dialed returns when the dial that made the connection began and ended.
+func (c *Conn) Dialed() (began, ended time.Duration) { return c.opened.began, c.opened.ended }
+
+// Reserve notes that the connection is about to be acquired, when it has been reset.
+func (c *Conn) Reserve() {
+	c.endDoubt()
+	if !c.reserved {
+		c.reserved = true
+		c.ledger.usage.unheld.Add(-1)
 	}
 }
 
-// Explain notes where the one who has held the connection since then asked for it,
-// if that is known only now. It does nothing if that hold is over.
-func (c *Conn) Explain(stack *Stack, since time.Duration) {
+// unreserve undoes Reserve.
+func (c *Conn) unreserve() {
+	if c.reserved {
+		c.reserved = false
+		c.ledger.usage.unheld.Add(1)
+	}
+}
+
+// SetCallSite notes where the holder acquired the connection at the given time, if that is
+// known only now. It does nothing if that hold has ended.
+func (c *Conn) SetCallSite(site *poolinfo.CallSite, acquiredAt time.Duration) {
 	c.mu.Lock()
-	if c.state == Held && c.since == since {
-		c.stack = *stack
+	if c.state == poolinfo.StateHeld && c.stateSince == acquiredAt {
+		c.hold.site = *site
 	}
 	c.mu.Unlock()
 }
 
-// Dialed returns when the dial that made the connection began and ended.
-func (c *Conn) Dialed() (begin, end time.Duration) { return c.dialed, c.opened }
-
-// Acquire notes that somebody has the connection since now, who asked for it at
-// the place of stack; nil is not noted. It does nothing if somebody has it already.
-func (c *Conn) Acquire(now time.Duration, s Source, by *Holder, stack *Stack) {
-	c.Take()
+// Acquire notes that the connection is held since now, and the call site; nil is not
+// captured. It does nothing if the connection is held already.
+func (c *Conn) Acquire(now time.Duration, s poolinfo.Source, by *Holder, site *poolinfo.CallSite) {
+	c.Reserve()
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	if c.state == Held {
+	if c.state == poolinfo.StateHeld {
 		return
 	}
-	c.state, c.since, c.source = Held, now, s
-	c.phase, c.entry = Pinned, now
-	c.mark = c.totals.held
+	c.state, c.stateSince = poolinfo.StateHeld, now
+	h := &c.hold
+	h.source = s
+	h.phase, h.phaseSince = poolinfo.PhasePinned, now
+	h.heldAtAcquire = c.totals.held
 	c.totals.acquired[s]++
-	c.turn ^= 1
-	c.holders[c.turn] = *by
-	c.statement, c.suspect = "", false
-	c.seen, c.active = c.reading.Load(), now
-	if stack != nil {
-		c.stack = *stack
-	} else if c.stack.Noted() {
-		c.stack = Stack{}
+	c.holders.begin(by)
+	h.statement, h.suspect = "", false
+	c.reads.restartLocked(now)
+	if site != nil {
+		h.site = *site
+	} else if !h.site.IsZero() {
+		h.site = poolinfo.CallSite{}
 	}
-	l := c.ledger
-	n := l.held.Add(1)
-	for {
-		peak := l.peak.Load()
-		if n <= peak || l.peak.CompareAndSwap(peak, n) {
-			return
-		}
-	}
+	c.ledger.usage.acquired()
 }
 
-// Begin notes that a driver call starts, of a statement if that is not empty, and
-// returns the time.
+// Begin notes that a driver call starts, of a statement if that is not empty, and returns
+// the time.
 func (c *Conn) Begin(statement string) time.Duration {
 	now := c.ledger.Now()
 	c.mu.Lock()
 	if statement != "" {
-		c.statement = statement
+		c.hold.statement = statement
 	}
-	c.calls++
+	c.hold.calls++
 	c.enterLocked(now)
 	c.mu.Unlock()
 	return now
 }
 
-// End notes that the driver call is over and what it left behind, and returns
-// the time.
+// End notes that the driver call has ended and what it left behind, and returns the time.
 func (c *Conn) End(e Effect) time.Duration {
 	now := c.ledger.Now()
 	c.mu.Lock()
-	if c.calls > 0 {
-		c.calls--
+	if c.hold.calls > 0 {
+		c.hold.calls--
 	}
 	c.applyLocked(e)
 	c.enterLocked(now)
-	c.unread = e == RowsOpened && c.rows == 1
+	c.reads.unread = e == RowsOpened && c.hold.rows == 1
 	c.mu.Unlock()
 	return now
 }
@@ -192,181 +214,182 @@ func (c *Conn) End(e Effect) time.Duration {
 func (c *Conn) RowsClosed() time.Duration {
 	now := c.ledger.Now()
 	c.mu.Lock()
-	if c.rows > 0 {
-		c.rows--
+	if c.hold.rows > 0 {
+		c.hold.rows--
 	}
-	if c.reading.Load()&1 == 1 {
-		c.reading.Add(1) // the driver panicked
-	}
-	c.watched.Store(false)
+	c.reads.closed()
 	c.enterLocked(now)
 	c.mu.Unlock()
 	return now
 }
 
-// Watched reports whether every read of the open result set is to be noted. If it is
-// not, the first is: a read is not worth a clock, nor, in a result set that has been
-// open for a short while and is likely to be closed soon, an atomic add. The others
-// are taken for read until somebody looks.
-func (c *Conn) Watched() bool { return c.watched.Load() }
-
-// Reads notes that the driver begins to read a row, or to go on to the next result
-// set. HasRead gets what Reads has returned.
-func (c *Conn) Reads() (watched bool) {
-	if !c.watched.Load() {
-		c.reading.Add(2)
-		return false
-	}
-	c.reading.Add(1)
-	return true
-}
-
-// HasRead notes that the read is done.
-func (c *Conn) HasRead(watched bool) {
-	if watched {
-		c.reading.Add(1)
-	}
-}
-
 func (c *Conn) applyLocked(e Effect) {
-	if c.state != Held {
+	if c.state != poolinfo.StateHeld {
 		return
 	}
 	switch e {
 	case NoEffect:
 	case RowsOpened:
-		c.rows++
+		c.hold.rows++
 	case TxBegan:
-		c.tx = true
+		c.hold.tx = true
 	case TxEnded:
-		c.tx = false
+		c.hold.tx = false
 	}
 }
 
-// enterLocked closes the account of the phase that ends now, and opens that of
-// the phase that follows from what is going on.
+// enterLocked closes the account of the phase that ends now, and opens that of the phase
+// that follows from what is going on.
 func (c *Conn) enterLocked(now time.Duration) {
-	if c.state != Held {
+	if c.state != poolinfo.StateHeld {
 		return
 	}
-	c.totals.held[c.phase] += now - c.entry
-	c.entry = now
-	c.seen, c.unread = c.reading.Load(), false
+	h := &c.hold
+	c.totals.held[h.phase] += now - h.phaseSince
+	h.phaseSince = now
+	c.reads.enterLocked()
 	switch {
-	case c.calls > 0:
-		c.phase = Executing
-	case c.rows > 0:
-		c.phase = Rows
-	case c.tx:
-		c.phase = Tx
+	case h.calls > 0:
+		h.phase = poolinfo.PhaseExecuting
+	case h.rows > 0:
+		h.phase = poolinfo.PhaseRows
+	case h.tx:
+		h.phase = poolinfo.PhaseTx
 	default:
-		c.phase = Pinned
+		h.phase = poolinfo.PhasePinned
 	}
 }
 
-// Release notes that the holder gave the connection back, and puts the hold into h,
-// which is empty before. It reports false if nobody had it: database/sql also hands
-// back what a caller asked for and no longer wants.
+// Release notes that the connection was released, and puts the hold into h, which is empty
+// before. It reports false if it was not held: database/sql also hands back what a caller
+// requested and no longer wants.
 func (c *Conn) Release(h *Hold) bool {
 	now := c.ledger.Now()
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	c.putBack()
-	return c.releaseLocked(h, now, Idle)
+	c.unreserve()
+	return c.releaseLocked(h, now, poolinfo.StateIdle)
 }
 
-// putBack undoes Take.
-func (c *Conn) putBack() {
-	if c.taken {
-		c.taken = false
-		c.ledger.unheld.Add(1)
-	}
-}
-
-func (c *Conn) releaseLocked(h *Hold, now time.Duration, next State) bool {
-	if c.state != Held {
+func (c *Conn) releaseLocked(h *Hold, now time.Duration, next poolinfo.State) bool {
+	if c.state != poolinfo.StateHeld {
 		return false
 	}
 	c.enterLocked(now)
-	h.Length = now - c.since
+	h.Length = now - c.stateSince
 	for i := range h.Phases {
-		h.Phases[i] = c.totals.held[i] - c.mark[i]
+		h.Phases[i] = c.totals.held[i] - c.hold.heldAtAcquire[i]
 	}
-	if c.suspect {
+	if c.hold.suspect {
 		was := c.holdingLocked(now)
 		h.Suspect = &was
 	}
 	if h.Length >= ShortHold {
-		c.ledger.sites.add(&c.stack, h.Length)
+		c.ledger.sites.add(&c.hold.site, h.Length)
 	}
 	c.lengths.add(h.Length)
-	c.holders[c.turn].Caller = nil
-	c.lasted[c.turn] = h.Length
-	c.state, c.since = next, now
-	c.calls, c.rows, c.tx = 0, 0, false
+	c.holders.end(h.Length)
+	c.state, c.stateSince = next, now
+	c.hold.calls, c.hold.rows, c.hold.tx = 0, 0, false
 	c.totals.holds++
-	c.ledger.held.Add(-1)
+	c.ledger.usage.held.Add(-1)
 	return true
 }
 
-// last returns the last hold that is over. It has no holder if there was none.
-func (c *Conn) last() Holding {
-	c.mu.Lock()
-	defer c.mu.Unlock()
-	return c.lastLocked()
-}
-
-func (c *Conn) lastLocked() Holding {
-	at := c.turn
-	if c.state == Held {
-		at ^= 1
-	}
-	return Holding{ID: c.id, Holder: c.holders[at], For: c.lasted[at]}
-}
-
-// Held reports whether somebody has the connection.
+// Held reports whether the connection is held.
 func (c *Conn) Held() bool {
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	return c.state == Held
+	return c.state == poolinfo.StateHeld
 }
 
-// Close notes that the connection is closed and why. A hold that is still going
-// on ends with it, and is returned. If the reason is not known it must follow
-// through [Ledger.Attribute]. A second Close does nothing and reports false.
-func (c *Conn) Close(r Reason, known bool) (d Death, h Hold, held, ok bool) {
+// Hold returns the hold in progress, and false if there is none.
+func (c *Conn) Hold() (Holding, bool) { return c.holding(c.ledger.Now()) }
+
+// holding returns the hold in progress at the time now.
+func (c *Conn) holding(now time.Duration) (Holding, bool) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if c.state != poolinfo.StateHeld {
+		return Holding{}, false
+	}
+	return c.holdingLocked(now), true
+}
+
+func (c *Conn) holdingLocked(now time.Duration) Holding {
+	h := &c.hold
+	one := Holding{
+		ID:        c.id,
+		Holder:    c.holders.who[c.holders.turn],
+		CallSite:  h.site,
+		For:       max(0, now-c.stateSince),
+		Phase:     h.phase,
+		InPhase:   max(0, now-h.phaseSince),
+		Statement: h.statement,
+	}
+	for i := range one.Phases {
+		one.Phases[i] = c.totals.held[i] - h.heldAtAcquire[i]
+	}
+	one.Phases[h.phase] += one.InPhase
+	if h.phase != poolinfo.PhaseExecuting {
+		one.Idle = max(0, now-c.idleSinceLocked(now))
+		one.Reading = h.phase == poolinfo.PhaseRows && c.reads.inProgress()
+		one.Unsure = h.phase == poolinfo.PhaseRows && (c.reads.unsure || !c.reads.Tracked())
+	}
+	return one
+}
+
+// idleSinceLocked is since when nothing was done with the connection.
+func (c *Conn) idleSinceLocked(now time.Duration) time.Duration {
+	return max(c.hold.phaseSince, c.reads.activeLocked(now, c.hold.phase == poolinfo.PhaseRows))
+}
+
+// lastHoldLocked returns the last hold that has ended. It has no holder if there was none.
+func (c *Conn) lastHoldLocked() Holding {
+	at := c.holders.turn
+	if c.state == poolinfo.StateHeld {
+		at ^= 1
+	}
+	return Holding{ID: c.id, Holder: c.holders.who[at], For: c.holders.held[at]}
+}
+
+// lastHold is the same without the lock held.
+func (c *Conn) lastHold() Holding {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	return c.lastHoldLocked()
+}
+
+// Close notes that the connection is closed and why. A hold in progress ends with it, and
+// is returned. A reason of zero is not known yet and follows through [Ledger.Attribute]. A
+// second Close does nothing and reports false.
+func (c *Conn) Close(r poolinfo.Reason) (life Life, h Hold, held, ok bool) {
 	l := c.ledger
 	now := l.Now()
-	c.believe()
+	c.endDoubt()
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	if c.state == Closed {
-		return Death{}, Hold{}, false, false
+	if c.state == poolinfo.StateClosed {
+		return Life{}, Hold{}, false, false
 	}
-	d.Age = now - c.opened
-	if c.state != Held {
-		d.Idle = now - c.since
+	life.Age = now - c.opened.ended
+	if c.state != poolinfo.StateHeld {
+		life.Idle = now - c.stateSince
 	}
-	if held = c.releaseLocked(&h, now, Closed); !held {
-		c.state, c.since = Closed, now
+	if held = c.releaseLocked(&h, now, poolinfo.StateClosed); !held {
+		c.state, c.stateSince = poolinfo.StateClosed, now
 	}
-	d.Uses = c.totals.holds
-	c.Take()
-	l.size.Add(-1)
-	l.lost.Store(true)
-	if d.Uses > 0 {
-		l.ended[l.ends%len(l.ended)] = ended{c.lastLocked(), now}
-		l.ends++
+	life.Uses = c.totals.holds
+	c.Reserve()
+	l.usage.gone()
+	if life.Uses > 0 {
+		l.past.lastHold(c.lastHoldLocked(), now)
 	}
-	l.past.add(&c.totals)
-	l.lengths.addAll(&c.lengths)
+	l.past.totals.add(&c.totals)
+	l.past.lengths.addAll(&c.lengths)
 	l.removeLocked(c)
-	if known {
-		l.closed[r]++
-	} else {
-		l.closing++
-	}
-	return d, h, held, true
+	l.closes.add(r)
+	return life, h, held, true
 }

@@ -6,10 +6,10 @@ import (
 )
 
 // doubt counts the connections that nobody holds and that may not be free either:
-// one that is given back while callers wait is handed to one of them, who has not
-// used it yet. The ledger is not told of the waiters of a plain *sql.DB, so it
-// doubts each connection that is given back at a moment when somebody may wait,
-// until it is acquired again, or somebody who knows says that there is no doubt.
+// one that is released while callers wait is handed to one of them, who has not
+// used it yet. The ledger does not know the waiters of a plain *sql.DB, so it
+// doubts each connection that is released at a moment when somebody may wait,
+// until it is acquired again, or NoDoubt is called.
 type doubt struct {
 	n atomic.Int64
 
@@ -24,23 +24,23 @@ type doubt struct {
 // Where connections were closed or could not be dialed, database/sql may be
 // about to open others, which it counts before it dials them one after the other.
 func (l *Ledger) MayWait(limit int64) bool {
-	return limit > 0 && (l.size.Load() >= limit || l.lost.Load()) && !l.AnyFree()
+	return limit > 0 && (l.usage.size.Load() >= limit || l.usage.shrunk.Load()) && !l.AnyFree()
 }
 
 // AnyFree reports whether a connection is free beyond doubt.
-func (l *Ledger) AnyFree() bool { return l.unheld.Load() > l.doubt.n.Load() }
+func (l *Ledger) AnyFree() bool { return l.usage.unheld.Load() > l.doubt.n.Load() }
 
 // NoneLost notes that database/sql is not about to open connections for those that
 // were closed or could not be dialed.
-func (l *Ledger) NoneLost() { l.lost.Store(false) }
+func (l *Ledger) NoneLost() { l.usage.shrunk.Store(false) }
 
 // Held is how many connections somebody has.
-func (l *Ledger) Held() int64 { return l.held.Load() }
+func (l *Ledger) Held() int64 { return l.usage.held.Load() }
 
 // Unheld is how many connections are open and held by nobody.
-func (l *Ledger) Unheld() int64 { return l.unheld.Load() }
+func (l *Ledger) Unheld() int64 { return l.usage.unheld.Load() }
 
-// Doubt notes that the connection, which is about to be given back, may go to
+// Doubt notes that the connection, which is about to be released, may go to
 // somebody who waits for it.
 func (c *Conn) Doubt() {
 	d := &c.ledger.doubt
@@ -52,8 +52,8 @@ func (c *Conn) Doubt() {
 	d.mu.Unlock()
 }
 
-// believe ends the doubt, if there is one.
-func (c *Conn) believe() {
+// endDoubt ends the doubt, if there is one.
+func (c *Conn) endDoubt() {
 	if c.doubted == 0 {
 		return
 	}

@@ -4,6 +4,8 @@ import (
 	"testing"
 	"testing/synctest"
 	"time"
+
+	"github.com/otelpool/otelpool/poolinfo"
 )
 
 // open returns a connection that was just opened.
@@ -13,15 +15,15 @@ func open(l *Ledger) *Conn {
 }
 
 // acquire hands a connection out now.
-func acquire(c *Conn, s Source) { c.Acquire(c.ledger.Now(), s, &Holder{}, nil) }
+func acquire(c *Conn, s poolinfo.Source) { c.Acquire(c.ledger.Now(), s, &Holder{}, nil) }
 
 func TestAHoldIsSplitIntoPhasesThatAddUp(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		l := NewLedger()
+		l := New()
 		c := open(l)
 		time.Sleep(time.Second) // fresh: nobody's
 
-		acquire(c, New)
+		acquire(c, poolinfo.SourceNew)
 		time.Sleep(1 * time.Millisecond) // pinned
 		c.Begin("")
 		time.Sleep(2 * time.Millisecond) // executing
@@ -41,10 +43,10 @@ func TestAHoldIsSplitIntoPhasesThatAddUp(t *testing.T) {
 		var got Hold
 		ok := c.Release(&got)
 		want := Hold{Length: 255 * time.Millisecond, Phases: [NumPhases]time.Duration{
-			Executing: 74 * time.Millisecond,
-			Rows:      16 * time.Millisecond,
-			Tx:        36 * time.Millisecond,
-			Pinned:    129 * time.Millisecond,
+			poolinfo.PhaseExecuting: 74 * time.Millisecond,
+			poolinfo.PhaseRows:      16 * time.Millisecond,
+			poolinfo.PhaseTx:        36 * time.Millisecond,
+			poolinfo.PhasePinned:    129 * time.Millisecond,
 		}}
 		if !ok || got != want {
 			t.Errorf("got hold %+v, %t, want %+v, true", got, ok, want)
@@ -54,11 +56,11 @@ func TestAHoldIsSplitIntoPhasesThatAddUp(t *testing.T) {
 
 func TestTimeHeldIncludesTheHoldInProgress(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		l := NewLedger()
+		l := New()
 		a, b := open(l), open(l)
-		acquire(a, Reused)
+		acquire(a, poolinfo.SourceReused)
 		time.Sleep(time.Second)
-		acquire(b, Reused)
+		acquire(b, poolinfo.SourceReused)
 		b.Begin("")
 		time.Sleep(time.Second)
 		a.Release(new(Hold))
@@ -67,8 +69,8 @@ func TestTimeHeldIncludesTheHoldInProgress(t *testing.T) {
 		got := l.Snapshot(nil)
 		want := Snapshot{
 			Open: 2, Held: 1, Idle: 1, Opened: 2, Holds: 1,
-			Acquired:   [NumSources]int64{Reused: 2},
-			HeldTime:   [NumPhases]time.Duration{Pinned: 2 * time.Second, Executing: 2 * time.Second},
+			Acquired:   [NumSources]int64{poolinfo.SourceReused: 2},
+			HeldTime:   [NumPhases]time.Duration{poolinfo.PhasePinned: 2 * time.Second, poolinfo.PhaseExecuting: 2 * time.Second},
 			OldestHold: 2 * time.Second,
 		}
 		if got != want {
@@ -79,22 +81,22 @@ func TestTimeHeldIncludesTheHoldInProgress(t *testing.T) {
 
 func TestTimeHeldOutlivesTheConnection(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		l := NewLedger()
+		l := New()
 		c := open(l)
-		acquire(c, New)
+		acquire(c, poolinfo.SourceNew)
 		time.Sleep(3 * time.Second)
 		c.Release(new(Hold))
 		time.Sleep(5 * time.Second)
-		d, _, held, ok := c.Close(IdleTime, true)
-		if want := (Death{Age: 8 * time.Second, Idle: 5 * time.Second, Uses: 1}); d != want || held || !ok {
+		d, _, held, ok := c.Close(poolinfo.ReasonIdleTime)
+		if want := (Life{Age: 8 * time.Second, Idle: 5 * time.Second, Uses: 1}); d != want || held || !ok {
 			t.Errorf("got death %+v, held %t, ok %t, want %+v, false, true", d, held, ok, want)
 		}
 		got := l.Snapshot(nil)
 		want := Snapshot{
 			Opened: 1, Holds: 1,
-			Closed:   [NumReasons]int64{IdleTime: 1},
-			Acquired: [NumSources]int64{New: 1},
-			HeldTime: [NumPhases]time.Duration{Pinned: 3 * time.Second},
+			Closed:   [NumReasons]int64{poolinfo.ReasonIdleTime: 1},
+			Acquired: [NumSources]int64{poolinfo.SourceNew: 1},
+			HeldTime: [NumPhases]time.Duration{poolinfo.PhasePinned: 3 * time.Second},
 		}
 		if got != want {
 			t.Errorf("got  %+v\nwant %+v", got, want)
@@ -104,36 +106,36 @@ func TestTimeHeldOutlivesTheConnection(t *testing.T) {
 
 func TestAHoldEndsWithItsConnection(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		l := NewLedger()
+		l := New()
 		c := open(l)
-		acquire(c, New)
+		acquire(c, poolinfo.SourceNew)
 		c.Begin("")
 		time.Sleep(time.Second)
-		d, h, held, ok := c.Close(Bad, true)
-		if want := (Death{Age: time.Second, Uses: 1}); d != want || !ok {
+		d, h, held, ok := c.Close(poolinfo.ReasonBad)
+		if want := (Life{Age: time.Second, Uses: 1}); d != want || !ok {
 			t.Errorf("got death %+v, ok %t, want %+v, true", d, ok, want)
 		}
-		want := Hold{Length: time.Second, Phases: [NumPhases]time.Duration{Executing: time.Second}}
+		want := Hold{Length: time.Second, Phases: [NumPhases]time.Duration{poolinfo.PhaseExecuting: time.Second}}
 		if h != want || !held {
 			t.Errorf("got hold %+v, %t, want %+v, true", h, held, want)
 		}
 		if c.Release(new(Hold)) {
 			t.Error("a closed connection was released")
 		}
-		if _, _, _, ok := c.Close(Bad, true); ok {
+		if _, _, _, ok := c.Close(poolinfo.ReasonBad); ok {
 			t.Error("a closed connection was closed again")
 		}
-		if got := l.Snapshot(nil); got.Closed != [NumReasons]int64{Bad: 1} || got.Held != 0 {
+		if got := l.Snapshot(nil); got.Closed != [NumReasons]int64{poolinfo.ReasonBad: 1} || got.Held != 0 {
 			t.Errorf("got %+v, want one close and nothing held", got)
 		}
 	})
 }
 
 func TestPeakStartsAgainFromWhatIsHeld(t *testing.T) {
-	l := NewLedger()
+	l := New()
 	conns := []*Conn{open(l), open(l), open(l)}
 	for _, c := range conns {
-		acquire(c, New)
+		acquire(c, poolinfo.SourceNew)
 	}
 	conns[0].Release(new(Hold))
 	conns[1].Release(new(Hold))
@@ -142,7 +144,7 @@ func TestPeakStartsAgainFromWhatIsHeld(t *testing.T) {
 			t.Errorf("take %d: got peak %d, want %d", i, got, want)
 		}
 	}
-	acquire(conns[0], Reused)
+	acquire(conns[0], poolinfo.SourceReused)
 	conns[0].Release(new(Hold))
 	if got := l.TakePeak(); got != 2 {
 		t.Errorf("got peak %d, want 2", got)
@@ -150,7 +152,7 @@ func TestPeakStartsAgainFromWhatIsHeld(t *testing.T) {
 }
 
 func TestDialsAreCountedApart(t *testing.T) {
-	l := NewLedger()
+	l := New()
 	l.Dialing()
 	l.Dialing()
 	if s := l.Snapshot(nil); s.Dialing != 2 || s.Open != 0 || s.Opened != 0 {
@@ -167,27 +169,27 @@ func TestDialsAreCountedApart(t *testing.T) {
 }
 
 func TestACloseWithoutReasonWaitsForIt(t *testing.T) {
-	l := NewLedger()
-	open(l).Close(0, false)
+	l := New()
+	open(l).Close(0)
 	if s := l.Snapshot(nil); s.Closing != 1 || s.Closed != [NumReasons]int64{} {
 		t.Errorf("got %+v, want one close without a reason", s)
 	}
-	l.Attribute(OpenCount)
-	if s := l.Snapshot(nil); s.Closing != 0 || s.Closed != [NumReasons]int64{OpenCount: 1} {
+	l.Attribute(poolinfo.ReasonOpenCount)
+	if s := l.Snapshot(nil); s.Closing != 0 || s.Closed != [NumReasons]int64{poolinfo.ReasonOpenCount: 1} {
 		t.Errorf("got %+v, want the reason", s)
 	}
 }
 
 func TestSnapshotListsTheConnections(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		l := NewLedger()
+		l := New()
 		held, idle := open(l), open(l)
-		open(l).Close(Lifetime, true)
+		open(l).Close(poolinfo.ReasonLifetime)
 		open(l)
-		acquire(idle, New)
+		acquire(idle, poolinfo.SourceNew)
 		idle.Release(new(Hold))
 		time.Sleep(time.Second)
-		acquire(held, Reused)
+		acquire(held, poolinfo.SourceReused)
 		held.Begin("SELECT a")
 		time.Sleep(time.Second)
 
@@ -195,14 +197,14 @@ func TestSnapshotListsTheConnections(t *testing.T) {
 		l.Snapshot(&got)
 		want := map[uint64]ConnSnapshot{
 			1: {
-				ID: 1, State: Held, Source: Reused, Age: 2 * time.Second, For: time.Second, Uses: 1,
+				ID: 1, State: poolinfo.StateHeld, Source: poolinfo.SourceReused, Age: 2 * time.Second, For: time.Second, Uses: 1,
 				Hold: Holding{
-					ID: 1, For: time.Second, Phase: Executing, InPhase: time.Second, Statement: "SELECT a",
-					Phases: [NumPhases]time.Duration{Executing: time.Second},
+					ID: 1, For: time.Second, Phase: poolinfo.PhaseExecuting, InPhase: time.Second, Statement: "SELECT a",
+					Phases: [NumPhases]time.Duration{poolinfo.PhaseExecuting: time.Second},
 				},
 			},
-			2: {ID: 2, State: Idle, Age: 2 * time.Second, For: 2 * time.Second, Uses: 1},
-			4: {ID: 4, State: Fresh, Age: 2 * time.Second, For: 2 * time.Second},
+			2: {ID: 2, State: poolinfo.StateIdle, Age: 2 * time.Second, For: 2 * time.Second, Uses: 1},
+			4: {ID: 4, State: poolinfo.StateFresh, Age: 2 * time.Second, For: 2 * time.Second},
 		}
 		if len(got) != len(want) {
 			t.Fatalf("got %d connections, want %d", len(got), len(want))
@@ -216,21 +218,21 @@ func TestSnapshotListsTheConnections(t *testing.T) {
 }
 
 func TestAHoldAllocatesNothing(t *testing.T) {
-	l := NewLedger()
+	l := New()
 	c := open(l)
 	var w Wait
 	var by Holder
 	var longest [2]Holding
 	if n := testing.AllocsPerRun(100, func() {
-		l.Ask(&w)
+		l.BeginWait(&w)
 		now := l.Now()
-		l.Stop(&w, now, 0)
-		c.Acquire(now, Reused, &by, nil)
+		l.EndWait(&w, now, 0)
+		c.Acquire(now, poolinfo.SourceReused, &by, nil)
 		l.Longest(longest[:])
-		l.InTheWayOf(c, now, 1, longest[:])
+		l.Blockers(c, now, 1, longest[:])
 		c.Begin("")
 		c.End(RowsOpened)
-		c.HasRead(c.Reads())
+		c.Reads().End(c.Reads().Begin())
 		c.RowsClosed()
 		c.Release(new(Hold))
 		l.Snapshot(nil)

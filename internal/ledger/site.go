@@ -3,31 +3,24 @@ package ledger
 import (
 	"sync"
 	"time"
+
+	"github.com/otelpool/otelpool/poolinfo"
 )
 
-// StackDepth is how many program counters of an acquire are kept.
-const StackDepth = 16
+// ShortCallSite is a [poolinfo.CallSite] that was captured nearer to the program, where
+// fewer program counters are enough.
+type ShortCallSite [8]uintptr
 
-// Stack is where a connection was asked for: program counters as runtime.Callers
-// gives them, with zeros after the last.
-type Stack [StackDepth]uintptr
+// IsZero reports whether it was not captured.
+func (s *ShortCallSite) IsZero() bool { return s[0] == 0 }
 
-// ShortStack is the same of a caller that is nearer to the program.
-type ShortStack [StackDepth / 2]uintptr
-
-// Noted reports whether there is anything in it.
-func (s *ShortStack) Noted() bool { return s[0] != 0 }
-
-// Long returns it as a Stack.
-func (s *ShortStack) Long() (long Stack) {
+// CallSite returns it in full length.
+func (s *ShortCallSite) CallSite() (long poolinfo.CallSite) {
 	copy(long[:], s[:])
 	return long
 }
 
-// Noted reports whether there is anything in it.
-func (s *Stack) Noted() bool { return s[0] != 0 }
-
-// ShortHold is how long a hold must be to be told by its site: to look the site up
+// ShortHold is how long a hold must be to count for its call site: to look the site up
 // is nothing beside a millisecond, but not beside a microsecond.
 const ShortHold = time.Millisecond
 
@@ -36,31 +29,31 @@ const maxSites = 1000
 
 // Site is the holds that began at one place.
 type Site struct {
-	Stack Stack
-	Holds int64
-	Time  time.Duration
-	Short bool // all holds that were shorter than ShortHold
+	CallSite poolinfo.CallSite
+	Holds    int64
+	Time     time.Duration
+	Short    bool // all holds that were shorter than ShortHold
 }
 
 // sites are the holds that are over, by place.
 type sites struct {
 	mu    sync.Mutex // guards known and what it points to
-	known map[Stack]*Site
+	known map[poolinfo.CallSite]*Site
 }
 
-func (s *sites) add(at *Stack, d time.Duration) {
+func (s *sites) add(at *poolinfo.CallSite, d time.Duration) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	one := s.known[*at]
 	if one == nil && len(s.known) >= maxSites {
-		at = &Stack{}
+		at = &poolinfo.CallSite{}
 		one = s.known[*at]
 	}
 	if one == nil {
 		if s.known == nil {
-			s.known = map[Stack]*Site{}
+			s.known = map[poolinfo.CallSite]*Site{}
 		}
-		one = &Site{Stack: *at}
+		one = &Site{CallSite: *at}
 		s.known[*at] = one
 	}
 	one.Holds++
@@ -84,44 +77,44 @@ func (l *Ledger) Sites() []Site {
 	defer l.mu.Unlock()
 	known := l.sites.read() // first: a hold that ends meanwhile is short for now, and not there twice
 	now := l.Now()
-	short := Site{Short: true}
-	at := map[Stack]int{}
+	rest := Site{Short: true}
+	at := map[poolinfo.CallSite]int{}
 	var all []Site
-	add := func(s *Stack, holds int64, d time.Duration) {
+	add := func(s *poolinfo.CallSite, holds int64, d time.Duration) {
 		i, ok := at[*s]
 		if !ok {
 			i = len(all)
 			at[*s] = i
-			all = append(all, Site{Stack: *s})
+			all = append(all, Site{CallSite: *s})
 		}
 		all[i].Holds += holds
 		all[i].Time += d
 	}
-	sum := l.past
+	sum := l.past.totals
 	for _, c := range l.conns {
 		c.mu.Lock()
 		sum.add(&c.totals)
-		if c.state == Held {
-			d := max(0, now-c.since)
-			add(&c.stack, 1, d)
+		if c.state == poolinfo.StateHeld {
+			d := max(0, now-c.stateSince)
+			add(&c.hold.site, 1, d)
 			// What of it is in the totals already is not of a hold that is over.
-			for p := range c.mark {
-				sum.held[p] -= c.totals.held[p] - c.mark[p]
+			for p := range c.hold.heldAtAcquire {
+				sum.held[p] -= c.totals.held[p] - c.hold.heldAtAcquire[p]
 			}
 		}
 		c.mu.Unlock()
 	}
-	short.Holds = sum.holds
+	rest.Holds = sum.holds
 	for _, d := range sum.held {
-		short.Time += d
+		rest.Time += d
 	}
 	for _, one := range known {
-		add(&one.Stack, one.Holds, one.Time)
-		short.Holds -= one.Holds
-		short.Time -= one.Time
+		add(&one.CallSite, one.Holds, one.Time)
+		rest.Holds -= one.Holds
+		rest.Time -= one.Time
 	}
-	if short.Holds > 0 {
-		all = append(all, short)
+	if rest.Holds > 0 {
+		all = append(all, rest)
 	}
 	return all
 }

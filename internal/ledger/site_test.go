@@ -5,11 +5,13 @@ import (
 	"testing"
 	"testing/synctest"
 	"time"
+
+	"github.com/otelpool/otelpool/poolinfo"
 )
 
 // hold holds c for a time, for one who asked at a place.
-func hold(c *Conn, place uintptr, d time.Duration) {
-	c.Acquire(c.ledger.Now(), Reused, &Holder{}, &Stack{place})
+func holdFor(c *Conn, place uintptr, d time.Duration) {
+	c.Acquire(c.ledger.Now(), poolinfo.SourceReused, &Holder{}, &poolinfo.CallSite{place})
 	c.Begin("")
 	time.Sleep(d)
 	c.End(NoEffect)
@@ -18,25 +20,25 @@ func hold(c *Conn, place uintptr, d time.Duration) {
 
 func TestSitesAddUpToAllHolds(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		l := NewLedger()
+		l := New()
 		c, other := open(l), open(l)
-		hold(c, 1, time.Second)
-		hold(c, 1, 2*time.Second)
-		hold(c, 2, time.Millisecond)
-		hold(c, 2, time.Millisecond-1)
-		hold(c, 3, 0)
-		hold(other, 0, time.Minute)
-		other.Close(Bad, true)
-		c.Acquire(l.Now(), Reused, &Holder{}, &Stack{2})
+		holdFor(c, 1, time.Second)
+		holdFor(c, 1, 2*time.Second)
+		holdFor(c, 2, time.Millisecond)
+		holdFor(c, 2, time.Millisecond-1)
+		holdFor(c, 3, 0)
+		holdFor(other, 0, time.Minute)
+		other.Close(poolinfo.ReasonBad)
+		c.Acquire(l.Now(), poolinfo.SourceReused, &Holder{}, &poolinfo.CallSite{2})
 		c.Begin("")
 		time.Sleep(5 * time.Second)
 		c.End(NoEffect)
 		time.Sleep(5 * time.Second)
 
 		want := []Site{
-			{Stack: Stack{}, Holds: 1, Time: time.Minute},
-			{Stack: Stack{2}, Holds: 2, Time: 10*time.Second + time.Millisecond},
-			{Stack: Stack{1}, Holds: 2, Time: 3 * time.Second},
+			{CallSite: poolinfo.CallSite{}, Holds: 1, Time: time.Minute},
+			{CallSite: poolinfo.CallSite{2}, Holds: 2, Time: 10*time.Second + time.Millisecond},
+			{CallSite: poolinfo.CallSite{1}, Holds: 2, Time: 3 * time.Second},
 			{Short: true, Holds: 2, Time: time.Millisecond - 1},
 		}
 		got := l.Sites()
@@ -59,13 +61,13 @@ func TestSitesAddUpToAllHolds(t *testing.T) {
 
 func TestSitesAreBounded(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		l := NewLedger()
+		l := New()
 		c := open(l)
 		for i := range maxSites + 10 {
-			hold(c, uintptr(i+1), time.Second)
+			holdFor(c, uintptr(i+1), time.Second)
 		}
 		got := l.Sites()
-		beyond := slices.IndexFunc(got, func(s Site) bool { return !s.Stack.Noted() })
+		beyond := slices.IndexFunc(got, func(s Site) bool { return s.CallSite.IsZero() })
 		if len(got) != maxSites+1 || got[beyond].Holds != 10 {
 			t.Errorf("got %d sites, %d holds in that without a place; want %d and 10", len(got), got[beyond].Holds, maxSites+1)
 		}
@@ -74,9 +76,9 @@ func TestSitesAreBounded(t *testing.T) {
 
 func TestWhoReadsIsNotIdle(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		l := NewLedger()
+		l := New()
 		c := open(l)
-		acquire(c, New)
+		acquire(c, poolinfo.SourceNew)
 		c.Begin("")
 		c.End(RowsOpened)
 		want := func(d time.Duration) {
@@ -87,7 +89,7 @@ func TestWhoReadsIsNotIdle(t *testing.T) {
 		}
 		time.Sleep(time.Second)
 		want(time.Second)
-		c.HasRead(c.Reads())
+		c.Reads().End(c.Reads().Begin())
 		time.Sleep(time.Second)
 		want(0) // has read since the last look
 		time.Sleep(time.Second)
@@ -95,16 +97,16 @@ func TestWhoReadsIsNotIdle(t *testing.T) {
 		l.Sweep(time.Hour, time.Hour) // watched from here on
 		time.Sleep(time.Second)
 		want(time.Second)
-		watched := c.Reads()
+		watched := c.Reads().Begin()
 		time.Sleep(time.Second)
 		want(0) // reads
 		time.Sleep(time.Second)
 		want(0) // reads still
-		c.HasRead(watched)
+		c.Reads().End(watched)
 		want(0)
 		time.Sleep(time.Second)
 		want(time.Second)
-		c.Reads()
+		c.Reads().Begin()
 		c.RowsClosed() // the driver panicked
 		time.Sleep(time.Second)
 		want(time.Second)
@@ -122,9 +124,9 @@ func TestWhatIsBesideAResultSetMayHaveBeenRead(t *testing.T) {
 	} {
 		t.Run(name, func(t *testing.T) {
 			synctest.Test(t, func(t *testing.T) {
-				l := NewLedger()
+				l := New()
 				c := open(l)
-				acquire(c, New)
+				acquire(c, poolinfo.SourceNew)
 				c.Begin("")
 				c.End(RowsOpened)
 				beside(c)
@@ -144,12 +146,12 @@ func TestWhatIsBesideAResultSetMayHaveBeenRead(t *testing.T) {
 
 func TestAReadThatBeganUnwatchedMayGoOn(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		l := NewLedger()
+		l := New()
 		c := open(l)
-		acquire(c, New)
+		acquire(c, poolinfo.SourceNew)
 		c.Begin("")
 		c.End(RowsOpened)
-		c.Reads()
+		c.Reads().Begin()
 		want := func(unsure, suspects int, next time.Duration) {
 			t.Helper()
 			s := l.Sweep(10*time.Second, time.Hour)
@@ -162,7 +164,7 @@ func TestAReadThatBeganUnwatchedMayGoOn(t *testing.T) {
 		want(0, 0, 11*time.Second) // a read was seen
 		time.Sleep(10 * time.Second)
 		want(1, 0, 0)
-		c.Reading()
+		c.SetReading()
 		want(0, 0, 21*time.Second)
 		time.Sleep(10 * time.Second)
 		want(1, 0, 0)
@@ -173,7 +175,7 @@ func TestAReadThatBeganUnwatchedMayGoOn(t *testing.T) {
 		if _, ok := c.Suspect(10 * time.Second); ok {
 			t.Error("suspected twice")
 		}
-		c.HasRead(c.Reads())
+		c.Reads().End(c.Reads().Begin())
 		time.Sleep(time.Hour)
 		want(0, 0, 0) // of one hold only once
 	})

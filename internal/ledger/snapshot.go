@@ -1,6 +1,10 @@
 package ledger
 
-import "time"
+import (
+	"time"
+
+	"github.com/otelpool/otelpool/poolinfo"
+)
 
 // Snapshot is the state of a pool at one moment. The connections are read one
 // after the other, so two that change hands meanwhile may both be seen held; the
@@ -32,9 +36,9 @@ type Snapshot struct {
 // ConnSnapshot is the state of one connection.
 type ConnSnapshot struct {
 	ID    uint64
-	State State
+	State poolinfo.State
 	// Source is that of the hold in progress, and without meaning if State is not Held.
-	Source Source
+	Source poolinfo.Source
 	// Age is how long the connection has been open, For how long it has been in
 	// its State.
 	Age, For time.Duration
@@ -54,22 +58,22 @@ func (l *Ledger) Snapshot(conns *[]ConnSnapshot) Snapshot {
 		Open:    len(l.conns),
 		Dialing: l.dialing,
 		Opened:  l.opened,
-		Closed:  l.closed,
-		Closing: l.closing,
+		Closed:  l.closes.byReason,
+		Closing: l.closes.pending,
 	}
-	sum := l.past
+	sum := l.past.totals
 	for _, c := range l.conns {
 		one, t := c.snapshot(now, conns != nil)
 		sum.add(&t)
 		switch one.State {
-		case Held:
+		case poolinfo.StateHeld:
 			s.Held++
 			s.OldestHold = max(s.OldestHold, one.For)
-		case Idle:
+		case poolinfo.StateIdle:
 			s.Idle++
-		case Fresh:
+		case poolinfo.StateFresh:
 			s.Fresh++
-		case Closed: // not in the list
+		case poolinfo.StateClosed: // not in the list
 		}
 		if conns != nil {
 			*conns = append(*conns, one)
@@ -77,9 +81,9 @@ func (l *Ledger) Snapshot(conns *[]ConnSnapshot) Snapshot {
 	}
 	for p, d := range sum.held {
 		// A phase may end at a time that was read before the last snapshot.
-		l.told[p] = max(l.told[p], d)
+		l.reportedMax[p] = max(l.reportedMax[p], d)
 	}
-	s.HeldTime, s.Acquired, s.Holds = l.told, sum.acquired, sum.holds
+	s.HeldTime, s.Acquired, s.Holds = l.reportedMax, sum.acquired, sum.holds
 	l.snapshotWaits(&s)
 	return s
 }
@@ -116,26 +120,26 @@ func (f filter) takes(h *Holding) bool {
 	return (f.flags == 0 || h.Holder.Flags&f.flags != 0) && h.ID != f.except
 }
 
-// InTheWayOf does the same for the holds that kept a connection from somebody who
-// asked for one at a time: those in progress, that of c before it was given back,
-// and those that ended with their connection since then. c is what he got, nil if
-// nothing; his own hold of it is not among them. A hold counts if its holder has
+// Blockers does the same for the holds that kept a connection from a caller that began to
+// wait at a time: those in progress, that of got before it was released, and those that
+// ended with their connection since then. got is the connection that the caller got, nil
+// if none; the caller's own hold of it is not among them. A hold counts if its holder has
 // one of the flags.
-func (l *Ledger) InTheWayOf(c *Conn, asked time.Duration, flags byte, into []Holding) int {
+func (l *Ledger) Blockers(got *Conn, began time.Duration, flags byte, into []Holding) int {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	f := filter{flags: flags}
-	if c != nil {
-		f.except = c.id
+	if got != nil {
+		f.except = got.id
 	}
 	n := l.longestLocked(into, f)
-	if c != nil {
-		if last := c.last(); last.Holder.Flags&flags != 0 {
+	if got != nil {
+		if last := got.lastHold(); last.Holder.Flags&flags != 0 {
 			n = insert(into, n, last)
 		}
 	}
-	for i := range l.ended {
-		if e := &l.ended[i]; e.at >= asked && f.takes(&e.hold) {
+	for i := range l.past.ended {
+		if e := &l.past.ended[i]; e.at >= began && f.takes(&e.hold) {
 			n = insert(into, n, e.hold)
 		}
 	}
@@ -169,53 +173,8 @@ func insert(into []Holding, n int, h Holding) int {
 	return n
 }
 
-// holding returns the hold in progress at the time now.
-func (c *Conn) holding(now time.Duration) (Holding, bool) {
-	c.mu.Lock()
-	defer c.mu.Unlock()
-	if c.state != Held {
-		return Holding{}, false
-	}
-	return c.holdingLocked(now), true
-}
-
-func (c *Conn) holdingLocked(now time.Duration) Holding {
-	h := Holding{
-		ID:        c.id,
-		Holder:    c.holders[c.turn],
-		Stack:     c.stack,
-		For:       max(0, now-c.since),
-		Phase:     c.phase,
-		InPhase:   max(0, now-c.entry),
-		Statement: c.statement,
-	}
-	for i := range h.Phases {
-		h.Phases[i] = c.totals.held[i] - c.mark[i]
-	}
-	h.Phases[c.phase] += h.InPhase
-	if c.phase != Executing {
-		h.Idle = max(0, now-c.idleSinceLocked(now))
-		h.Reading = c.phase == Rows && c.reading.Load()&1 == 1
-		h.Unsure = c.phase == Rows && (c.unsure || !c.watched.Load())
-	}
-	return h
-}
-
-// idleSinceLocked is since when nothing was done with the connection. Rows that
-// were read since somebody last looked were read until now, for all that is known; so
-// were those of a result set that is not watched, if any was.
-func (c *Conn) idleSinceLocked(now time.Duration) time.Duration {
-	n := c.reading.Load()
-	if n != c.seen || n&1 == 1 {
-		c.seen, c.active, c.unsure, c.unread = n, now, false, false
-	} else if c.phase == Rows && !c.unread && !c.watched.Load() {
-		c.active = now
-	}
-	return max(c.entry, c.active)
-}
-
 // snapshot reads one connection at the time now, with its hold if that is wanted. A
-// connection that moved on after now was read is told as of its last move.
+// connection that changed after now was read is recorded as of its last change.
 func (c *Conn) snapshot(now time.Duration, hold bool) (ConnSnapshot, totals) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
@@ -223,15 +182,15 @@ func (c *Conn) snapshot(now time.Duration, hold bool) (ConnSnapshot, totals) {
 	s := ConnSnapshot{
 		ID:    c.id,
 		State: c.state,
-		Age:   max(0, now-c.opened),
-		For:   max(0, now-c.since),
+		Age:   max(0, now-c.opened.ended),
+		For:   max(0, now-c.stateSince),
 	}
 	for _, n := range t.acquired {
 		s.Uses += n
 	}
-	if c.state == Held {
-		t.held[c.phase] += max(0, now-c.entry)
-		s.Source = c.source
+	if c.state == poolinfo.StateHeld {
+		t.held[c.hold.phase] += max(0, now-c.hold.phaseSince)
+		s.Source = c.hold.source
 		if hold {
 			s.Hold = c.holdingLocked(now)
 		}

@@ -3,53 +3,56 @@ package ledger
 import (
 	"sync"
 	"time"
+
+	"github.com/otelpool/otelpool/poolinfo"
 )
 
 // Wait is one caller's wait for a connection, from the request until it has one
-// or gives up. The zero value is ready for [Ledger.Ask].
+// or gives up. The zero value is ready for [Ledger.BeginWait].
 type Wait struct {
-	// Owner is whose wait it is, Stack where he asked. Both are set before Ask.
-	Owner any
-	Stack ShortStack
+	// Owner is whose wait it is, CallSite where it waits. Both are set before BeginWait.
+	Owner    any
+	CallSite ShortCallSite
 
-	asked      time.Duration // when the caller asked
-	since      time.Duration // when it began to wait, this time
-	waiting    bool
-	prev, next *Wait // in waits, in the order of asked
+	requestedAt  time.Duration
+	waitingSince time.Duration // when it began to wait, this time
+	waiting      bool
+	prev, next   *Wait // in waits, in the order of requestedAt
 }
 
-// Asked is when the caller asked.
-func (w *Wait) Asked() time.Duration { return w.asked }
+// RequestedAt is when the caller requested a connection.
+func (w *Wait) RequestedAt() time.Duration { return w.requestedAt }
 
 // waits are the callers that wait now, and the sums of those that did.
 type waits struct {
-	mu         sync.Mutex // guards what follows, and the Waits in the list
-	head, tail *Wait
-	waiting    int64
-	since      time.Duration // the sum over those who wait
-	past       time.Duration // waited by those who do not any more
-	long       int64         // waits that are over and were long
-	told       time.Duration // the largest Snapshot.Waited so far
+	mu           sync.Mutex // guards what follows, and the Waits in the list
+	head, tail   *Wait
+	waiting      int64
+	waitingSince time.Duration // the sum over those who wait
+	past         time.Duration // waited by those who do not any more
+	long         int64         // waits that have ended and were long
+	reportedMax  time.Duration // the largest Snapshot.Waited so far
 }
 
-// Mark is a moment in the waits of a pool, to tell what came after it.
-type Mark struct {
+// WaitMark is the state of the wait counters at one moment, to compare with later.
+type WaitMark struct {
 	waited time.Duration
 	long   int64
 }
 
-// Ask notes that a caller asks for a connection. Each must be followed by a Stop.
-func (l *Ledger) Ask(w *Wait) {
+// BeginWait notes that a caller requests a connection. Each must be followed by an
+// EndWait.
+func (l *Ledger) BeginWait(w *Wait) {
 	q := &l.waits
-	w.asked = l.Now()
+	w.requestedAt = l.Now()
 	q.mu.Lock()
-	q.addLocked(w, w.asked)
+	q.addLocked(w, w.requestedAt)
 	q.mu.Unlock()
 }
 
-// Resume notes that a caller whose connection turned out to be bad waits again,
+// ResumeWait notes that a caller whose connection turned out to be bad waits again,
 // and returns the time.
-func (l *Ledger) Resume(w *Wait) time.Duration {
+func (l *Ledger) ResumeWait(w *Wait) time.Duration {
 	q := &l.waits
 	q.mu.Lock()
 	defer q.mu.Unlock()
@@ -63,11 +66,11 @@ func (l *Ledger) Resume(w *Wait) time.Duration {
 // addLocked puts w in its place, which is the end unless w was there before, or
 // another was faster.
 func (q *waits) addLocked(w *Wait, now time.Duration) {
-	w.since, w.waiting = now, true
+	w.waitingSince, w.waiting = now, true
 	q.waiting++
-	q.since += now
+	q.waitingSince += now
 	w.prev, w.next = q.tail, nil
-	for w.prev != nil && w.prev.asked > w.asked {
+	for w.prev != nil && w.prev.requestedAt > w.requestedAt {
 		w.prev, w.next = w.prev.prev, w.prev
 	}
 	if w.prev == nil {
@@ -82,10 +85,10 @@ func (q *waits) addLocked(w *Wait, now time.Duration) {
 	}
 }
 
-// Stop notes that a caller does not wait any more since now, and returns how long
-// ago it asked. A wait of at least long is counted for [Ledger.WaitedSince]. It
+// EndWait notes that a caller does not wait any more since now, and returns how long
+// ago it requested a connection. A wait of at least long is counted for [Ledger.WaitedSince]. It
 // reports false, and does nothing, if the caller was not waiting.
-func (l *Ledger) Stop(w *Wait, now, long time.Duration) (waited time.Duration, ok bool) {
+func (l *Ledger) EndWait(w *Wait, now, long time.Duration) (waited time.Duration, ok bool) {
 	q := &l.waits
 	q.mu.Lock()
 	defer q.mu.Unlock()
@@ -94,8 +97,8 @@ func (l *Ledger) Stop(w *Wait, now, long time.Duration) (waited time.Duration, o
 	}
 	w.waiting = false
 	q.waiting--
-	q.since -= w.since
-	q.past += now - w.since
+	q.waitingSince -= w.waitingSince
+	q.past += now - w.waitingSince
 	if w.prev == nil {
 		q.head = w.next
 	} else {
@@ -107,7 +110,7 @@ func (l *Ledger) Stop(w *Wait, now, long time.Duration) (waited time.Duration, o
 		w.next.prev = w.prev
 	}
 	w.prev, w.next = nil, nil
-	waited = now - w.asked
+	waited = now - w.requestedAt
 	if waited >= long {
 		q.long++
 	}
@@ -117,21 +120,21 @@ func (l *Ledger) Stop(w *Wait, now, long time.Duration) (waited time.Duration, o
 // waitedLocked is the time that callers waited until now, waits in progress
 // included.
 func (q *waits) waitedLocked(now time.Duration) time.Duration {
-	return q.past + time.Duration(q.waiting)*now - q.since
+	return q.past + time.Duration(q.waiting)*now - q.waitingSince
 }
 
-// Mark returns the moment now.
-func (l *Ledger) Mark(now time.Duration) Mark {
+// MarkWaits returns the state of the wait counters at the time now.
+func (l *Ledger) MarkWaits(now time.Duration) WaitMark {
 	q := &l.waits
 	q.mu.Lock()
 	defer q.mu.Unlock()
-	return Mark{waited: q.waitedLocked(now), long: q.long}
+	return WaitMark{waited: q.waitedLocked(now), long: q.long}
 }
 
 // WaitedSince returns how many callers have waited since the mark, and how long
-// all together: those whose wait was long and is over, and those who wait now, if
+// all together: those whose wait was long and has ended, and those who wait now, if
 // the first of them has for long. It returns zeros if there are none.
-func (l *Ledger) WaitedSince(m Mark, long time.Duration) (callers int64, waited time.Duration) {
+func (l *Ledger) WaitedSince(m WaitMark, long time.Duration) (callers int64, waited time.Duration) {
 	q := &l.waits
 	q.mu.Lock()
 	defer q.mu.Unlock()
@@ -140,7 +143,7 @@ func (l *Ledger) WaitedSince(m Mark, long time.Duration) (callers int64, waited 
 		return 0, 0
 	}
 	now := l.Now()
-	if q.head != nil && now-q.head.asked >= long {
+	if q.head != nil && now-q.head.requestedAt >= long {
 		callers += q.waiting
 	}
 	if callers == 0 {
@@ -156,21 +159,21 @@ func (l *Ledger) snapshotWaits(s *Snapshot) {
 	q.mu.Lock()
 	defer q.mu.Unlock()
 	now := l.Now()
-	q.told = max(q.told, q.waitedLocked(now))
-	s.Waiting, s.Waited = q.waiting, q.told
+	q.reportedMax = max(q.reportedMax, q.waitedLocked(now))
+	s.Waiting, s.Waited = q.waiting, q.reportedMax
 	if q.head != nil {
-		s.OldestWait = now - q.head.asked
+		s.OldestWait = now - q.head.requestedAt
 	}
 }
 
 // Waiting is a caller that waits.
 type Waiting struct {
-	Owner any
-	Stack Stack
-	For   time.Duration
+	Owner    any
+	CallSite poolinfo.CallSite
+	For      time.Duration
 }
 
-// Waiting fills into with those who wait, the first to ask first, and returns how
+// Waiting fills into with those who wait, oldest first, and returns how
 // many there are.
 func (l *Ledger) Waiting(into []Waiting) int {
 	q := &l.waits
@@ -179,7 +182,7 @@ func (l *Ledger) Waiting(into []Waiting) int {
 	now := l.Now()
 	n := 0
 	for w := q.head; w != nil && n < len(into); w = w.next {
-		into[n] = Waiting{Owner: w.Owner, Stack: w.Stack.Long(), For: max(0, now-w.asked)}
+		into[n] = Waiting{Owner: w.Owner, CallSite: w.CallSite.CallSite(), For: max(0, now-w.requestedAt)}
 		n++
 	}
 	return n

@@ -5,6 +5,8 @@ import (
 	"testing"
 	"testing/synctest"
 	"time"
+
+	"github.com/otelpool/otelpool/poolinfo"
 )
 
 // queue is the part of a snapshot that is about waits.
@@ -24,10 +26,10 @@ func wantQueue(t *testing.T, l *Ledger, want queue) {
 func TestWaitsAddUpWhoeverLeavesFirst(t *testing.T) {
 	for _, leave := range [][3]int{{0, 1, 2}, {0, 2, 1}, {1, 0, 2}, {1, 2, 0}, {2, 0, 1}, {2, 1, 0}} {
 		synctest.Test(t, func(t *testing.T) {
-			l := NewLedger()
+			l := New()
 			w := make([]Wait, 3)
 			for i := range w {
-				l.Ask(&w[i]) // at 0s, 1s and 2s
+				l.BeginWait(&w[i]) // at 0s, 1s and 2s
 				time.Sleep(time.Second)
 			}
 			wantQueue(t, l, queue{3, 3 * time.Second, 6 * time.Second})
@@ -35,7 +37,7 @@ func TestWaitsAddUpWhoeverLeavesFirst(t *testing.T) {
 			want := queue{waiting: 3, waited: 6 * time.Second}
 			for n, i := range leave {
 				now := time.Duration(3+n) * time.Second
-				if got, ok := l.Stop(&w[i], now, 0); got != now-time.Duration(i)*time.Second || !ok {
+				if got, ok := l.EndWait(&w[i], now, 0); got != now-time.Duration(i)*time.Second || !ok {
 					t.Errorf("%v: wait %d: got %v, %t", leave, i, got, ok)
 				}
 				left[i] = true
@@ -51,7 +53,7 @@ func TestWaitsAddUpWhoeverLeavesFirst(t *testing.T) {
 				time.Sleep(time.Second)
 				want.waited += time.Duration(want.waiting) * time.Second
 			}
-			if _, ok := l.Stop(&w[0], l.Now(), 0); ok {
+			if _, ok := l.EndWait(&w[0], l.Now(), 0); ok {
 				t.Errorf("%v: a wait that is over was stopped", leave)
 			}
 		})
@@ -60,19 +62,19 @@ func TestWaitsAddUpWhoeverLeavesFirst(t *testing.T) {
 
 func TestAWaitThatResumesIsAsOldAsItsRequest(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		l := NewLedger()
+		l := New()
 		var first, second Wait
-		l.Ask(&first)
+		l.BeginWait(&first)
 		time.Sleep(time.Second)
-		l.Stop(&first, l.Now(), 0)
-		l.Ask(&second)
+		l.EndWait(&first, l.Now(), 0)
+		l.BeginWait(&second)
 		time.Sleep(time.Second) // first has a connection, which is bad
-		if now := l.Resume(&first); now != 2*time.Second {
+		if now := l.ResumeWait(&first); now != 2*time.Second {
 			t.Errorf("resumed at %v, want 2s", now)
 		}
 		time.Sleep(time.Second)
 		wantQueue(t, l, queue{2, 3 * time.Second, 4 * time.Second}) // the second in hand is nobody's wait
-		if got, _ := l.Stop(&first, l.Now(), 0); got != 3*time.Second {
+		if got, _ := l.EndWait(&first, l.Now(), 0); got != 3*time.Second {
 			t.Errorf("waited %v, want 3s", got)
 		}
 		wantQueue(t, l, queue{1, 2 * time.Second, 4 * time.Second})
@@ -81,32 +83,32 @@ func TestAWaitThatResumesIsAsOldAsItsRequest(t *testing.T) {
 
 func TestTheTimeWaitedDoesNotGoBack(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		l := NewLedger()
+		l := New()
 		var w Wait
-		l.Ask(&w)
+		l.BeginWait(&w)
 		time.Sleep(time.Second)
 		now := l.Now() // the caller is served, and takes a while to say so
 		time.Sleep(time.Second)
 		wantQueue(t, l, queue{1, 2 * time.Second, 2 * time.Second})
-		l.Stop(&w, now, 0)
+		l.EndWait(&w, now, 0)
 		wantQueue(t, l, queue{0, 0, 2 * time.Second})
 	})
 }
 
 func TestWaitedSinceCountsWhoWaitedLong(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		l := NewLedger()
+		l := New()
 		var before, short, long, waiting Wait
-		l.Ask(&before)
-		l.Ask(&long)
+		l.BeginWait(&before)
+		l.BeginWait(&long)
 		time.Sleep(time.Second)
-		l.Stop(&before, l.Now(), 0)
-		m := l.Mark(l.Now())
-		l.Ask(&short)
-		l.Ask(&waiting)
+		l.EndWait(&before, l.Now(), 0)
+		m := l.MarkWaits(l.Now())
+		l.BeginWait(&short)
+		l.BeginWait(&waiting)
 		time.Sleep(time.Second)
-		l.Stop(&short, l.Now(), 2*time.Second)
-		l.Stop(&long, l.Now(), 2*time.Second)
+		l.EndWait(&short, l.Now(), 2*time.Second)
+		l.EndWait(&long, l.Now(), 2*time.Second)
 		time.Sleep(time.Second)
 		if callers, waited := l.WaitedSince(m, 2*time.Second); callers != 2 || waited != 4*time.Second {
 			t.Errorf("got %d callers, %v, want 2, 4s", callers, waited)
@@ -116,10 +118,10 @@ func TestWaitedSinceCountsWhoWaitedLong(t *testing.T) {
 
 func TestLongestHoldsComeFirst(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		l := NewLedger()
+		l := New()
 		open(l) // held by nobody
 		for range 5 {
-			acquire(open(l), New)
+			acquire(open(l), poolinfo.SourceNew)
 			time.Sleep(time.Second)
 		}
 		for _, test := range []struct {
@@ -134,7 +136,7 @@ func TestLongestHoldsComeFirst(t *testing.T) {
 			into = into[:l.Longest(into)]
 			wantIDs(t, into, test.want...)
 			for i, h := range into {
-				if want := time.Duration(7-h.ID) * time.Second; h.For != want || h.Phase != Pinned || h.InPhase != want {
+				if want := time.Duration(7-h.ID) * time.Second; h.For != want || h.Phase != poolinfo.PhasePinned || h.InPhase != want {
 					t.Errorf("hold %d: got %+v, want %v pinned", i, h, want)
 				}
 			}
@@ -156,57 +158,57 @@ func wantIDs(t *testing.T, holds []Holding, want ...uint64) {
 func TestThoseInTheWayAreTheHoldersNowAndThoseWhoGaveUpAConnection(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		const flag = 1
-		l := NewLedger()
+		l := New()
 		acquireAs := func(flags byte) *Conn {
 			c := open(l)
-			c.Acquire(l.Now(), New, &Holder{Flags: flags, Caller: t}, nil)
+			c.Acquire(l.Now(), poolinfo.SourceNew, &Holder{Flags: flags, Caller: t}, nil)
 			time.Sleep(time.Second)
 			return c
 		}
 		before, ends, given, unmarked := acquireAs(flag), acquireAs(flag), acquireAs(flag), acquireAs(0)
 		acquireAs(flag) // 5
-		before.Close(Bad, true)
+		before.Close(poolinfo.ReasonBad)
 		time.Sleep(time.Second)
 		asked := l.Now()
 		time.Sleep(time.Second)
-		ends.Close(Bad, true)    // after 6s
-		given.Release(new(Hold)) // after 5s
-		acquire(given, Reused)
+		ends.Close(poolinfo.ReasonBad) // after 6s
+		given.Release(new(Hold))       // after 5s
+		acquire(given, poolinfo.SourceReused)
 		time.Sleep(3 * time.Second)
 		into := make([]Holding, 8)
-		wantIDs(t, into[:l.InTheWayOf(given, asked, flag, into)], 5, 2, 3)
+		wantIDs(t, into[:l.Blockers(given, asked, flag, into)], 5, 2, 3)
 		if into[0].Holder.Caller == nil || into[1].Holder.Caller != nil || into[2].Holder.Caller != nil {
 			t.Error("the callers of those whose holds are over are kept, or that of a hold in progress is not")
 		}
-		wantIDs(t, into[:l.InTheWayOf(unmarked, asked, flag, into)], 5, 2)
-		wantIDs(t, into[:l.InTheWayOf(nil, asked, flag, into[:1])], 5)
-		wantIDs(t, into[:l.InTheWayOf(nil, 0, flag, into)], 5, 2, 1)
+		wantIDs(t, into[:l.Blockers(unmarked, asked, flag, into)], 5, 2)
+		wantIDs(t, into[:l.Blockers(nil, asked, flag, into[:1])], 5)
+		wantIDs(t, into[:l.Blockers(nil, 0, flag, into)], 5, 2, 1)
 	})
 }
 
 func TestASiteIsOfTheHoldThatItWasFoundIn(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		l := NewLedger()
+		l := New()
 		c := open(l)
-		acquire(c, New)
+		acquire(c, poolinfo.SourceNew)
 		first := l.Now()
 		time.Sleep(time.Second)
 		c.Release(new(Hold)) // database/sql took it back
-		acquire(c, Reused)
-		c.Explain(&Stack{1}, first)
+		acquire(c, poolinfo.SourceReused)
+		c.SetCallSite(&poolinfo.CallSite{1}, first)
 		var h [1]Holding
-		if l.Longest(h[:]); h[0].Stack[0] != 0 {
+		if l.Longest(h[:]); h[0].CallSite[0] != 0 {
 			t.Error("the second hold has the site of the first")
 		}
-		c.Explain(&Stack{2}, l.Now())
-		if l.Longest(h[:]); h[0].Stack[0] != 2 {
+		c.SetCallSite(&poolinfo.CallSite{2}, l.Now())
+		if l.Longest(h[:]); h[0].CallSite[0] != 2 {
 			t.Error("the second hold has no site")
 		}
 	})
 }
 
 func TestThereMayBeWaitersWhereNothingIsKnownToBeFree(t *testing.T) {
-	l := NewLedger()
+	l := New()
 	a, b := open(l), open(l)
 	want := func(step string, limit int64, want bool) {
 		t.Helper()
@@ -215,8 +217,8 @@ func TestThereMayBeWaitersWhereNothingIsKnownToBeFree(t *testing.T) {
 		}
 	}
 	want("two are free", 2, false)
-	acquire(a, New)
-	acquire(b, New)
+	acquire(a, poolinfo.SourceNew)
+	acquire(b, poolinfo.SourceNew)
 	want("two are held", 2, true)
 	want("two are held", 3, false)
 	want("two are held", 0, false)
@@ -226,20 +228,20 @@ func TestThereMayBeWaitersWhereNothingIsKnownToBeFree(t *testing.T) {
 	a.Doubt()
 	a.Release(new(Hold))
 	want("one is given back, perhaps to somebody", 2, true)
-	acquire(a, Reused)
+	acquire(a, poolinfo.SourceReused)
 	a.Release(new(Hold))
 	want("one is given back and free", 2, false)
 	b.Doubt()
 	b.Release(new(Hold))
 	want("one is free, one perhaps", 2, false)
-	acquire(a, Reused)
+	acquire(a, poolinfo.SourceReused)
 	want("one is held, one is perhaps free", 2, true)
 	l.NoDoubt()
 	want("one is held, one is free after all", 2, false)
-	acquire(b, Reused) // its doubt is settled, and must not be taken back again
+	acquire(b, poolinfo.SourceReused) // its doubt is settled, and must not be taken back again
 	want("two are held", 2, true)
 	a.Doubt()
-	a.Close(Bad, true)
+	a.Close(poolinfo.ReasonBad)
 	want("one is closed, another may follow", 2, true)
 	l.NoneLost()
 	want("one is closed, and none follows", 2, false)
@@ -248,12 +250,12 @@ func TestThereMayBeWaitersWhereNothingIsKnownToBeFree(t *testing.T) {
 	want("a dial has failed, another may follow", 2, true)
 	b.Release(new(Hold))
 	want("one is closed, the other free", 1, false)
-	b.Take()
+	b.Reserve()
 	want("the other is on its way to somebody", 1, true)
 	b.Release(new(Hold))
 	b.Doubt()
 	b.Doubt()
-	acquire(b, Opener)
+	acquire(b, poolinfo.SourceOpener)
 	b.Release(new(Hold))
 	want("the other was doubted twice, and is free", 1, false)
 }

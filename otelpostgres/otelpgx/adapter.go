@@ -9,6 +9,7 @@ import (
 
 	"github.com/otelpool/otelpool"
 	"github.com/otelpool/otelpool/otelpostgres/internal/setting"
+	"github.com/otelpool/otelpool/poolinfo"
 )
 
 // WithAdapter adds this package's knowledge of the driver to otelpool's own functions:
@@ -32,7 +33,7 @@ func WithAdapter() otelpool.Option {
 type adapter struct {
 	// dialed has an entry for each connection from its dial until otelpool calls server,
 	// which it does before the connection is used.
-	dialed sync.Map // driver.Conn to otelpool.Server
+	dialed sync.Map // driver.Conn to poolinfo.Server
 }
 
 func (a *adapter) connector(d driver.Driver, dataSourceName string) (driver.Connector, error) {
@@ -43,14 +44,14 @@ func (a *adapter) connector(d driver.Driver, dataSourceName string) (driver.Conn
 	return dataSource(own, dataSourceName)
 }
 
-func (a *adapter) target(c driver.Connector) otelpool.Target {
+func (a *adapter) target(c driver.Connector) poolinfo.Target {
 	if c, ok := c.(*connector); ok {
 		return c.target()
 	}
 	if _, ok := c.Driver().(*stdlib.Driver); ok {
-		return otelpool.Target{System: system}
+		return poolinfo.Target{System: system}
 	}
-	return otelpool.Target{}
+	return poolinfo.Target{}
 }
 
 func (a *adapter) connect(ctx context.Context, c driver.Connector, onNotice func(error)) (driver.Conn, error) {
@@ -65,10 +66,10 @@ func (a *adapter) connect(ctx context.Context, c driver.Connector, onNotice func
 	return dc, err
 }
 
-func (a *adapter) server(ctx context.Context, c driver.Conn, query bool) otelpool.Server {
-	var s otelpool.Server
+func (a *adapter) server(ctx context.Context, c driver.Conn, query bool) poolinfo.Server {
+	var s poolinfo.Server
 	if known, ok := a.dialed.LoadAndDelete(c); ok {
-		s = known.(otelpool.Server)
+		s = known.(poolinfo.Server)
 	}
 	own, ok := c.(*stdlib.Conn)
 	if !ok {

@@ -19,47 +19,47 @@ import (
 	"github.com/jackc/pgx/v5/pgproto3"
 	"github.com/jackc/pgx/v5/stdlib"
 
-	"github.com/otelpool/otelpool"
 	"github.com/otelpool/otelpool/internal/target"
 	"github.com/otelpool/otelpool/otelpostgres/internal/setting"
+	"github.com/otelpool/otelpool/poolinfo"
 )
 
 // dsns are data sources with their targets. Every secret, and every text that may be taken
 // for one, contains the letters qqq.
 var dsns = []struct {
 	dsn  string
-	want otelpool.Target
+	want poolinfo.Target
 }{
-	{"host=db dbname=shop", otelpool.Target{System: "postgresql", Address: "db", Namespace: "shop", PoolName: "db:5432/shop"}},
-	{"postgres://db/shop", otelpool.Target{System: "postgresql", Address: "db", Namespace: "shop", PoolName: "db:5432/shop"}},
-	{"postgresql://db:5433/shop?sslmode=disable", otelpool.Target{System: "postgresql", Address: "db", Port: 5433, Namespace: "shop", PoolName: "db:5433/shop"}},
-	{"postgres://[::1]:5433/shop", otelpool.Target{System: "postgresql", Address: "::1", Port: 5433, Namespace: "shop", PoolName: "[::1]:5433/shop"}},
-	{"host=db", otelpool.Target{System: "postgresql", Address: "db", PoolName: "db:5432"}},
-	{"host=/var/run/postgresql dbname=shop", otelpool.Target{
+	{"host=db dbname=shop", poolinfo.Target{System: "postgresql", Address: "db", Namespace: "shop", PoolName: "db:5432/shop"}},
+	{"postgres://db/shop", poolinfo.Target{System: "postgresql", Address: "db", Namespace: "shop", PoolName: "db:5432/shop"}},
+	{"postgresql://db:5433/shop?sslmode=disable", poolinfo.Target{System: "postgresql", Address: "db", Port: 5433, Namespace: "shop", PoolName: "db:5433/shop"}},
+	{"postgres://[::1]:5433/shop", poolinfo.Target{System: "postgresql", Address: "::1", Port: 5433, Namespace: "shop", PoolName: "[::1]:5433/shop"}},
+	{"host=db", poolinfo.Target{System: "postgresql", Address: "db", PoolName: "db:5432"}},
+	{"host=/var/run/postgresql dbname=shop", poolinfo.Target{
 		System: "postgresql", Address: "/var/run/postgresql/.s.PGSQL.5432", Namespace: "shop", PoolName: "/var/run/postgresql/.s.PGSQL.5432/shop",
 	}},
-	{"postgres://%2Ftmp:5433/shop", otelpool.Target{System: "postgresql", Address: "/tmp/.s.PGSQL.5433", Namespace: "shop", PoolName: "/tmp/.s.PGSQL.5433/shop"}},
-	{"host=a,b dbname=shop", otelpool.Target{System: "postgresql", Namespace: "shop", PoolName: "a:5432,b:5432/shop"}},
-	{"postgres://a:1,b:2,a:1/shop", otelpool.Target{System: "postgresql", Namespace: "shop", PoolName: "a:1,b:2/shop"}},
-	{"host=a,/tmp port=1,2 dbname=shop", otelpool.Target{System: "postgresql", Namespace: "shop", PoolName: "a:1,/tmp/.s.PGSQL.2/shop"}},
-	{"host=a,a port=1 dbname=shop", otelpool.Target{System: "postgresql", Address: "a", Port: 1, Namespace: "shop", PoolName: "a:1/shop"}},
-	{"host=db dbname='my shop'", otelpool.Target{System: "postgresql", Address: "db", Namespace: "my shop", PoolName: "db:5432/my shop"}},
-	{"registeredConnConfig0", otelpool.Target{System: "postgresql"}},
+	{"postgres://%2Ftmp:5433/shop", poolinfo.Target{System: "postgresql", Address: "/tmp/.s.PGSQL.5433", Namespace: "shop", PoolName: "/tmp/.s.PGSQL.5433/shop"}},
+	{"host=a,b dbname=shop", poolinfo.Target{System: "postgresql", Namespace: "shop", PoolName: "a:5432,b:5432/shop"}},
+	{"postgres://a:1,b:2,a:1/shop", poolinfo.Target{System: "postgresql", Namespace: "shop", PoolName: "a:1,b:2/shop"}},
+	{"host=a,/tmp port=1,2 dbname=shop", poolinfo.Target{System: "postgresql", Namespace: "shop", PoolName: "a:1,/tmp/.s.PGSQL.2/shop"}},
+	{"host=a,a port=1 dbname=shop", poolinfo.Target{System: "postgresql", Address: "a", Port: 1, Namespace: "shop", PoolName: "a:1/shop"}},
+	{"host=db dbname='my shop'", poolinfo.Target{System: "postgresql", Address: "db", Namespace: "my shop", PoolName: "db:5432/my shop"}},
+	{"registeredConnConfig0", poolinfo.Target{System: "postgresql"}},
 
-	{"postgres://qqqu:qqqp@db/shop", otelpool.Target{System: "postgresql", Address: "db", Namespace: "shop", PoolName: "db:5432/shop"}},
-	{"postgres://qqqu:qqq%40%2F%3A%3F%25qqq@db/shop", otelpool.Target{System: "postgresql", Address: "db", Namespace: "shop", PoolName: "db:5432/shop"}},
-	{"postgres://qqqü:qqqß漢字@db/shop", otelpool.Target{System: "postgresql", Address: "db", Namespace: "shop", PoolName: "db:5432/shop"}},
-	{"postgres://qqqu:qqq@qqq@db/shop", otelpool.Target{System: "postgresql", Namespace: "shop"}},
-	{"postgres://qqqu:p@qqq@db:1,b:2/shop", otelpool.Target{System: "postgresql", Namespace: "shop"}},
-	{"postgres://u:12/qqq@db/shop", otelpool.Target{System: "postgresql"}},
-	{"postgres://u:12?qqq@db/shop", otelpool.Target{System: "postgresql", Address: "db", Namespace: "shop", PoolName: "db:5432/shop"}},
-	{"host=db user=qqqu password='qqq @:/%?\\' qqq' dbname=shop", otelpool.Target{System: "postgresql", Address: "db", Namespace: "shop", PoolName: "db:5432/shop"}},
-	{"host=db dbname=shop search_path=qqqv application_name=qqqv options='-c x=qqqv'", otelpool.Target{
+	{"postgres://qqqu:qqqp@db/shop", poolinfo.Target{System: "postgresql", Address: "db", Namespace: "shop", PoolName: "db:5432/shop"}},
+	{"postgres://qqqu:qqq%40%2F%3A%3F%25qqq@db/shop", poolinfo.Target{System: "postgresql", Address: "db", Namespace: "shop", PoolName: "db:5432/shop"}},
+	{"postgres://qqqü:qqqß漢字@db/shop", poolinfo.Target{System: "postgresql", Address: "db", Namespace: "shop", PoolName: "db:5432/shop"}},
+	{"postgres://qqqu:qqq@qqq@db/shop", poolinfo.Target{System: "postgresql", Namespace: "shop"}},
+	{"postgres://qqqu:p@qqq@db:1,b:2/shop", poolinfo.Target{System: "postgresql", Namespace: "shop"}},
+	{"postgres://u:12/qqq@db/shop", poolinfo.Target{System: "postgresql"}},
+	{"postgres://u:12?qqq@db/shop", poolinfo.Target{System: "postgresql", Address: "db", Namespace: "shop", PoolName: "db:5432/shop"}},
+	{"host=db user=qqqu password='qqq @:/%?\\' qqq' dbname=shop", poolinfo.Target{System: "postgresql", Address: "db", Namespace: "shop", PoolName: "db:5432/shop"}},
+	{"host=db dbname=shop search_path=qqqv application_name=qqqv options='-c x=qqqv'", poolinfo.Target{
 		System: "postgresql", Address: "db", Namespace: "shop", PoolName: "db:5432/shop",
 	}},
-	{"postgres://db/shop?password=qqqp&user=qqqu&x=qqqv", otelpool.Target{System: "postgresql", Address: "db", Namespace: "shop", PoolName: "db:5432/shop"}},
-	{"host=qqqu:qqqp@db dbname=shop", otelpool.Target{System: "postgresql", Namespace: "shop"}},
-	{"host=db dbname=postgres://qqqu:qqqp@db/shop", otelpool.Target{System: "postgresql"}},
+	{"postgres://db/shop?password=qqqp&user=qqqu&x=qqqv", poolinfo.Target{System: "postgresql", Address: "db", Namespace: "shop", PoolName: "db:5432/shop"}},
+	{"host=qqqu:qqqp@db dbname=shop", poolinfo.Target{System: "postgresql", Namespace: "shop"}},
+	{"host=db dbname=postgres://qqqu:qqqp@db/shop", poolinfo.Target{System: "postgresql"}},
 }
 
 // clearEnvironment unsets the variables that pgx reads.
@@ -137,13 +137,13 @@ func TestAdapter_IgnoresOtherDrivers(t *testing.T) {
 	if c, err := a.connector(other{}, "host=db"); c != nil || err != nil {
 		t.Errorf("connector: %v, %v", c, err)
 	}
-	if got, want := a.target(other{}), (otelpool.Target{}); got != want {
+	if got, want := a.target(other{}), (poolinfo.Target{}); got != want {
 		t.Errorf("target: %+v, want %+v", got, want)
 	}
 	if _, err := a.connect(t.Context(), other{}, nil); !errors.Is(err, errOther) {
 		t.Errorf("connect: %v, want %v", err, errOther)
 	}
-	if got := a.server(t.Context(), nil, true); got != (otelpool.Server{}) {
+	if got := a.server(t.Context(), nil, true); got != (poolinfo.Server{}) {
 		t.Errorf("server: %+v", got)
 	}
 }
@@ -244,27 +244,27 @@ func TestServer_ReturnsTheHostOfTheConnection(t *testing.T) {
 		name    string
 		dsn     string
 		prepare []func(*pgx.ConnConfig)
-		want    otelpool.Server
+		want    poolinfo.Server
 	}{
 		{name: "the only one", dsn: "host=a"},
 		{name: "the only one, by its second address", dsn: "host=a", prepare: []func(*pgx.ConnConfig){
 			resolve(map[string][]string{"a": {"10.0.0.1", "10.0.0.2"}}), refuse("10.0.0.1:5432"),
 		}},
-		{name: "the first", dsn: "host=a,b", want: otelpool.Server{Address: "a"}},
-		{name: "the second", dsn: "host=a,b port=5432,5433", prepare: []func(*pgx.ConnConfig){refuse("a:5432")}, want: otelpool.Server{Address: "b", Port: 5433}},
+		{name: "the first", dsn: "host=a,b", want: poolinfo.Server{Address: "a"}},
+		{name: "the second", dsn: "host=a,b port=5432,5433", prepare: []func(*pgx.ConnConfig){refuse("a:5432")}, want: poolinfo.Server{Address: "b", Port: 5433}},
 		{name: "by its name", dsn: "host=a,b", prepare: []func(*pgx.ConnConfig){
 			resolve(map[string][]string{"a": {"10.0.0.1"}, "b": {"10.0.0.2", "10.0.0.3"}}), refuse("10.0.0.1:5432", "10.0.0.2:5432"),
-		}, want: otelpool.Server{Address: "b"}},
+		}, want: poolinfo.Server{Address: "b"}},
 		{name: "one of two names for it", dsn: "host=a,b", prepare: []func(*pgx.ConnConfig){
 			resolve(map[string][]string{"a": {"10.0.0.1"}, "b": {"10.0.0.1"}}),
-		}, want: otelpool.Server{Address: "10.0.0.1"}},
+		}, want: poolinfo.Server{Address: "10.0.0.1"}},
 		{name: "two ports of one address", dsn: "host=a,b port=1,2", prepare: []func(*pgx.ConnConfig){
 			resolve(map[string][]string{"a": {"10.0.0.1"}, "b": {"10.0.0.1"}}), refuse("10.0.0.1:1"),
-		}, want: otelpool.Server{Address: "b", Port: 2}},
+		}, want: poolinfo.Server{Address: "b", Port: 2}},
 		{name: "a lookup with ports", dsn: "host=a,b", prepare: []func(*pgx.ConnConfig){
 			resolve(map[string][]string{"a": {"10.0.0.1:7"}, "b": {"10.0.0.1:8"}}), refuse("10.0.0.1:7"),
-		}, want: otelpool.Server{Address: "b"}},
-		{name: "a socket", dsn: "host=a,/tmp", prepare: []func(*pgx.ConnConfig){refuse("a:5432")}, want: otelpool.Server{Address: "/tmp/.s.PGSQL.5432"}},
+		}, want: poolinfo.Server{Address: "b"}},
+		{name: "a socket", dsn: "host=a,/tmp", prepare: []func(*pgx.ConnConfig){refuse("a:5432")}, want: poolinfo.Server{Address: "/tmp/.s.PGSQL.5432"}},
 	} {
 		t.Run(tc.name, func(t *testing.T) {
 			cfg := backend{}.config(t, tc.dsn)
@@ -277,7 +277,7 @@ func TestServer_ReturnsTheHostOfTheConnection(t *testing.T) {
 				t.Errorf("got %+v, want %+v", got, tc.want)
 			}
 			// It is returned once.
-			if got := a.server(t.Context(), c, false); got != (otelpool.Server{}) {
+			if got := a.server(t.Context(), c, false); got != (poolinfo.Server{}) {
 				t.Errorf("a second time: %+v", got)
 			}
 		})
@@ -312,7 +312,7 @@ func TestServer_ReturnsTheHostThatAHookChose(t *testing.T) {
 		cfg.DialFunc = own // without our hook
 		return nil
 	})), func(error) {})
-	if got, want := a.server(t.Context(), c, false), (otelpool.Server{Address: "c"}); got != want {
+	if got, want := a.server(t.Context(), c, false), (poolinfo.Server{Address: "c"}); got != want {
 		t.Errorf("got %+v, want %+v", got, want)
 	}
 }
@@ -335,7 +335,7 @@ func TestServer_KnowsVersionAndTimeoutWithoutAQuery(t *testing.T) {
 	} {
 		a := &adapter{}
 		c := dialed(t, a, Connector(*silent.config(t, tc.dsn)), func(error) {})
-		if got, want := a.server(t.Context(), c, false), (otelpool.Server{Version: "15.18", IdleTimeout: tc.want}); got != want {
+		if got, want := a.server(t.Context(), c, false), (poolinfo.Server{Version: "15.18", IdleTimeout: tc.want}); got != want {
 			t.Errorf("%s: got %+v, want %+v", tc.dsn, got, want)
 		}
 	}
@@ -361,7 +361,7 @@ func TestServer_QueriesWithOneMessage(t *testing.T) {
 	cfg := answer.config(t, "host=db")
 	cfg.Tracer = tracer{t}
 	c := dialed(t, a, Connector(*cfg), func(error) {})
-	if got, want := a.server(t.Context(), c, true), (otelpool.Server{Version: "15.18", IdleTimeout: 90 * time.Second}); got != want {
+	if got, want := a.server(t.Context(), c, true), (poolinfo.Server{Version: "15.18", IdleTimeout: 90 * time.Second}); got != want {
 		t.Errorf("got %+v, want %+v", got, want)
 	}
 }
@@ -539,7 +539,7 @@ func FuzzTarget_HasHostsAndDatabaseOnly(f *testing.F) {
 		}
 		got := Connector(*cfg).(*connector).target()
 		all := hosts(&cfg.Config)
-		want := otelpool.Target{System: "postgresql"}
+		want := poolinfo.Target{System: "postgresql"}
 		if got.Namespace != "" {
 			want.Namespace = cfg.Database
 		}

@@ -11,6 +11,7 @@ import (
 
 	"github.com/otelpool/otelpool"
 	"github.com/otelpool/otelpool/internal/target"
+	"github.com/otelpool/otelpool/poolinfo"
 )
 
 const (
@@ -95,7 +96,7 @@ var _ driver.Connector = (*connector)(nil)
 
 // connect dials with our hooks in a copy of the configuration. It also returns the server
 // it connected to, empty if that is the one that target returns.
-func (c *connector) connect(ctx context.Context, onNotice func(error)) (driver.Conn, otelpool.Server, error) {
+func (c *connector) connect(ctx context.Context, onNotice func(error)) (driver.Conn, poolinfo.Server, error) {
 	cfg, err := c.config()
 	if err != nil {
 		// An invalid data source, or a configuration that only the driver has.
@@ -112,8 +113,8 @@ func (c *connector) connect(ctx context.Context, onNotice func(error)) (driver.C
 
 // reachedServer returns the server that c is connected to, empty if it is the only one
 // expected.
-func reachedServer(c driver.Conn, d *dial, expected []target.Host) otelpool.Server {
-	var s otelpool.Server
+func reachedServer(c driver.Conn, d *dial, expected []target.Host) poolinfo.Server {
+	var s poolinfo.Server
 	if h := d.host(c); len(expected) != 1 || h != expected[0] {
 		s.Address, s.Port = target.ServerAttributes(h, defaultPort)
 	}
@@ -121,13 +122,13 @@ func reachedServer(c driver.Conn, d *dial, expected []target.Host) otelpool.Serv
 }
 
 // target returns what the data source connects to.
-func (c *connector) target() otelpool.Target {
+func (c *connector) target() poolinfo.Target {
 	cfg, err := c.config()
 	if err != nil {
-		return otelpool.Target{System: system}
+		return poolinfo.Target{System: system}
 	}
 	t := target.New(hosts(&cfg.Config), defaultPort, cfg.Database)
-	return otelpool.Target{
+	return poolinfo.Target{
 		System:    system,
 		Address:   t.Address,
 		Port:      t.Port,

@@ -6,41 +6,40 @@ import (
 
 	"github.com/jackc/pgx/v5"
 	"github.com/jackc/pgx/v5/pgconn"
-
-	"github.com/otelpool/otelpool"
+	"github.com/otelpool/otelpool/poolinfo"
 )
 
 // classify classifies errors of pgx. Errors of the server, which have an SQLSTATE, and
 // errors of the network are left to otelpool.
-func classify(err error) otelpool.Failure {
+func classify(err error) poolinfo.ErrorInfo {
 	for _, s := range sentinelClasses {
 		if errors.Is(err, s.err) {
-			return otelpool.Failure{Class: s.class}
+			return poolinfo.ErrorInfo{Class: s.class}
 		}
 	}
 	var server *pgconn.PgError
 	if errors.As(err, &server) {
-		return otelpool.Failure{}
+		return poolinfo.ErrorInfo{}
 	}
-	return otelpool.Failure{Class: textClass(err)}
+	return poolinfo.ErrorInfo{Class: textClass(err)}
 }
 
 // sentinelClasses has the classes of the errors that pgx exports.
 var sentinelClasses = []struct {
 	err   error
-	class otelpool.Class
+	class poolinfo.Class
 }{
-	{pgconn.ErrConnClosed, otelpool.ClassBadConnection},
-	{pgx.ErrTxCommitRollback, otelpool.ClassFailedTransaction},
+	{pgconn.ErrConnClosed, poolinfo.ClassBadConnection},
+	{pgx.ErrTxCommitRollback, poolinfo.ClassFailedTransaction},
 	// target_session_attrs is not met, as after a failover.
-	{pgconn.ErrReadOnlyConnection, otelpool.ClassReadOnly},
-	{pgconn.ErrStandbyConnection, otelpool.ClassReadOnly},
+	{pgconn.ErrReadOnlyConnection, poolinfo.ClassReadOnly},
+	{pgconn.ErrStandbyConnection, poolinfo.ClassReadOnly},
 }
 
 // textClass returns the class of an error that pgx makes from a text alone. It compares
 // the text of the innermost error, not of its wrappers, and only of errors that have a type
 // of pgx or the type of errors.New.
-func textClass(err error) otelpool.Class {
+func textClass(err error) poolinfo.Class {
 	switch e := err.(type) { //nolint:errorlint // as errors.As, but compares a text instead of a type
 	case nil:
 		return ""
@@ -64,7 +63,7 @@ func textClass(err error) otelpool.Class {
 }
 
 // textClasses has the classes by text.
-var textClasses = map[string]otelpool.Class{
-	"conn busy":                     otelpool.ClassBusyConnection,
-	"server refused TLS connection": otelpool.ClassTLS,
+var textClasses = map[string]poolinfo.Class{
+	"conn busy":                     poolinfo.ClassBusyConnection,
+	"server refused TLS connection": poolinfo.ClassTLS,
 }

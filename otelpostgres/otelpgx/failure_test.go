@@ -10,8 +10,7 @@ import (
 
 	"github.com/jackc/pgx/v5"
 	"github.com/jackc/pgx/v5/pgconn"
-
-	"github.com/otelpool/otelpool"
+	"github.com/otelpool/otelpool/poolinfo"
 )
 
 // locked imitates the error of pgx for a connection that is in use.
@@ -24,16 +23,16 @@ func (locked) SafeToRetry() bool { return true }
 func (locked) Unwrap() error { return nil }
 
 func TestClassify_ReturnsTheClassOfErrorsOfPgx(t *testing.T) {
-	for err, want := range map[error]otelpool.Class{
-		pgconn.ErrConnClosed:                                             otelpool.ClassBadConnection,
-		fmt.Errorf("x: %w", pgconn.ErrConnClosed):                        otelpool.ClassBadConnection,
-		pgx.ErrTxCommitRollback:                                          otelpool.ClassFailedTransaction,
-		pgconn.ErrReadOnlyConnection:                                     otelpool.ClassReadOnly,
-		pgconn.ErrStandbyConnection:                                      otelpool.ClassReadOnly,
-		locked{"conn busy"}:                                              otelpool.ClassBusyConnection,
-		errors.New("server refused TLS connection"):                      otelpool.ClassTLS,
-		fmt.Errorf("x: %w", errors.New("server refused TLS connection")): otelpool.ClassTLS,
-		errors.Join(errOther, fmt.Errorf("x: %w", errors.New("server refused TLS connection"))): otelpool.ClassTLS,
+	for err, want := range map[error]poolinfo.Class{
+		pgconn.ErrConnClosed:                                             poolinfo.ClassBadConnection,
+		fmt.Errorf("x: %w", pgconn.ErrConnClosed):                        poolinfo.ClassBadConnection,
+		pgx.ErrTxCommitRollback:                                          poolinfo.ClassFailedTransaction,
+		pgconn.ErrReadOnlyConnection:                                     poolinfo.ClassReadOnly,
+		pgconn.ErrStandbyConnection:                                      poolinfo.ClassReadOnly,
+		locked{"conn busy"}:                                              poolinfo.ClassBusyConnection,
+		errors.New("server refused TLS connection"):                      poolinfo.ClassTLS,
+		fmt.Errorf("x: %w", errors.New("server refused TLS connection")): poolinfo.ClassTLS,
+		errors.Join(errOther, fmt.Errorf("x: %w", errors.New("server refused TLS connection"))): poolinfo.ClassTLS,
 
 		// The root package classifies these, or nothing does.
 		&pgconn.PgError{Code: "53300"}: "",
@@ -45,11 +44,11 @@ func TestClassify_ReturnsTheClassOfErrorsOfPgx(t *testing.T) {
 		locked{"conn uninitialized"}:        "",
 		fmt.Errorf("conn busy: %w", io.EOF): "",
 	} {
-		if got := classify(err); got != (otelpool.Failure{Class: want}) {
+		if got := classify(err); got != (poolinfo.ErrorInfo{Class: want}) {
 			t.Errorf("%T: %+v, want class %q", err, got, want)
 		}
 	}
-	if got := classify(nil); got != (otelpool.Failure{}) {
+	if got := classify(nil); got != (poolinfo.ErrorInfo{}) {
 		t.Errorf("nil: %+v", got)
 	}
 }
@@ -61,13 +60,13 @@ func TestClassify_KnowsTheErrorOfPgxForABusyConnection(t *testing.T) {
 	ctx, cancel := context.WithCancel(t.Context())
 	unread := pg.Exec(ctx, "x") // keeps the connection in use
 	_, err := pg.Prepare(t.Context(), "", "y", nil)
-	if got, want := classify(err), (otelpool.Failure{Class: otelpool.ClassBusyConnection}); got != want {
+	if got, want := classify(err), (poolinfo.ErrorInfo{Class: poolinfo.ClassBusyConnection}); got != want {
 		t.Errorf("%v: %+v, want %+v", err, got, want)
 	}
 	cancel()
 	_ = unread.Close() // fails, and closes the connection
 	_, err = pg.Prepare(t.Context(), "", "y", nil)
-	if got, want := classify(err), (otelpool.Failure{Class: otelpool.ClassBadConnection}); got != want {
+	if got, want := classify(err), (poolinfo.ErrorInfo{Class: poolinfo.ClassBadConnection}); got != want {
 		t.Errorf("%v: %+v, want %+v", err, got, want)
 	}
 }

@@ -9,6 +9,7 @@ import (
 
 	"github.com/otelpool/otelpool"
 	"github.com/otelpool/otelpool/otelpostgres/internal/setting"
+	"github.com/otelpool/otelpool/poolinfo"
 )
 
 // WithAdapter adds this package's knowledge of the driver to otelpool's own functions:
@@ -32,7 +33,7 @@ func WithAdapter() otelpool.Option {
 type adapter struct {
 	// dialed has entries for connections from their dial until otelpool calls server,
 	// which it does before the connection is used.
-	dialed sync.Map // driver.Conn to otelpool.Server
+	dialed sync.Map // driver.Conn to poolinfo.Server
 }
 
 func (a *adapter) connector(d driver.Driver, dataSourceName string) (driver.Connector, error) {
@@ -42,14 +43,14 @@ func (a *adapter) connector(d driver.Driver, dataSourceName string) (driver.Conn
 	return dataSource(d, dataSourceName), nil
 }
 
-func (a *adapter) target(c driver.Connector) otelpool.Target {
+func (a *adapter) target(c driver.Connector) poolinfo.Target {
 	if c, ok := c.(*connector); ok {
 		return c.target()
 	}
 	if isOwn(c.Driver()) {
-		return otelpool.Target{System: system}
+		return poolinfo.Target{System: system}
 	}
-	return otelpool.Target{}
+	return poolinfo.Target{}
 }
 
 // isOwn reports whether d is lib/pq.
@@ -67,16 +68,16 @@ func (a *adapter) connect(ctx context.Context, c driver.Connector, onNotice func
 		return c.Connect(ctx)
 	}
 	dc, s, err := ours.connect(ctx, onNotice)
-	if err == nil && s != (otelpool.Server{}) {
+	if err == nil && s != (poolinfo.Server{}) {
 		a.dialed.Store(dc, s)
 	}
 	return dc, err
 }
 
-func (a *adapter) server(ctx context.Context, c driver.Conn, query bool) otelpool.Server {
-	var s otelpool.Server
+func (a *adapter) server(ctx context.Context, c driver.Conn, query bool) poolinfo.Server {
+	var s poolinfo.Server
 	if known, ok := a.dialed.LoadAndDelete(c); ok {
-		s = known.(otelpool.Server)
+		s = known.(poolinfo.Server)
 	}
 	q, ok := c.(driver.QueryerContext)
 	if !query || !ok {

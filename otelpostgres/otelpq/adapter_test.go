@@ -20,43 +20,43 @@ import (
 	"github.com/jackc/pgx/v5/pgproto3"
 	"github.com/lib/pq"
 
-	"github.com/otelpool/otelpool"
 	"github.com/otelpool/otelpool/internal/target"
 	"github.com/otelpool/otelpool/otelpostgres/internal/setting"
+	"github.com/otelpool/otelpool/poolinfo"
 )
 
 // dsns are data sources with their targets. Every secret, and every text that may be taken
 // for one, contains the letters qqq.
 var dsns = []struct {
 	dsn  string
-	want otelpool.Target
+	want poolinfo.Target
 }{
-	{"host=db dbname=shop", otelpool.Target{System: "postgresql", Address: "db", Namespace: "shop", PoolName: "db:5432/shop"}},
-	{"", otelpool.Target{System: "postgresql", Address: "localhost", PoolName: "localhost:5432"}},
-	{"postgresql://db:5433/shop?sslmode=disable", otelpool.Target{System: "postgresql", Address: "db", Port: 5433, Namespace: "shop", PoolName: "db:5433/shop"}},
-	{"postgres://[::1]:5433/shop", otelpool.Target{System: "postgresql", Address: "::1", Port: 5433, Namespace: "shop", PoolName: "[::1]:5433/shop"}},
-	{"host=/var/run/postgresql dbname=shop", otelpool.Target{
+	{"host=db dbname=shop", poolinfo.Target{System: "postgresql", Address: "db", Namespace: "shop", PoolName: "db:5432/shop"}},
+	{"", poolinfo.Target{System: "postgresql", Address: "localhost", PoolName: "localhost:5432"}},
+	{"postgresql://db:5433/shop?sslmode=disable", poolinfo.Target{System: "postgresql", Address: "db", Port: 5433, Namespace: "shop", PoolName: "db:5433/shop"}},
+	{"postgres://[::1]:5433/shop", poolinfo.Target{System: "postgresql", Address: "::1", Port: 5433, Namespace: "shop", PoolName: "[::1]:5433/shop"}},
+	{"host=/var/run/postgresql dbname=shop", poolinfo.Target{
 		System: "postgresql", Address: "/var/run/postgresql/.s.PGSQL.5432", Namespace: "shop", PoolName: "/var/run/postgresql/.s.PGSQL.5432/shop",
 	}},
-	{"host=@pg port=5433 dbname=shop", otelpool.Target{
+	{"host=@pg port=5433 dbname=shop", poolinfo.Target{
 		System: "postgresql", Address: "@pg/.s.PGSQL.5433", Namespace: "shop", PoolName: "@pg/.s.PGSQL.5433/shop",
 	}},
-	{"host=a,b dbname=shop", otelpool.Target{System: "postgresql", Namespace: "shop", PoolName: "a:5432,b:5432/shop"}},
-	{"host=a,/tmp port=1,2 dbname=shop", otelpool.Target{System: "postgresql", Namespace: "shop", PoolName: "a:1,/tmp/.s.PGSQL.2/shop"}},
-	{"host=db hostaddr=10.0.0.7 dbname=shop", otelpool.Target{System: "postgresql", Address: "10.0.0.7", Namespace: "shop", PoolName: "10.0.0.7:5432/shop"}},
-	{"x", otelpool.Target{System: "postgresql"}},
+	{"host=a,b dbname=shop", poolinfo.Target{System: "postgresql", Namespace: "shop", PoolName: "a:5432,b:5432/shop"}},
+	{"host=a,/tmp port=1,2 dbname=shop", poolinfo.Target{System: "postgresql", Namespace: "shop", PoolName: "a:1,/tmp/.s.PGSQL.2/shop"}},
+	{"host=db hostaddr=10.0.0.7 dbname=shop", poolinfo.Target{System: "postgresql", Address: "10.0.0.7", Namespace: "shop", PoolName: "10.0.0.7:5432/shop"}},
+	{"x", poolinfo.Target{System: "postgresql"}},
 
-	{"postgres://qqqu:qqqp@db/shop", otelpool.Target{System: "postgresql", Address: "db", Namespace: "shop", PoolName: "db:5432/shop"}},
-	{"postgres://qqqu:qqq%40%2F%3A%3F%25qqq@db/shop", otelpool.Target{System: "postgresql", Address: "db", Namespace: "shop", PoolName: "db:5432/shop"}},
-	{"postgres://qqqu:qqq@qqq@db/shop", otelpool.Target{System: "postgresql", Address: "db", Namespace: "shop", PoolName: "db:5432/shop"}},
-	{"host=db user=qqqu password='qqq @:/%?\\' qqq' dbname=shop", otelpool.Target{System: "postgresql", Address: "db", Namespace: "shop", PoolName: "db:5432/shop"}},
-	{"host=db dbname=shop search_path=qqqv application_name=qqqv options='-c x=qqqv'", otelpool.Target{
+	{"postgres://qqqu:qqqp@db/shop", poolinfo.Target{System: "postgresql", Address: "db", Namespace: "shop", PoolName: "db:5432/shop"}},
+	{"postgres://qqqu:qqq%40%2F%3A%3F%25qqq@db/shop", poolinfo.Target{System: "postgresql", Address: "db", Namespace: "shop", PoolName: "db:5432/shop"}},
+	{"postgres://qqqu:qqq@qqq@db/shop", poolinfo.Target{System: "postgresql", Address: "db", Namespace: "shop", PoolName: "db:5432/shop"}},
+	{"host=db user=qqqu password='qqq @:/%?\\' qqq' dbname=shop", poolinfo.Target{System: "postgresql", Address: "db", Namespace: "shop", PoolName: "db:5432/shop"}},
+	{"host=db dbname=shop search_path=qqqv application_name=qqqv options='-c x=qqqv'", poolinfo.Target{
 		System: "postgresql", Address: "db", Namespace: "shop", PoolName: "db:5432/shop",
 	}},
-	{"postgres://db/shop?password=qqqp&user=qqqu&x=qqqv", otelpool.Target{System: "postgresql", Address: "db", Namespace: "shop", PoolName: "db:5432/shop"}},
-	{"host=qqqu:qqqp@db dbname=shop", otelpool.Target{System: "postgresql", Namespace: "shop"}},
-	{"host=db,qqq@b dbname=shop", otelpool.Target{System: "postgresql", Namespace: "shop"}},
-	{"postgres://u:12/qqq@db/shop", otelpool.Target{System: "postgresql"}},
+	{"postgres://db/shop?password=qqqp&user=qqqu&x=qqqv", poolinfo.Target{System: "postgresql", Address: "db", Namespace: "shop", PoolName: "db:5432/shop"}},
+	{"host=qqqu:qqqp@db dbname=shop", poolinfo.Target{System: "postgresql", Namespace: "shop"}},
+	{"host=db,qqq@b dbname=shop", poolinfo.Target{System: "postgresql", Namespace: "shop"}},
+	{"postgres://u:12/qqq@db/shop", poolinfo.Target{System: "postgresql"}},
 }
 
 // clearEnvironment unsets the variables that pq reads.
@@ -102,7 +102,7 @@ func TestTarget_IsReadFromTheDataSource(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	if got, want := a.target(c), (otelpool.Target{System: "postgresql", Address: "::1", Namespace: "shop", PoolName: "[::1]:5432/shop"}); got != want {
+	if got, want := a.target(c), (poolinfo.Target{System: "postgresql", Address: "::1", Namespace: "shop", PoolName: "[::1]:5432/shop"}); got != want {
 		t.Errorf("got  %+v\nwant %+v", got, want)
 	}
 }
@@ -136,13 +136,13 @@ func TestAdapter_IgnoresOtherDrivers(t *testing.T) {
 	if c, err := a.connector(other{}, "host=db"); c != nil || err != nil {
 		t.Errorf("connector: %v, %v", c, err)
 	}
-	if got, want := a.target(other{}), (otelpool.Target{}); got != want {
+	if got, want := a.target(other{}), (poolinfo.Target{}); got != want {
 		t.Errorf("target: %+v, want %+v", got, want)
 	}
 	if _, err := a.connect(t.Context(), other{}, nil); !errors.Is(err, errOther) {
 		t.Errorf("connect: %v, want %v", err, errOther)
 	}
-	if got := a.server(t.Context(), nil, true); got != (otelpool.Server{}) {
+	if got := a.server(t.Context(), nil, true); got != (poolinfo.Server{}) {
 		t.Errorf("server: %+v", got)
 	}
 }
@@ -238,21 +238,21 @@ func TestServer_ReturnsTheHostOfTheConnection(t *testing.T) {
 	free := backend(t, waitForTerminate)
 	for _, tc := range []struct {
 		dsn  string
-		want otelpool.Server
+		want poolinfo.Server
 	}{
-		{"host=127.0.0.1 port=" + strconv.Itoa(port), otelpool.Server{}},
-		{"host=localhost,127.0.0.1 port=" + strconv.Itoa(port), otelpool.Server{Address: "localhost", Port: port}},
-		{"host=/nonexistent,127.0.0.1 port=" + strconv.Itoa(port), otelpool.Server{Address: "127.0.0.1", Port: port}},
-		{"host=127.0.0.1,127.0.0.1 port=" + strconv.Itoa(free) + "," + strconv.Itoa(port), otelpool.Server{Address: "127.0.0.1", Port: free}},
-		{"host=127.0.0.1 idle_session_timeout=2s port=" + strconv.Itoa(port), otelpool.Server{IdleTimeout: 2 * time.Second}},
-		{"host=127.0.0.1 options='-c idle_session_timeout=3s' port=" + strconv.Itoa(port), otelpool.Server{IdleTimeout: 3 * time.Second}},
+		{"host=127.0.0.1 port=" + strconv.Itoa(port), poolinfo.Server{}},
+		{"host=localhost,127.0.0.1 port=" + strconv.Itoa(port), poolinfo.Server{Address: "localhost", Port: port}},
+		{"host=/nonexistent,127.0.0.1 port=" + strconv.Itoa(port), poolinfo.Server{Address: "127.0.0.1", Port: port}},
+		{"host=127.0.0.1,127.0.0.1 port=" + strconv.Itoa(free) + "," + strconv.Itoa(port), poolinfo.Server{Address: "127.0.0.1", Port: free}},
+		{"host=127.0.0.1 idle_session_timeout=2s port=" + strconv.Itoa(port), poolinfo.Server{IdleTimeout: 2 * time.Second}},
+		{"host=127.0.0.1 options='-c idle_session_timeout=3s' port=" + strconv.Itoa(port), poolinfo.Server{IdleTimeout: 3 * time.Second}},
 	} {
 		a := &adapter{}
 		for by, c := range dialed(t, a, tc.dsn+" sslmode=disable", func(error) {}) {
 			if got := a.server(t.Context(), c, false); got != tc.want {
 				t.Errorf("%s, by %s: got %+v, want %+v", tc.dsn, by, got, tc.want)
 			}
-			if got := a.server(t.Context(), c, false); got != (otelpool.Server{}) {
+			if got := a.server(t.Context(), c, false); got != (poolinfo.Server{}) {
 				t.Errorf("%s, by %s, a second time: %+v", tc.dsn, by, got)
 			}
 		}
@@ -279,7 +279,7 @@ func TestServer_QueriesWithOneMessage(t *testing.T) {
 	})
 	a := &adapter{}
 	for by, c := range dialed(t, a, "host=127.0.0.1 sslmode=disable port="+strconv.Itoa(port), func(error) {}) {
-		if got, want := a.server(t.Context(), c, true), (otelpool.Server{Version: "15.18", IdleTimeout: 90 * time.Second}); got != want {
+		if got, want := a.server(t.Context(), c, true), (poolinfo.Server{Version: "15.18", IdleTimeout: 90 * time.Second}); got != want {
 			t.Errorf("by %s: got %+v, want %+v", by, got, want)
 		}
 	}
@@ -434,11 +434,11 @@ func isTimeout(err error) bool {
 }
 
 func TestClassify_ReturnsTheClassOfErrorsOfPq(t *testing.T) {
-	for err, want := range map[error]otelpool.Class{
-		pq.ErrSSLNotSupported:                        otelpool.ClassTLS,
-		pq.ErrInFailedTransaction:                    otelpool.ClassFailedTransaction,
-		errors.New(queryInProgress):                  otelpool.ClassBusyConnection,
-		errors.Join(errOther, pq.ErrSSLNotSupported): otelpool.ClassTLS,
+	for err, want := range map[error]poolinfo.Class{
+		pq.ErrSSLNotSupported:                        poolinfo.ClassTLS,
+		pq.ErrInFailedTransaction:                    poolinfo.ClassFailedTransaction,
+		errors.New(queryInProgress):                  poolinfo.ClassBusyConnection,
+		errors.Join(errOther, pq.ErrSSLNotSupported): poolinfo.ClassTLS,
 
 		// The root package classifies these, or nothing does.
 		&pq.Error{Code: "53300"}: "",
@@ -447,11 +447,11 @@ func TestClassify_ReturnsTheClassOfErrorsOfPq(t *testing.T) {
 		io.EOF:                   "",
 		errOther:                 "",
 	} {
-		if got := classify(err); got != (otelpool.Failure{Class: want}) {
+		if got := classify(err); got != (poolinfo.ErrorInfo{Class: want}) {
 			t.Errorf("%T: %+v, want class %q", err, got, want)
 		}
 	}
-	if got := classify(nil); got != (otelpool.Failure{}) {
+	if got := classify(nil); got != (poolinfo.ErrorInfo{}) {
 		t.Errorf("nil: %+v", got)
 	}
 }
@@ -472,7 +472,7 @@ func TestClassify_KnowsTheErrorOfPqForABusyConnection(t *testing.T) {
 			t.Fatal(err)
 		}
 		_, err := q.QueryContext(t.Context(), "y", nil)
-		if got, want := classify(err), (otelpool.Failure{Class: otelpool.ClassBusyConnection}); got != want {
+		if got, want := classify(err), (poolinfo.ErrorInfo{Class: poolinfo.ClassBusyConnection}); got != want {
 			t.Errorf("by %s: %v: %+v, want %+v", by, err, got, want)
 		}
 	}
@@ -505,7 +505,7 @@ func FuzzTarget_HasHostsAndDatabaseOnly(f *testing.F) {
 		}
 		got := c.target()
 		all := hosts(cfg)
-		want := otelpool.Target{System: "postgresql"}
+		want := poolinfo.Target{System: "postgresql"}
 		if got.Namespace != "" {
 			want.Namespace = cfg.Database
 		}

@@ -15,6 +15,7 @@ import (
 	"github.com/otelpool/otelpool"
 	"github.com/otelpool/otelpool/internal/target"
 	"github.com/otelpool/otelpool/otelpostgres/internal/setting"
+	"github.com/otelpool/otelpool/poolinfo"
 )
 
 const (
@@ -111,14 +112,14 @@ func (n named) Driver() driver.Driver { return n.driver }
 
 // connect dials with our dialer. It also returns what target does not know of the server
 // it connected to.
-func (c *connector) connect(ctx context.Context, onNotice func(error)) (driver.Conn, otelpool.Server, error) {
+func (c *connector) connect(ctx context.Context, onNotice func(error)) (driver.Conn, poolinfo.Server, error) {
 	d := &dial{onNotice: onNotice}
 	dc, err := c.open(ctx, d)
 	d.end()
 	if err != nil {
-		return dc, otelpool.Server{}, err
+		return dc, poolinfo.Server{}, err
 	}
-	var s otelpool.Server
+	var s poolinfo.Server
 	if cfg, err := c.config(); err == nil {
 		s.IdleTimeout = idleTimeout(cfg)
 		if len(cfg.Multi) > 0 {
@@ -128,16 +129,16 @@ func (c *connector) connect(ctx context.Context, onNotice func(error)) (driver.C
 	return dc, s, nil
 }
 
-func (c *connector) target() otelpool.Target {
+func (c *connector) target() poolinfo.Target {
 	cfg, err := c.config()
 	if err != nil {
-		return otelpool.Target{System: system}
+		return poolinfo.Target{System: system}
 	}
 	if c.misread {
-		return otelpool.Target{System: system}
+		return poolinfo.Target{System: system}
 	}
 	t := target.New(hosts(cfg), defaultPort, cfg.Database)
-	return otelpool.Target{
+	return poolinfo.Target{
 		System:    system,
 		Address:   t.Address,
 		Port:      t.Port,

@@ -5,22 +5,21 @@ import (
 	"reflect"
 
 	"github.com/lib/pq"
-
-	"github.com/otelpool/otelpool"
+	"github.com/otelpool/otelpool/poolinfo"
 )
 
 // classify classifies errors of pq. Errors of the server, which have an SQLSTATE, and
 // errors of the network are left to otelpool.
-func classify(err error) otelpool.Failure {
+func classify(err error) poolinfo.ErrorInfo {
 	for _, s := range sentinelClasses {
 		if errors.Is(err, s.err) {
-			return otelpool.Failure{Class: s.class}
+			return poolinfo.ErrorInfo{Class: s.class}
 		}
 	}
 	if reflect.TypeOf(err) == reflect.TypeOf(pq.ErrNotSupported) && err.Error() == queryInProgress {
-		return otelpool.Failure{Class: otelpool.ClassBusyConnection}
+		return poolinfo.ErrorInfo{Class: poolinfo.ClassBusyConnection}
 	}
-	return otelpool.Failure{}
+	return poolinfo.ErrorInfo{}
 }
 
 // queryInProgress is the text of the error for a connection that is used while its rows
@@ -31,10 +30,10 @@ const queryInProgress = "pq: there is already a query being processed on this co
 // sentinelClasses has the classes of the errors that pq exports.
 var sentinelClasses = []struct {
 	err   error
-	class otelpool.Class
+	class poolinfo.Class
 }{
-	{pq.ErrSSLNotSupported, otelpool.ClassTLS},
-	{pq.ErrSSLKeyUnknownOwnership, otelpool.ClassTLS},
-	{pq.ErrSSLKeyHasWorldPermissions, otelpool.ClassTLS},
-	{pq.ErrInFailedTransaction, otelpool.ClassFailedTransaction},
+	{pq.ErrSSLNotSupported, poolinfo.ClassTLS},
+	{pq.ErrSSLKeyUnknownOwnership, poolinfo.ClassTLS},
+	{pq.ErrSSLKeyHasWorldPermissions, poolinfo.ClassTLS},
+	{pq.ErrInFailedTransaction, poolinfo.ClassFailedTransaction},
 }

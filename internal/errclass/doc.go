@@ -1,0 +1,8 @@
+// Package errclass turns an error into what is recorded of it: error.type, the code of
+// the server, and the class.
+//
+//	error + what the adapter knows of it + the caller's context -> Fault
+//
+// Its functions are pure. They look at types, codes and SQLSTATEs, never at the text of
+// an error.
+package errclass

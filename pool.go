@@ -1,0 +1,117 @@
+package otelpool
+
+import (
+	"cmp"
+	"database/sql"
+	"database/sql/driver"
+	"sync/atomic"
+	"time"
+
+	"github.com/otelpool/otelpool/internal/driverinfo"
+	"github.com/otelpool/otelpool/internal/ledger"
+	"github.com/otelpool/otelpool/internal/monitor"
+	"github.com/otelpool/otelpool/internal/telemetry"
+	"github.com/otelpool/otelpool/poolinfo"
+)
+
+// pool is what the connections of one connector share: it wires the parts.
+//
+//	connector -> conn, stmt, rows, tx --> ledger       what happened, and when
+//	                                  --> telemetry    spans, events, metrics, log
+//	          -> acquire (a DB's call), waits (a plain *sql.DB's)
+//	          -> reasons                               why a connection was closed
+//	monitor --> ledger, telemetry                      reports
+//	Inspect, Pools --> ledger, monitor
+//
+// The order of locks. A lock is taken only while those before it are held, never while one after it
+// is:
+//
+//	sqlDriver.mu              the pools of Driver.Open
+//	poolNames.mu              the names of open pools
+//	database/sql: driverConn  held while a driver is called; see below
+//	closeReasons.mu           reads DBStats
+//	database/sql: DB.mu       taken by DB.Stats
+//	ledger.Ledger.mu
+//	ledger.Conn.mu
+//	any other of ours         each guards the fields below it, and nothing is called while
+//	                          it is held
+//
+// Under driver Conn.Close and Stmt.Close database/sql may hold DB.mu, or wait for the lock of a
+// connection while it holds DB.mu. There DB.Stats is not called, nor closeReasons.mu taken, except
+// for a connection that database/sql is about to hand out: see closeReasons.
+type pool struct {
+	cfg     config
+	name    string
+	target  poolinfo.Target
+	adapter *adapter
+
+	ledger    *ledger.Ledger
+	telemetry *telemetry.Telemetry
+	monitor   *monitor.Monitor
+
+	waits   plainWaits
+	reasons closeReasons
+	servers servers
+	dials   backgroundDials
+	limits  limits
+
+	db     atomic.Pointer[sql.DB] // nil until it is known
+	hasDB  atomic.Bool            // there is a [DB], whose calls have clocks of their own
+	closed atomic.Bool            // DB.Close was called
+}
+
+// poolNames keeps the names of open pools apart. It is the one thing that pools share: two with the
+// same name would write into the same time series.
+var poolNames names[pool]
+
+// newPool makes the pool of a connector and its driver.
+func newPool(inner driver.Connector, below driver.Driver, cfg config) *pool {
+	p := &pool{cfg: cfg, adapter: &adapter{Adapter: cfg.adapter}, ledger: ledger.New()}
+	p.target = p.adapter.target(inner)
+	if p.target.System == "" {
+		p.target.System = driverinfo.SystemOf(below)
+	}
+	p.name = poolNames.claim(p, cmp.Or(cfg.poolName, p.target.PoolName), p.target.System)
+	var err error
+	p.telemetry, err = newTelemetry(&p.cfg, p.name, p.target, p.ledger, p.observe)
+	telemetry.Handle(err)
+	p.monitor = monitor.New(monitor.Config{
+		PoolName: p.name, Ledger: p.ledger, Telemetry: p.telemetry, DB: p.db.Load, HasDB: p.hasDB.Load,
+		CallSites: cfg.callSites, LeakThreshold: cfg.leakThreshold, ExhaustionThreshold: cfg.exhaustionThreshold, OnReport: cfg.reports,
+	})
+	p.waits.ledger, p.waits.db = p.ledger, &p.db
+	p.reasons.ledger, p.reasons.telemetry, p.reasons.monitor = p.ledger, p.telemetry, p.monitor
+	p.reasons.db, p.reasons.closed = &p.db, &p.closed
+	return p
+}
+
+// close ends the observation of the pool. Connections that are still held are recorded until they
+// are closed.
+func (p *pool) close() {
+	if p.closed.CompareAndSwap(false, true) {
+		s := p.observe()
+		p.telemetry.Close(&s.Snapshot)
+		poolNames.release(p.name)
+		p.monitor.Close()
+	}
+}
+
+// observe reads the pool for a collection.
+func (p *pool) observe() telemetry.Observation {
+	p.reasons.resolve()
+	o := telemetry.Observation{
+		Snapshot: p.ledger.Snapshot(nil), Peak: p.ledger.TakePeak(), MaxOpen: p.waits.readLimit(), HasDB: p.hasDB.Load(),
+	}
+	p.limits.maxIdle.lower(o.MaxOpen)
+	o.MaxIdle = p.limits.maxIdle.get()
+	return o
+}
+
+// capturesCallSite reports whether an acquire of a plain *sql.DB captures its call site. To walk
+// through database/sql up to the program takes more than all the rest of an acquire. So it is done
+// where the connection is one of the upper half of the pool, and for a while after a connection was
+// held for long without a call site: it is there for who runs the pool dry, and costs nothing in a
+// pool half of which is free.
+func (p *pool) capturesCallSite(now time.Duration) bool {
+	return p.cfg.callSites && (p.waits.halfHeld(1) || p.monitor.Capturing(now))
+}
