@@ -116,7 +116,7 @@ func sites(t *testing.T, db *sql.DB) (lines []int) {
 		}
 		line := 0
 		for _, f := range c.Holder.CallSite.Frames() {
-			if strings.HasSuffix(f.File, "/sweep_test.go") {
+			if strings.HasSuffix(f.File, "/monitor_test.go") {
 				line = f.Line
 				break
 			}
