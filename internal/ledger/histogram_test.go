@@ -7,7 +7,7 @@ import (
 	"time"
 )
 
-func TestBucketsFollowOneAnother(t *testing.T) {
+func TestHistogram_BucketsHaveNoGaps(t *testing.T) {
 	for i := range numBuckets - 1 {
 		if last, next := boundOf(i)-1, boundOf(i); bucketOf(last) != i || bucketOf(next) != i+1 {
 			t.Fatalf("%v is in bucket %d and %v in %d, want %d and the next", last, bucketOf(last), next, bucketOf(next), i)
@@ -20,19 +20,19 @@ func TestBucketsFollowOneAnother(t *testing.T) {
 	}
 }
 
-func TestAQuantileIsAtMostAnEighthTooHigh(t *testing.T) {
+func TestHistogramCounts_QuantileIsAtMostAnEighthTooHigh(t *testing.T) {
 	rnd := rand.New(rand.NewPCG(1, 2))
 	for range 100 {
-		var s Histogram
+		var h Histogram
 		var all []time.Duration
 		for range 1 + rnd.IntN(500) {
 			d := time.Duration(rnd.Int64N(1 << (1 + rnd.IntN(44))))
 			all = append(all, d)
-			s.Add(d)
+			h.Add(d)
 		}
 		slices.Sort(all)
 		var c HistogramCounts
-		s.Read(&c)
+		h.Read(&c)
 		if got := c.Total(); got != int64(len(all)) {
 			t.Fatalf("got %d, want %d", got, len(all))
 		}
@@ -45,18 +45,18 @@ func TestAQuantileIsAtMostAnEighthTooHigh(t *testing.T) {
 	}
 }
 
-func TestCountsTellWhatCameAfterOthers(t *testing.T) {
-	var s Histogram
+func TestHistogramCounts_SubtractLeavesLaterValues(t *testing.T) {
+	var h Histogram
 	var before, after HistogramCounts
-	s.Add(time.Hour)
-	s.Read(&before)
-	s.Add(time.Second)
-	s.Read(&after)
+	h.Add(time.Hour)
+	h.Read(&before)
+	h.Add(time.Second)
+	h.Read(&after)
 	after.Subtract(&before)
 	if n, q := after.Total(), after.Quantile(1); n != 1 || q != boundOf(bucketOf(time.Second)) {
 		t.Errorf("got %d up to %v", n, q)
 	}
 	if got := new(HistogramCounts).Quantile(0.5); got != 0 {
-		t.Errorf("the median of nothing is %v", got)
+		t.Errorf("the median of no values is %v", got)
 	}
 }

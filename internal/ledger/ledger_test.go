@@ -17,11 +17,11 @@ func open(l *Ledger) *Conn {
 // acquire hands a connection out now.
 func acquire(c *Conn, s poolinfo.Source) { c.Acquire(c.ledger.Now(), s, &Holder{}, nil) }
 
-func TestAHoldIsSplitIntoPhasesThatAddUp(t *testing.T) {
+func TestRelease_SplitsTheHoldIntoPhasesThatAddUp(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		l := New()
 		c := open(l)
-		time.Sleep(time.Second) // fresh: nobody's
+		time.Sleep(time.Second) // fresh, and not held
 
 		acquire(c, poolinfo.SourceNew)
 		time.Sleep(1 * time.Millisecond) // pinned
@@ -54,7 +54,7 @@ func TestAHoldIsSplitIntoPhasesThatAddUp(t *testing.T) {
 	})
 }
 
-func TestTimeHeldIncludesTheHoldInProgress(t *testing.T) {
+func TestSnapshot_HeldTimeIncludesHoldsInProgress(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		l := New()
 		a, b := open(l), open(l)
@@ -79,7 +79,7 @@ func TestTimeHeldIncludesTheHoldInProgress(t *testing.T) {
 	})
 }
 
-func TestTimeHeldOutlivesTheConnection(t *testing.T) {
+func TestSnapshot_HeldTimeIncludesClosedConnections(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		l := New()
 		c := open(l)
@@ -87,9 +87,9 @@ func TestTimeHeldOutlivesTheConnection(t *testing.T) {
 		time.Sleep(3 * time.Second)
 		c.Release(new(Hold))
 		time.Sleep(5 * time.Second)
-		d, _, held, ok := c.Close(poolinfo.ReasonIdleTime)
-		if want := (Life{Age: 8 * time.Second, Idle: 5 * time.Second, Uses: 1}); d != want || held || !ok {
-			t.Errorf("got death %+v, held %t, ok %t, want %+v, false, true", d, held, ok, want)
+		life, _, held, ok := c.Close(poolinfo.ReasonIdleTime)
+		if want := (Life{Age: 8 * time.Second, Idle: 5 * time.Second, Uses: 1}); life != want || held || !ok {
+			t.Errorf("got life %+v, held %t, ok %t, want %+v, false, true", life, held, ok, want)
 		}
 		got := l.Snapshot(nil)
 		want := Snapshot{
@@ -104,16 +104,16 @@ func TestTimeHeldOutlivesTheConnection(t *testing.T) {
 	})
 }
 
-func TestAHoldEndsWithItsConnection(t *testing.T) {
+func TestClose_EndsTheHold(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		l := New()
 		c := open(l)
 		acquire(c, poolinfo.SourceNew)
 		c.Begin("")
 		time.Sleep(time.Second)
-		d, h, held, ok := c.Close(poolinfo.ReasonBad)
-		if want := (Life{Age: time.Second, Uses: 1}); d != want || !ok {
-			t.Errorf("got death %+v, ok %t, want %+v, true", d, ok, want)
+		life, h, held, ok := c.Close(poolinfo.ReasonBad)
+		if want := (Life{Age: time.Second, Uses: 1}); life != want || !ok {
+			t.Errorf("got life %+v, ok %t, want %+v, true", life, ok, want)
 		}
 		want := Hold{Length: time.Second, Phases: [NumPhases]time.Duration{poolinfo.PhaseExecuting: time.Second}}
 		if h != want || !held {
@@ -131,7 +131,7 @@ func TestAHoldEndsWithItsConnection(t *testing.T) {
 	})
 }
 
-func TestPeakStartsAgainFromWhatIsHeld(t *testing.T) {
+func TestTakePeak_StartsAgainFromWhatIsHeld(t *testing.T) {
 	l := New()
 	conns := []*Conn{open(l), open(l), open(l)}
 	for _, c := range conns {
@@ -151,7 +151,7 @@ func TestPeakStartsAgainFromWhatIsHeld(t *testing.T) {
 	}
 }
 
-func TestDialsAreCountedApart(t *testing.T) {
+func TestSnapshot_CountsDialsApart(t *testing.T) {
 	l := New()
 	l.Dialing()
 	l.Dialing()
@@ -168,7 +168,7 @@ func TestDialsAreCountedApart(t *testing.T) {
 	}
 }
 
-func TestACloseWithoutReasonWaitsForIt(t *testing.T) {
+func TestAttribute_GivesACloseItsReasonLater(t *testing.T) {
 	l := New()
 	open(l).Close(0)
 	if s := l.Snapshot(nil); s.Closing != 1 || s.Closed != [NumReasons]int64{} {
@@ -180,7 +180,7 @@ func TestACloseWithoutReasonWaitsForIt(t *testing.T) {
 	}
 }
 
-func TestSnapshotListsTheConnections(t *testing.T) {
+func TestSnapshot_ListsTheConnections(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		l := New()
 		held, idle := open(l), open(l)
@@ -217,7 +217,7 @@ func TestSnapshotListsTheConnections(t *testing.T) {
 	})
 }
 
-func TestAHoldAllocatesNothing(t *testing.T) {
+func TestLedger_AHoldAllocatesNothing(t *testing.T) {
 	l := New()
 	c := open(l)
 	var w Wait

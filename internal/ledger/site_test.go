@@ -9,16 +9,16 @@ import (
 	"github.com/otelpool/otelpool/poolinfo"
 )
 
-// hold holds c for a time, for one who asked at a place.
-func holdFor(c *Conn, place uintptr, d time.Duration) {
-	c.Acquire(c.ledger.Now(), poolinfo.SourceReused, &Holder{}, &poolinfo.CallSite{place})
+// holdFor holds c for a time, acquired at a program counter.
+func holdFor(c *Conn, pc uintptr, d time.Duration) {
+	c.Acquire(c.ledger.Now(), poolinfo.SourceReused, &Holder{}, &poolinfo.CallSite{pc})
 	c.Begin("")
 	time.Sleep(d)
 	c.End(NoEffect)
 	c.Release(new(Hold))
 }
 
-func TestSitesAddUpToAllHolds(t *testing.T) {
+func TestSites_AddUpToAllHolds(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		l := New()
 		c, other := open(l), open(l)
@@ -59,7 +59,7 @@ func TestSitesAddUpToAllHolds(t *testing.T) {
 	})
 }
 
-func TestSitesAreBounded(t *testing.T) {
+func TestSites_AreBounded(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		l := New()
 		c := open(l)
@@ -69,12 +69,12 @@ func TestSitesAreBounded(t *testing.T) {
 		got := l.Sites()
 		beyond := slices.IndexFunc(got, func(s Site) bool { return s.CallSite.IsZero() })
 		if len(got) != maxSites+1 || got[beyond].Holds != 10 {
-			t.Errorf("got %d sites, %d holds in that without a place; want %d and 10", len(got), got[beyond].Holds, maxSites+1)
+			t.Errorf("got %d sites, %d holds in the one without a call site; want %d and 10", len(got), got[beyond].Holds, maxSites+1)
 		}
 	})
 }
 
-func TestWhoReadsIsNotIdle(t *testing.T) {
+func TestHold_IsNotIdleWhileRowsAreRead(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		l := New()
 		c := open(l)
@@ -91,18 +91,18 @@ func TestWhoReadsIsNotIdle(t *testing.T) {
 		want(time.Second)
 		c.Reads().End(c.Reads().Begin())
 		time.Sleep(time.Second)
-		want(0) // has read since the last look
+		want(0) // a row was read since the last look
 		time.Sleep(time.Second)
-		want(0)                       // may have read: further reads are not noted
-		l.Sweep(time.Hour, time.Hour) // watched from here on
+		want(0)                       // further untracked reads are not recorded
+		l.Sweep(time.Hour, time.Hour) // reads are tracked from here on
 		time.Sleep(time.Second)
 		want(time.Second)
-		watched := c.Reads().Begin()
+		tracked := c.Reads().Begin()
 		time.Sleep(time.Second)
-		want(0) // reads
+		want(0) // a read is in progress
 		time.Sleep(time.Second)
-		want(0) // reads still
-		c.Reads().End(watched)
+		want(0) // and still is
+		c.Reads().End(tracked)
 		want(0)
 		time.Sleep(time.Second)
 		want(time.Second)
@@ -113,14 +113,14 @@ func TestWhoReadsIsNotIdle(t *testing.T) {
 	})
 }
 
-// Of a result set that is not the first read on a connection it is not known whether
-// anything was read of it, until it is watched.
-func TestWhatIsBesideAResultSetMayHaveBeenRead(t *testing.T) {
-	for name, beside := range map[string]func(*Conn){
-		"statement":    func(c *Conn) { c.Begin(""); c.End(NoEffect) },
-		"result set":   func(c *Conn) { c.Begin(""); c.End(RowsOpened) },
-		"its end":      func(c *Conn) { c.Begin(""); c.End(RowsOpened); c.RowsClosed() },
-		"end of watch": func(c *Conn) { c.ledger.Sweep(0, 0); c.Begin(""); c.End(RowsOpened); c.RowsClosed() },
+// After another driver call during an open result set it is not known whether a row was
+// read, until reads are tracked.
+func TestHold_CountsAsReadingAfterAnotherCallDuringAResultSet(t *testing.T) {
+	for name, call := range map[string]func(*Conn){
+		"statement":          func(c *Conn) { c.Begin(""); c.End(NoEffect) },
+		"result set":         func(c *Conn) { c.Begin(""); c.End(RowsOpened) },
+		"result set, closed": func(c *Conn) { c.Begin(""); c.End(RowsOpened); c.RowsClosed() },
+		"result set, closed, while reads are tracked": func(c *Conn) { c.ledger.Sweep(0, 0); c.Begin(""); c.End(RowsOpened); c.RowsClosed() },
 	} {
 		t.Run(name, func(t *testing.T) {
 			synctest.Test(t, func(t *testing.T) {
@@ -129,7 +129,7 @@ func TestWhatIsBesideAResultSetMayHaveBeenRead(t *testing.T) {
 				acquire(c, poolinfo.SourceNew)
 				c.Begin("")
 				c.End(RowsOpened)
-				beside(c)
+				call(c)
 				time.Sleep(time.Second)
 				if h, _ := c.Hold(); h.Idle != 0 || !h.Unsure {
 					t.Errorf("idle for %v, unsure %t; want 0, true", h.Idle, h.Unsure)
@@ -137,14 +137,14 @@ func TestWhatIsBesideAResultSetMayHaveBeenRead(t *testing.T) {
 				l.Sweep(0, 0)
 				time.Sleep(time.Second)
 				if h, _ := c.Hold(); h.Idle != time.Second || !h.Unsure {
-					t.Errorf("watched: idle for %v, unsure %t; want 1s, true", h.Idle, h.Unsure)
+					t.Errorf("tracked: idle for %v, unsure %t; want 1s, true", h.Idle, h.Unsure)
 				}
 			})
 		})
 	}
 }
 
-func TestAReadThatBeganUnwatchedMayGoOn(t *testing.T) {
+func TestSweep_IsUnsureOfAReadThatBeganUntracked(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		l := New()
 		c := open(l)
@@ -161,7 +161,7 @@ func TestAReadThatBeganUnwatchedMayGoOn(t *testing.T) {
 			}
 		}
 		time.Sleep(time.Second)
-		want(0, 0, 11*time.Second) // a read was seen
+		want(0, 0, 11*time.Second) // it sees a read
 		time.Sleep(10 * time.Second)
 		want(1, 0, 0)
 		c.SetReading()
@@ -177,6 +177,6 @@ func TestAReadThatBeganUnwatchedMayGoOn(t *testing.T) {
 		}
 		c.Reads().End(c.Reads().Begin())
 		time.Sleep(time.Hour)
-		want(0, 0, 0) // of one hold only once
+		want(0, 0, 0) // a hold is suspected once
 	})
 }

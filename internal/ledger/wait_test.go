@@ -23,7 +23,7 @@ func wantQueue(t *testing.T, l *Ledger, want queue) {
 	}
 }
 
-func TestWaitsAddUpWhoeverLeavesFirst(t *testing.T) {
+func TestWaits_AddUpInEachOrderOfTheirEnds(t *testing.T) {
 	for _, leave := range [][3]int{{0, 1, 2}, {0, 2, 1}, {1, 0, 2}, {1, 2, 0}, {2, 0, 1}, {2, 1, 0}} {
 		synctest.Test(t, func(t *testing.T) {
 			l := New()
@@ -54,13 +54,13 @@ func TestWaitsAddUpWhoeverLeavesFirst(t *testing.T) {
 				want.waited += time.Duration(want.waiting) * time.Second
 			}
 			if _, ok := l.EndWait(&w[0], l.Now(), 0); ok {
-				t.Errorf("%v: a wait that is over was stopped", leave)
+				t.Errorf("%v: a wait that had ended was ended again", leave)
 			}
 		})
 	}
 }
 
-func TestAWaitThatResumesIsAsOldAsItsRequest(t *testing.T) {
+func TestResumeWait_WaitIsAsOldAsItsRequest(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		l := New()
 		var first, second Wait
@@ -73,7 +73,7 @@ func TestAWaitThatResumesIsAsOldAsItsRequest(t *testing.T) {
 			t.Errorf("resumed at %v, want 2s", now)
 		}
 		time.Sleep(time.Second)
-		wantQueue(t, l, queue{2, 3 * time.Second, 4 * time.Second}) // the second in hand is nobody's wait
+		wantQueue(t, l, queue{2, 3 * time.Second, 4 * time.Second}) // without the second in which the first had a connection
 		if got, _ := l.EndWait(&first, l.Now(), 0); got != 3*time.Second {
 			t.Errorf("waited %v, want 3s", got)
 		}
@@ -81,13 +81,13 @@ func TestAWaitThatResumesIsAsOldAsItsRequest(t *testing.T) {
 	})
 }
 
-func TestTheTimeWaitedDoesNotGoBack(t *testing.T) {
+func TestSnapshot_WaitedDoesNotDecrease(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		l := New()
 		var w Wait
 		l.BeginWait(&w)
 		time.Sleep(time.Second)
-		now := l.Now() // the caller is served, and takes a while to say so
+		now := l.Now() // the caller has a connection, and ends its wait later
 		time.Sleep(time.Second)
 		wantQueue(t, l, queue{1, 2 * time.Second, 2 * time.Second})
 		l.EndWait(&w, now, 0)
@@ -95,7 +95,7 @@ func TestTheTimeWaitedDoesNotGoBack(t *testing.T) {
 	})
 }
 
-func TestWaitedSinceCountsWhoWaitedLong(t *testing.T) {
+func TestWaitedSince_CountsLongWaits(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		l := New()
 		var before, short, long, waiting Wait
@@ -116,10 +116,10 @@ func TestWaitedSinceCountsWhoWaitedLong(t *testing.T) {
 	})
 }
 
-func TestLongestHoldsComeFirst(t *testing.T) {
+func TestLongest_ListsTheLongestHoldFirst(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		l := New()
-		open(l) // held by nobody
+		open(l) // not held
 		for range 5 {
 			acquire(open(l), poolinfo.SourceNew)
 			time.Sleep(time.Second)
@@ -155,7 +155,7 @@ func wantIDs(t *testing.T, holds []Holding, want ...uint64) {
 	}
 }
 
-func TestThoseInTheWayAreTheHoldersNowAndThoseWhoGaveUpAConnection(t *testing.T) {
+func TestBlockers_AreTheHoldsInProgressAndThoseThatEndedDuringTheWait(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		const flag = 1
 		l := New()
@@ -169,24 +169,24 @@ func TestThoseInTheWayAreTheHoldersNowAndThoseWhoGaveUpAConnection(t *testing.T)
 		acquireAs(flag) // 5
 		before.Close(poolinfo.ReasonBad)
 		time.Sleep(time.Second)
-		asked := l.Now()
+		requestedAt := l.Now()
 		time.Sleep(time.Second)
 		ends.Close(poolinfo.ReasonBad) // after 6s
 		given.Release(new(Hold))       // after 5s
 		acquire(given, poolinfo.SourceReused)
 		time.Sleep(3 * time.Second)
 		into := make([]Holding, 8)
-		wantIDs(t, into[:l.Blockers(given, asked, flag, into)], 5, 2, 3)
+		wantIDs(t, into[:l.Blockers(given, requestedAt, flag, into)], 5, 2, 3)
 		if into[0].Holder.Caller == nil || into[1].Holder.Caller != nil || into[2].Holder.Caller != nil {
-			t.Error("the callers of those whose holds are over are kept, or that of a hold in progress is not")
+			t.Error("the caller of a hold that ended is kept, or the caller of a hold in progress is not")
 		}
-		wantIDs(t, into[:l.Blockers(unmarked, asked, flag, into)], 5, 2)
-		wantIDs(t, into[:l.Blockers(nil, asked, flag, into[:1])], 5)
+		wantIDs(t, into[:l.Blockers(unmarked, requestedAt, flag, into)], 5, 2)
+		wantIDs(t, into[:l.Blockers(nil, requestedAt, flag, into[:1])], 5)
 		wantIDs(t, into[:l.Blockers(nil, 0, flag, into)], 5, 2, 1)
 	})
 }
 
-func TestASiteIsOfTheHoldThatItWasFoundIn(t *testing.T) {
+func TestSetCallSite_IgnoresAnEarlierHold(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		l := New()
 		c := open(l)
@@ -207,7 +207,7 @@ func TestASiteIsOfTheHoldThatItWasFoundIn(t *testing.T) {
 	})
 }
 
-func TestThereMayBeWaitersWhereNothingIsKnownToBeFree(t *testing.T) {
+func TestMayWait_IfNoConnectionIsKnownToBeFree(t *testing.T) {
 	l := New()
 	a, b := open(l), open(l)
 	want := func(step string, limit int64, want bool) {
@@ -227,10 +227,10 @@ func TestThereMayBeWaitersWhereNothingIsKnownToBeFree(t *testing.T) {
 	l.DialFailed()
 	a.Doubt()
 	a.Release(new(Hold))
-	want("one is given back, perhaps to somebody", 2, true)
+	want("one is released, perhaps to a waiter", 2, true)
 	acquire(a, poolinfo.SourceReused)
 	a.Release(new(Hold))
-	want("one is given back and free", 2, false)
+	want("one is released and free", 2, false)
 	b.Doubt()
 	b.Release(new(Hold))
 	want("one is free, one perhaps", 2, false)
@@ -238,7 +238,7 @@ func TestThereMayBeWaitersWhereNothingIsKnownToBeFree(t *testing.T) {
 	want("one is held, one is perhaps free", 2, true)
 	l.NoDoubt()
 	want("one is held, one is free after all", 2, false)
-	acquire(b, poolinfo.SourceReused) // its doubt is settled, and must not be taken back again
+	acquire(b, poolinfo.SourceReused) // NoDoubt confirmed it already: it is not subtracted again
 	want("two are held", 2, true)
 	a.Doubt()
 	a.Close(poolinfo.ReasonBad)
@@ -251,11 +251,11 @@ func TestThereMayBeWaitersWhereNothingIsKnownToBeFree(t *testing.T) {
 	b.Release(new(Hold))
 	want("one is closed, the other free", 1, false)
 	b.Reserve()
-	want("the other is on its way to somebody", 1, true)
+	want("the other is on its way to a caller", 1, true)
 	b.Release(new(Hold))
 	b.Doubt()
 	b.Doubt()
 	acquire(b, poolinfo.SourceOpener)
 	b.Release(new(Hold))
-	want("the other was doubted twice, and is free", 1, false)
+	want("the other was unconfirmed twice, and is free", 1, false)
 }
