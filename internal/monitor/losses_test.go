@@ -9,7 +9,6 @@ import (
 	"github.com/otelpool/otelpool/poolinfo"
 )
 
-// TestLosses_AreReportedAsBursts goes through losses and looks at them at exact times.
 func TestLosses_AreReportedAsBursts(t *testing.T) {
 	const s = time.Second
 	type look struct {
@@ -25,31 +24,31 @@ func TestLosses_AreReportedAsBursts(t *testing.T) {
 		losses []time.Duration
 		looks  []look
 	}{
-		{"nothing", nil, []look{{at: 0}, {at: time.Hour}}},
-		{"two are none", []time.Duration{s, s}, []look{{at: s}, {at: 3 * s}, {at: time.Hour}}},
+		{"no losses", nil, []look{{at: 0}, {at: time.Hour}}},
+		{"two are no burst", []time.Duration{s, s}, []look{{at: s}, {at: 3 * s}, {at: time.Hour}}},
 		{
-			"three are one, a second later",
+			"three are a burst, which is due a second later",
 			[]time.Duration{s, s, 2 * s},
 			[]look{{at: 2 * s, next: 3 * s}, {at: 3*s - 1, next: 3 * s}, {at: 3 * s, lost: n(3)}, {at: 4 * s}},
 		},
 		{
-			"each further one puts it off",
+			"each further loss delays it",
 			[]time.Duration{s, s, s, 1900 * time.Millisecond},
 			[]look{{at: 2 * s, next: 2900 * time.Millisecond}, {at: 2900 * time.Millisecond, lost: n(4)}},
 		},
 		{
-			"ten seconds at most",
+			"it is delayed by ten seconds at most",
 			[]time.Duration{s, 2 * s, 3 * s, 4 * s, 5 * s, 6 * s, 7 * s, 8 * s, 9 * s, 10 * s, 10500 * time.Millisecond},
 			[]look{{at: 10500 * time.Millisecond, next: 11 * s}, {at: 11 * s, lost: n(11)}},
 		},
 		{"three within ten seconds", []time.Duration{s, 6 * s, 11 * s}, []look{{at: 11 * s, lost: n(3)}}},
 		{"three in more than that", []time.Duration{s, 6 * s, 11*s + 1}, []look{{at: 20 * s}, {at: time.Hour}}},
 		{
-			"the last ten seconds count, whatever was before",
+			"only the last ten seconds count",
 			[]time.Duration{s, 10 * s, 12 * s, 19 * s},
 			[]look{{at: 20 * s, lost: n(3)}},
 		},
-		{"looked at late", []time.Duration{s, s, s}, []look{{at: time.Hour, lost: n(3)}, {at: time.Hour}}},
+		{"a look an hour later", []time.Duration{s, s, s}, []look{{at: time.Hour, lost: n(3)}, {at: time.Hour}}},
 	} {
 		var l losses
 		i := 0
