@@ -20,15 +20,15 @@ import (
 // state is an error with an SQLSTATE.
 type state string
 
-func (state) Error() string      { return "a text that is not looked at" }
+func (state) Error() string      { return "a text that is not read" }
 func (s state) SQLState() string { return string(s) }
 
 // number is an error of a driver that only its adapter can read.
 type number poolinfo.ErrorInfo
 
-func (number) Error() string { return "a text that is not looked at" }
+func (number) Error() string { return "a text that is not read" }
 
-// infoOf is what the adapter of that driver knows of an error; nothing if it panics.
+// infoOf is what the adapter of that driver returns for an error; zero if it panics.
 func infoOf(err error) (info poolinfo.ErrorInfo) {
 	defer func() { _ = recover() }()
 	var n number
@@ -39,11 +39,11 @@ func infoOf(err error) (info poolinfo.ErrorInfo) {
 // faultOf returns the fault of an error of a call in ctx.
 func faultOf(ctx context.Context, err error) Fault { return Of(ctx, err, infoOf(err)) }
 
-// waited is an error of a socket that has a limit of time.
-type waited struct{}
+// timeoutError is an error of a socket whose deadline passed.
+type timeoutError struct{}
 
-func (waited) Error() string { return "a text that is not looked at" }
-func (waited) Timeout() bool { return true }
+func (timeoutError) Error() string { return "a text that is not read" }
+func (timeoutError) Timeout() bool { return true }
 
 // nilError is an error whose methods panic when it is a nil pointer.
 type nilError struct{ err error }
@@ -52,14 +52,13 @@ func (b *nilError) Error() string    { return b.err.Error() }
 func (b *nilError) Unwrap() error    { return b.err }
 func (b *nilError) SQLState() string { return b.err.Error() }
 
-// during is an error of what a socket does.
+// during is an error of an operation of a socket.
 func during(op string, err error) error { return &net.OpError{Op: op, Net: "tcp", Err: err} }
 
 // errnoOf is an error of the operating system, as a socket has it.
 func errnoOf(no syscall.Errno) error { return os.NewSyscallError("connect", no) }
 
-// TestOf_EveryClassHasItsErrors lists which errors belong to which class.
-func TestOf_EveryClassHasItsErrors(t *testing.T) {
+func TestOf_FindsEveryClass(t *testing.T) {
 	for class, errs := range map[poolinfo.Class][]error{
 		poolinfo.ClassDNS: {
 			&net.DNSError{Err: "no such host", Name: "x", IsNotFound: true},
@@ -69,7 +68,7 @@ func TestOf_EveryClassHasItsErrors(t *testing.T) {
 			during("dial", errnoOf(syscall.ECONNREFUSED)), errnoOf(syscall.ECONNREFUSED), during("dial", errnoOf(syscall.ENOENT)),
 			during("dial", errnoOf(10061)), // Windows
 		},
-		poolinfo.ClassDialTimeout: {during("dial", waited{}), during("dial", errnoOf(syscall.ETIMEDOUT))},
+		poolinfo.ClassDialTimeout: {during("dial", timeoutError{}), during("dial", errnoOf(syscall.ETIMEDOUT))},
 		poolinfo.ClassTLS: {
 			during("remote error", errors.New("tls: bad certificate")), during("local error", errors.New("tls: no renegotiation")),
 			tls.AlertError(40), &tls.CertificateVerificationError{Err: x509.UnknownAuthorityError{}},
@@ -92,7 +91,7 @@ func TestOf_EveryClassHasItsErrors(t *testing.T) {
 		poolinfo.ClassKilled:             {state("57P01"), state("70100"), fmt.Errorf("%w: %w", state("57P01"), driver.ErrBadConn)},
 		poolinfo.ClassServerShutdown:     {state("57P02"), number{"1053", poolinfo.ClassServerShutdown}},
 		poolinfo.ClassNetwork: {
-			io.EOF, io.ErrUnexpectedEOF, io.ErrClosedPipe, net.ErrClosed, os.ErrDeadlineExceeded, during("read", waited{}),
+			io.EOF, io.ErrUnexpectedEOF, io.ErrClosedPipe, net.ErrClosed, os.ErrDeadlineExceeded, during("read", timeoutError{}),
 			errnoOf(syscall.ECONNRESET), errnoOf(syscall.EPIPE), during("write", errnoOf(syscall.ECONNRESET)), errnoOf(10054),
 			during("dial", errnoOf(syscall.EHOSTUNREACH)), state("08006"), state("08S01"), fmt.Errorf("%w: %w", io.EOF, driver.ErrBadConn),
 		},
@@ -151,23 +150,22 @@ func TestOf_KeepsTheCodeOfTheServer(t *testing.T) {
 	}
 }
 
-// TestOf_UsesTheEndOfTheContext has what a server and a socket return for a call whose
-// context ended meanwhile.
+// The errors are what servers and sockets return for a call whose context ended.
 func TestOf_UsesTheEndOfTheContext(t *testing.T) {
 	canceled, cancel := context.WithCancel(t.Context())
 	cancel()
 	expired, cancel := context.WithTimeout(t.Context(), -1)
 	defer cancel()
 	for _, test := range []struct {
-		err                  error
-		alive, gone, tooLate poolinfo.Class
+		err                       error
+		active, canceled, expired poolinfo.Class
 	}{
 		{state("57014"), poolinfo.ClassStatementTimeout, poolinfo.ClassCanceled, poolinfo.ClassDeadline},
 		{number{"1317", poolinfo.ClassKilled}, poolinfo.ClassKilled, poolinfo.ClassCanceled, poolinfo.ClassDeadline},
 		{number{"3024", poolinfo.ClassStatementTimeout}, poolinfo.ClassStatementTimeout, poolinfo.ClassCanceled, poolinfo.ClassDeadline},
 		{number{"1969", poolinfo.ClassStatementTimeout}, poolinfo.ClassStatementTimeout, poolinfo.ClassCanceled, poolinfo.ClassDeadline},
 		{os.ErrDeadlineExceeded, poolinfo.ClassNetwork, poolinfo.ClassCanceled, poolinfo.ClassDeadline},
-		{during("read", waited{}), poolinfo.ClassNetwork, poolinfo.ClassCanceled, poolinfo.ClassDeadline},
+		{during("read", timeoutError{}), poolinfo.ClassNetwork, poolinfo.ClassCanceled, poolinfo.ClassDeadline},
 		{context.DeadlineExceeded, poolinfo.ClassDeadline, poolinfo.ClassCanceled, poolinfo.ClassDeadline},
 		{context.Canceled, poolinfo.ClassCanceled, poolinfo.ClassCanceled, poolinfo.ClassCanceled},
 		{state("57P01"), poolinfo.ClassKilled, poolinfo.ClassKilled, poolinfo.ClassKilled},
@@ -175,7 +173,7 @@ func TestOf_UsesTheEndOfTheContext(t *testing.T) {
 		{io.EOF, poolinfo.ClassNetwork, poolinfo.ClassNetwork, poolinfo.ClassNetwork},
 		{(*nilError)(nil), poolinfo.ClassOther, poolinfo.ClassOther, poolinfo.ClassOther},
 	} {
-		for ctx, want := range map[context.Context]poolinfo.Class{t.Context(): test.alive, canceled: test.gone, expired: test.tooLate} {
+		for ctx, want := range map[context.Context]poolinfo.Class{t.Context(): test.active, canceled: test.canceled, expired: test.expired} {
 			if got := faultOf(ctx, test.err).Class; got != want {
 				t.Errorf("%v in a context with %v: got %s, want %s", test.err, ctx.Err(), got, want)
 			}
@@ -189,11 +187,11 @@ func TestOfDial_ChargesTheCallerOnlyIfItsContextEnded(t *testing.T) {
 	expired, cancel := context.WithTimeout(t.Context(), -1)
 	defer cancel()
 	for _, test := range []struct {
-		err            error
-		notice         error
-		alive, expired poolinfo.Class
+		err             error
+		notice          error
+		active, expired poolinfo.Class
 	}{
-		{during("dial", waited{}), nil, poolinfo.ClassDialTimeout, poolinfo.ClassDeadline},
+		{during("dial", timeoutError{}), nil, poolinfo.ClassDialTimeout, poolinfo.ClassDeadline},
 		{context.DeadlineExceeded, nil, poolinfo.ClassDialTimeout, poolinfo.ClassDeadline},
 		{os.ErrDeadlineExceeded, nil, poolinfo.ClassDialTimeout, poolinfo.ClassDeadline},
 		{during("dial", errnoOf(syscall.ECONNREFUSED)), nil, poolinfo.ClassDialRefused, poolinfo.ClassDialRefused},
@@ -204,8 +202,8 @@ func TestOfDial_ChargesTheCallerOnlyIfItsContextEnded(t *testing.T) {
 		{driver.ErrBadConn, errors.New("x"), poolinfo.ClassBadConnection, poolinfo.ClassDeadline},
 		{(*nilError)(nil), nil, poolinfo.ClassOther, poolinfo.ClassOther},
 	} {
-		if got := dialFault(t.Context(), test.err, test.notice); got != test.alive {
-			t.Errorf("%v: got %s, want %s", test.err, got, test.alive)
+		if got := dialFault(t.Context(), test.err, test.notice); got != test.active {
+			t.Errorf("%v: got %s, want %s", test.err, got, test.active)
 		}
 		if got := dialFault(expired, test.err, test.notice); got != test.expired {
 			t.Errorf("%v, expired: got %s, want %s", test.err, got, test.expired)
