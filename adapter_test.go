@@ -493,7 +493,7 @@ func TestWhatOneConnectionLearnedOfTheServerIsKnownOfAll(t *testing.T) {
 		fake.Fail(fakedb.Reset, 2, driver.ErrBadConn)
 		noError(t, db.Ping())
 		got := map[uint64]string{}
-		for _, d := range deathsOf(t, db) {
+		for _, d := range recentlyClosed(t, db) {
 			got[d.ConnID] = fmt.Sprint(d.Class, " ", d.Server.IdleTimeout)
 		}
 		if want := map[uint64]string{1: "server_idle_timeout 2s", 2: "server_idle_timeout 2s"}; !maps.Equal(got, want) {

@@ -25,22 +25,23 @@ import (
 
 const class = attribute.Key("otelpool.class")
 
-// mouth is a driver that says something besides its results, of the connection that
-// it dialed last.
-type mouth struct{ say func(error) }
+// notices is a driver that reports errors outside of its results. They are about the
+// connection that it dialed last.
+type notices struct{ send func(error) }
 
-func (m *mouth) adapter(s poolinfo.Server) otelpool.Option {
+func (n *notices) adapter(s poolinfo.Server) otelpool.Option {
 	return otelpool.WithAdapter(otelpool.Adapter{
-		Connect: func(ctx context.Context, c driver.Connector, said func(error)) (driver.Conn, error) {
-			m.say = said
+		Connect: func(ctx context.Context, c driver.Connector, onNotice func(error)) (driver.Conn, error) {
+			n.send = onNotice
 			return c.Connect(ctx)
 		},
 		Server: func(context.Context, driver.Conn, bool) poolinfo.Server { return s },
 	})
 }
 
-// deathsOf returns the deaths of a pool, the first one first.
-func deathsOf(t testing.TB, db *sql.DB) []poolinfo.ClosedConn {
+// recentlyClosed returns the closed connections that a pool remembers, the first one
+// first.
+func recentlyClosed(t testing.TB, db *sql.DB) []poolinfo.ClosedConn {
 	t.Helper()
 	s, err := otelpool.Inspect(db)
 	noError(t, err)
@@ -48,8 +49,7 @@ func deathsOf(t testing.TB, db *sql.DB) []poolinfo.ClosedConn {
 	return s.RecentlyClosed
 }
 
-// TestADeathExplainsItself has what is said of each kind of end.
-func TestADeathExplainsItself(t *testing.T) {
+func TestClosedConn_ExplainsItself(t *testing.T) {
 	none := poolinfo.Server{}
 	idle2s := poolinfo.Server{IdleTimeout: 2 * time.Second}
 	noValidator, noReset := full, full
@@ -59,10 +59,10 @@ func TestADeathExplainsItself(t *testing.T) {
 		name   string
 		cfg    fakedb.Config
 		server poolinfo.Server
-		do     func(*testing.T, *sql.DB, *fakedb.DB, *mouth)
+		do     func(*testing.T, *sql.DB, *fakedb.DB, *notices)
 		want   []string
 	}{
-		{"idle for as long as the server allows, found by the reset", full, idle2s, func(t *testing.T, db *sql.DB, fake *fakedb.DB, _ *mouth) {
+		{"idle for as long as the server allows, found by the reset", full, idle2s, func(t *testing.T, db *sql.DB, fake *fakedb.DB, _ *notices) {
 			for range 12 {
 				noError(t, db.Ping())
 			}
@@ -70,19 +70,19 @@ func TestADeathExplainsItself(t *testing.T) {
 			fake.Fail(fakedb.Reset, 1, driver.ErrBadConn)
 			noError(t, db.Ping())
 		}, []string{"pool shop: connection 1 closed as bad (the server closed it because it was idle for too long): 2s old, idle for 2s, used 12 times; the server closes a connection that is idle for 2s: set SetConnMaxIdleTime below that"}},
-		{"found by the first call", full, idle2s, func(t *testing.T, db *sql.DB, fake *fakedb.DB, _ *mouth) {
+		{"idle for as long as the server allows, found by the first call", full, idle2s, func(t *testing.T, db *sql.DB, fake *fakedb.DB, _ *notices) {
 			noError(t, db.Ping())
-			time.Sleep(1500 * ms) // the server counts from another end
+			time.Sleep(1500 * ms) // within the tolerance of half a second
 			fake.Fail(fakedb.Exec, 1, fmt.Errorf("%w: %w", io.EOF, driver.ErrBadConn))
 			execOK(t, db, t.Context())
 		}, []string{"pool shop: connection 1 closed as bad (the server closed it because it was idle for too long): 1.5s old, idle for 1.5s, used 2 times; the server closes a connection that is idle for 2s: set SetConnMaxIdleTime below that"}},
-		{"the same, not idle for long enough", full, idle2s, func(t *testing.T, db *sql.DB, fake *fakedb.DB, _ *mouth) {
+		{"not idle for long enough", full, idle2s, func(t *testing.T, db *sql.DB, fake *fakedb.DB, _ *notices) {
 			noError(t, db.Ping())
 			time.Sleep(1499 * ms)
 			fake.Fail(fakedb.Exec, 1, driver.ErrBadConn)
 			execOK(t, db, t.Context())
 		}, []string{"pool shop: connection 1 closed as bad (the driver reports only that it is bad): 1.5s old, idle for 1.5s, used 2 times"}},
-		{"idle with its holder", full, idle2s, func(t *testing.T, db *sql.DB, fake *fakedb.DB, _ *mouth) {
+		{"idle while held", full, idle2s, func(t *testing.T, db *sql.DB, fake *fakedb.DB, _ *notices) {
 			conn, err := db.Conn(t.Context())
 			noError(t, err)
 			time.Sleep(time.Minute)
@@ -90,68 +90,68 @@ func TestADeathExplainsItself(t *testing.T) {
 			_, _ = conn.ExecContext(t.Context(), "x")
 			_ = conn.Close()
 		}, []string{"pool shop: connection 1 closed as bad (the server closed it because it was idle for too long): 1m0s old, idle for 1m0s, used once; the server closes a connection that is idle for 2s: release it while there is nothing to do with it"}},
-		{"the driver has said why", full, none, func(t *testing.T, db *sql.DB, fake *fakedb.DB, m *mouth) {
+		{"a notice that it was idle for too long", full, none, func(t *testing.T, db *sql.DB, fake *fakedb.DB, n *notices) {
 			noError(t, db.Ping())
 			time.Sleep(time.Second)
-			m.say(stateError("57P05"))
+			n.send(stateError("57P05"))
 			fake.Fail(fakedb.Reset, 1, driver.ErrBadConn)
 			noError(t, db.Ping())
 		}, []string{"pool shop: connection 1 closed as bad (the server closed it because it was idle for too long): 1s old, idle for 1s, used once; set SetConnMaxIdleTime below the idle time-out of the server"}},
-		{"it has said something else than that it was idle", full, idle2s, func(t *testing.T, db *sql.DB, fake *fakedb.DB, m *mouth) {
+		{"a notice of another reason", full, idle2s, func(t *testing.T, db *sql.DB, fake *fakedb.DB, n *notices) {
 			noError(t, db.Ping())
 			time.Sleep(time.Minute)
-			m.say(stateError("57P01"))
+			n.send(stateError("57P01"))
 			fake.Fail(fakedb.Reset, 1, driver.ErrBadConn)
 			noError(t, db.Ping())
 		}, []string{"pool shop: connection 1 closed as bad (killed by the server or an administrator): 1m0s old, idle for 1m0s, used once"}},
-		{"it has said that it was cut", full, none, func(t *testing.T, db *sql.DB, fake *fakedb.DB, m *mouth) {
+		{"a notice of a network error", full, none, func(t *testing.T, db *sql.DB, fake *fakedb.DB, n *notices) {
 			time.Sleep(time.Second)
 			noError(t, db.Ping())
 			time.Sleep(time.Second)
-			m.say(io.EOF)
+			n.send(io.EOF)
 			fake.Fail(fakedb.Reset, 1, driver.ErrBadConn)
 			noError(t, db.Ping())
 		}, []string{"pool shop: connection 1 closed as bad (the connection to the server was cut, or could not be made): 1s old, idle for 1s, used once"}},
-		{"what it has said is over, or says nothing", full, none, func(t *testing.T, db *sql.DB, fake *fakedb.DB, m *mouth) {
+		{"a notice before a successful call, and one that explains nothing", full, none, func(t *testing.T, db *sql.DB, fake *fakedb.DB, n *notices) {
 			noError(t, db.Ping())
-			m.say(io.EOF)
+			n.send(io.EOF)
 			time.Sleep(time.Second)
 			noError(t, db.Ping())
 			fake.Fail(fakedb.Reset, 1, driver.ErrBadConn)
 			noError(t, db.Ping())
-			m.say(errors.New("x"))
+			n.send(errors.New("x"))
 			fake.Fail(fakedb.Reset, 1, driver.ErrBadConn)
 			noError(t, db.Ping())
 		}, []string{
 			"pool shop: connection 1 closed as bad (the driver reports only that it is bad): 1s old, in use, used 2 times",
 			"pool shop: connection 2 closed as bad (the driver reports only that it is bad): 0s old, in use, used once",
 		}},
-		{"killed while a statement ran", full, idle2s, func(t *testing.T, db *sql.DB, fake *fakedb.DB, _ *mouth) {
+		{"killed while a statement ran", full, idle2s, func(t *testing.T, db *sql.DB, fake *fakedb.DB, _ *notices) {
 			fake.On(fakedb.Exec, fakedb.Sleep(7*time.Second))
 			fake.Fail(fakedb.Exec, 1, stateError("57P01"))
 			fake.Fail(fakedb.Valid, 1, driver.ErrBadConn)
 			_, _ = db.Exec("x")
 		}, []string{"pool shop: connection 1 closed as bad (killed by the server or an administrator): 7s old, in use, used once, code 57P01"}},
-		{"killed, and found dead later", noValidator, idle2s, func(t *testing.T, db *sql.DB, fake *fakedb.DB, _ *mouth) {
+		{"killed, and found broken later", noValidator, idle2s, func(t *testing.T, db *sql.DB, fake *fakedb.DB, _ *notices) {
 			tx, err := db.Begin()
 			noError(t, err)
 			fake.Fail(fakedb.Exec, 1, stateError("57P01"))
 			_, _ = tx.Exec("x")
-			fake.Fail(fakedb.Rollback, 1, errors.New("closed")) // what follows from it
+			fake.Fail(fakedb.Rollback, 1, errors.New("closed")) // because it was killed
 			_ = tx.Rollback()
 			time.Sleep(time.Hour)
 			fake.Fail(fakedb.Reset, 1, driver.ErrBadConn)
 			noError(t, db.Ping())
 		}, []string{"pool shop: connection 1 closed as bad (killed by the server or an administrator): 1h0m0s old, in use, used once, code 57P01"}},
-		{"a stopped statement, and then cut", noValidator, none, func(t *testing.T, db *sql.DB, fake *fakedb.DB, m *mouth) {
+		{"a stopped statement, and later a network error", noValidator, none, func(t *testing.T, db *sql.DB, fake *fakedb.DB, n *notices) {
 			fake.Fail(fakedb.Exec, 1, stateError("57014"))
 			_, _ = db.Exec("x")
 			time.Sleep(time.Hour)
-			m.say(io.EOF)
+			n.send(io.EOF)
 			fake.Fail(fakedb.Reset, 1, driver.ErrBadConn)
 			noError(t, db.Ping())
 		}, []string{"pool shop: connection 1 closed as bad (the connection to the server was cut, or could not be made): 1h0m0s old, idle for 1h0m0s, used once"}},
-		{"a stopped statement that was the end", full, none, func(t *testing.T, db *sql.DB, fake *fakedb.DB, _ *mouth) {
+		{"a stopped statement that broke the connection", full, none, func(t *testing.T, db *sql.DB, fake *fakedb.DB, _ *notices) {
 			conn, err := db.Conn(t.Context())
 			noError(t, err)
 			fake.Fail(fakedb.Exec, 1, stateError("70100"))
@@ -160,24 +160,24 @@ func TestADeathExplainsItself(t *testing.T) {
 			_, _ = conn.ExecContext(t.Context(), "x")
 			_ = conn.Close()
 		}, []string{"pool shop: connection 1 closed as bad (killed by the server or an administrator): 0s old, in use, used once, code 70100"}},
-		{"a failure that it has survived, as later calls show", noValidator, none, func(t *testing.T, db *sql.DB, fake *fakedb.DB, _ *mouth) {
+		{"a failure before a successful call", noValidator, none, func(t *testing.T, db *sql.DB, fake *fakedb.DB, _ *notices) {
 			fake.Fail(fakedb.Exec, 1, stateError("57P01"))
 			_, _ = db.Exec("x")
 			execOK(t, db, t.Context())
 			fake.Fail(fakedb.Reset, 1, driver.ErrBadConn)
 			noError(t, db.Ping())
 		}, []string{"pool shop: connection 1 closed as bad (the driver reports only that it is bad): 0s old, in use, used 2 times"}},
-		{"a failure that it has survived, as the driver knows", full, none, func(t *testing.T, db *sql.DB, fake *fakedb.DB, _ *mouth) {
+		{"a failure after which the driver finds it valid", full, none, func(t *testing.T, db *sql.DB, fake *fakedb.DB, _ *notices) {
 			fake.Fail(fakedb.Exec, 1, stateError("57P01"))
 			_, _ = db.Exec("x")
 			fake.Fail(fakedb.Reset, 1, driver.ErrBadConn)
 			noError(t, db.Ping())
 		}, []string{"pool shop: connection 1 closed as bad (the driver reports only that it is bad): 0s old, in use, used once"}},
-		{"bad, for a failure that others survive", full, none, func(t *testing.T, db *sql.DB, fake *fakedb.DB, _ *mouth) {
+		{"bad, with an error that does not break other connections", full, none, func(t *testing.T, db *sql.DB, fake *fakedb.DB, _ *notices) {
 			fake.Fail(fakedb.Exec, 1, fmt.Errorf("%w: %w", stateError("25006"), driver.ErrBadConn))
 			execOK(t, db, t.Context())
 		}, []string{"pool shop: connection 1 closed as bad (the server accepts no writes, as after a failover): 0s old, in use, used once, code 25006"}},
-		{"cut, though nobody asked before the caller gave up", full, none, func(t *testing.T, db *sql.DB, fake *fakedb.DB, _ *mouth) {
+		{"a network error at the rollback after a cancel", full, none, func(t *testing.T, db *sql.DB, fake *fakedb.DB, _ *notices) {
 			ctx, cancel := context.WithCancel(t.Context())
 			_, err := db.BeginTx(ctx, nil)
 			noError(t, err)
@@ -185,13 +185,13 @@ func TestADeathExplainsItself(t *testing.T) {
 			cancel()
 			synctest.Wait()
 		}, []string{"pool shop: connection 1 closed as bad (the connection to the server was cut, or could not be made): 0s old, in use, used once"}},
-		{"its caller gave up", full, none, func(t *testing.T, db *sql.DB, fake *fakedb.DB, _ *mouth) {
+		{"the caller canceled", full, none, func(t *testing.T, db *sql.DB, fake *fakedb.DB, _ *notices) {
 			ctx, cancel := context.WithCancel(t.Context())
 			fake.On(fakedb.Exec, func(ctx context.Context, _ string) error { cancel(); return ctx.Err() })
 			fake.Fail(fakedb.Valid, 1, driver.ErrBadConn)
 			_, _ = db.ExecContext(ctx, "x")
 		}, []string{"pool shop: connection 1 closed as bad (the caller canceled): 0s old, in use, used once"}},
-		{"its caller's time was over, though no call said so", full, none, func(t *testing.T, db *sql.DB, fake *fakedb.DB, _ *mouth) {
+		{"the caller's deadline passed between calls", full, none, func(t *testing.T, db *sql.DB, fake *fakedb.DB, _ *notices) {
 			ctx, cancel := context.WithTimeout(t.Context(), 3*time.Second)
 			defer cancel()
 			fake.Fail(fakedb.Valid, 1, driver.ErrBadConn)
@@ -200,29 +200,29 @@ func TestADeathExplainsItself(t *testing.T) {
 			time.Sleep(4 * time.Second)
 			synctest.Wait()
 		}, []string{"pool shop: connection 1 closed as bad (the caller's deadline passed): 3s old, in use, used once"}},
-		{"bad, says the program", full, none, func(t *testing.T, db *sql.DB, _ *fakedb.DB, _ *mouth) {
+		{"called bad in Conn.Raw", full, none, func(t *testing.T, db *sql.DB, _ *fakedb.DB, _ *notices) {
 			conn, err := db.Conn(t.Context())
 			noError(t, err)
 			_ = conn.Raw(func(any) error { return driver.ErrBadConn })
 		}, []string{"pool shop: connection 1 closed as bad (the driver reports only that it is bad): 0s old, in use, used once"}},
-		{"reading rows failed", full, none, func(t *testing.T, db *sql.DB, fake *fakedb.DB, _ *mouth) {
+		{"reading rows failed", full, none, func(t *testing.T, db *sql.DB, fake *fakedb.DB, _ *notices) {
 			fake.Fail(fakedb.Next, 1, io.ErrUnexpectedEOF)
 			fake.Fail(fakedb.Valid, 1, driver.ErrBadConn)
 			var n int
 			_ = db.QueryRow("x").Scan(&n)
 		}, []string{"pool shop: connection 1 closed as bad (the connection to the server was cut, or could not be made): 0s old, in use, used once"}},
-		{"closing rows failed", full, none, func(t *testing.T, db *sql.DB, fake *fakedb.DB, _ *mouth) {
+		{"closing rows failed", full, none, func(t *testing.T, db *sql.DB, fake *fakedb.DB, _ *notices) {
 			fake.Fail(fakedb.RowsClose, 1, fmt.Errorf("%w: %w", stateError("57P02"), driver.ErrBadConn))
 			rows, err := db.Query("x")
 			noError(t, err)
 			_ = rows.Close()
 		}, []string{"pool shop: connection 1 closed as bad (the server stopped): 0s old, in use, used once, code 57P02"}},
-		{"idle in a transaction", full, none, func(t *testing.T, db *sql.DB, fake *fakedb.DB, _ *mouth) {
+		{"idle in a transaction", full, none, func(t *testing.T, db *sql.DB, fake *fakedb.DB, _ *notices) {
 			fake.Fail(fakedb.Exec, 1, stateError("25P03"))
 			fake.Fail(fakedb.Valid, 1, driver.ErrBadConn)
 			_, _ = db.Exec("x")
 		}, []string{"pool shop: connection 1 closed as bad (the server closed it because it was idle in a transaction for too long): 0s old, in use, used once, code 25P03; commit or roll back before work that is not the database's"}},
-		{"limits", full, idle2s, func(t *testing.T, db *sql.DB, _ *fakedb.DB, _ *mouth) {
+		{"limits", full, idle2s, func(t *testing.T, db *sql.DB, _ *fakedb.DB, _ *notices) {
 			giveBack(t, holdAll(t, db, 3))
 			time.Sleep(time.Minute)
 			db.SetMaxIdleConns(1)
@@ -238,7 +238,7 @@ func TestADeathExplainsItself(t *testing.T) {
 			conns = append(holdAll(t, db, 1), conns[1])
 			db.SetMaxOpenConns(1)
 			giveBack(t, conns)
-			_ = deathsOf(t, db) // while the DB can be asked
+			_ = recentlyClosed(t, db) // resolves the reasons while the DB is open
 			noError(t, db.Close())
 		}, []string{
 			"pool shop: connection 3 closed (SetMaxIdleConns allows no more idle connections): 0s old, used once; if this is often, set SetMaxIdleConns nearer to SetMaxOpenConns",
@@ -248,41 +248,41 @@ func TestADeathExplainsItself(t *testing.T) {
 			"pool shop: connection 6 closed (SetMaxOpenConns was lowered): 0s old, used once",
 			"pool shop: connection 5 closed (DB.Close): 3m0s old, used once",
 		}},
-		{"the context of a transaction ended", noReset, none, func(t *testing.T, db *sql.DB, _ *fakedb.DB, _ *mouth) {
+		{"the context of a transaction ended", noReset, none, func(t *testing.T, db *sql.DB, _ *fakedb.DB, _ *notices) {
 			ctx, cancel := context.WithCancel(t.Context())
 			_, err := db.BeginTx(ctx, nil)
 			noError(t, err)
 			cancel()
 			synctest.Wait()
 		}, []string{"pool shop: connection 1 closed (the context of its transaction ended, and the driver cannot clean a connection): 0s old, used once"}},
-		{"for nobody", withDial(full), none, func(t *testing.T, db *sql.DB, _ *fakedb.DB, _ *mouth) {
-			dialForNobody(t, db, func() { db.SetMaxIdleConns(-1) })
+		{"dialed in the background for a caller that gave up", withDial(full), none, func(t *testing.T, db *sql.DB, _ *fakedb.DB, _ *notices) {
+			dialForGoneCaller(t, db, func() { db.SetMaxIdleConns(-1) })
 		}, []string{
 			"pool shop: connection 1 closed as bad (the driver reports only that it is bad): 0s old, in use, used once",
 			"pool shop: connection 2 closed (SetMaxIdleConns allows no more idle connections): 0s old, never used; if this is often, set SetMaxIdleConns nearer to SetMaxOpenConns",
 		}},
 	} {
 		t.Run(test.name, func(t *testing.T) {
-			m := &mouth{}
+			n := &notices{}
 			bubble(t, test.cfg, func(t *testing.T, db *sql.DB, fake *fakedb.DB, seen *telemetry) {
-				test.do(t, db, fake, m)
+				test.do(t, db, fake, n)
 				var got []string
 				byClass := map[string]int64{}
-				for _, d := range deathsOf(t, db) {
-					got = append(got, d.String())
-					byClass[strings.TrimRight(d.Reason.String()+" "+string(d.Class), " ")]++
+				for _, c := range recentlyClosed(t, db) {
+					got = append(got, c.String())
+					byClass[strings.TrimRight(c.Reason.String()+" "+string(c.Class), " ")]++
 				}
 				if !slices.Equal(got, test.want) {
 					t.Errorf("got\n  %s\nwant\n  %s", strings.Join(got, "\n  "), strings.Join(test.want, "\n  "))
 				}
 				seen.wantSums(t, "otelpool.connection.closed", byClass, reason, class)
-			}, m.adapter(test.server))
+			}, n.adapter(test.server))
 		})
 	}
 }
 
-func TestADeathHasAllThatIsKnown(t *testing.T) {
-	m := &mouth{}
+func TestClosedConn_HasAllFields(t *testing.T) {
+	n := &notices{}
 	server := poolinfo.Server{System: "mysql", Version: "8", IdleTimeout: time.Hour}
 	bubble(t, full, func(t *testing.T, db *sql.DB, fake *fakedb.DB, _ *telemetry) {
 		noError(t, db.Ping())
@@ -291,28 +291,28 @@ func TestADeathHasAllThatIsKnown(t *testing.T) {
 		fake.Fail(fakedb.Exec, 1, stateError("08006"))
 		fake.Fail(fakedb.Valid, 1, driver.ErrBadConn)
 		_, _ = db.Exec("x")
-		m.say(io.EOF) // after it was closed
+		n.send(io.EOF) // after it was closed
 		want := []poolinfo.ClosedConn{{
 			Time: time.Now(), Pool: "shop", ConnID: 1, Reason: poolinfo.ReasonBad, Class: poolinfo.ClassNetwork,
 			Age: 3 * time.Second, Idle: 2 * time.Second, Uses: 2, ErrorType: "08006", Code: "08006", DriverNotice: io.EOF, Server: server,
 		}}
-		if got := deathsOf(t, db); !slices.Equal(got, want) {
+		if got := recentlyClosed(t, db); !slices.Equal(got, want) {
 			t.Errorf("got\n%+v\nwant\n%+v", got, want)
 		}
-	}, m.adapter(server))
+	}, n.adapter(server))
 }
 
-func TestTheLastDeathsAreKept(t *testing.T) {
+func TestInspect_KeepsTheLast64ClosedConns(t *testing.T) {
 	bubble(t, full, func(t *testing.T, db *sql.DB, _ *fakedb.DB, _ *telemetry) {
 		db.SetMaxIdleConns(-1)
 		for range 100 {
 			noError(t, db.Ping())
 		}
 		var got, want []uint64
-		for _, d := range deathsOf(t, db) {
-			got = append(got, d.ConnID)
-			if d.Reason != poolinfo.ReasonIdleCount {
-				t.Errorf("connection %d has reason %q", d.ConnID, d.Reason)
+		for _, c := range recentlyClosed(t, db) {
+			got = append(got, c.ConnID)
+			if c.Reason != poolinfo.ReasonIdleCount {
+				t.Errorf("connection %d has reason %q", c.ConnID, c.Reason)
 			}
 		}
 		for id := uint64(37); id <= 100; id++ {
@@ -324,37 +324,37 @@ func TestTheLastDeathsAreKept(t *testing.T) {
 	})
 }
 
-// TestADriverMaySpeakAtAnyTime is for the race detector.
-func TestADriverMaySpeakAtAnyTime(t *testing.T) {
-	m := &mouth{}
+// It is for the race detector.
+func TestAdapter_AcceptsNoticesAtAnyTime(t *testing.T) {
+	n := &notices{}
 	fake := fakedb.New(full)
-	db := otelpool.OpenDB(fake.Connector(), m.adapter(poolinfo.Server{}))
+	db := otelpool.OpenDB(fake.Connector(), n.adapter(poolinfo.Server{}))
 	defer db.Close()
 	var all sync.WaitGroup
 	for range 50 {
 		noError(t, db.Ping())
-		say := m.say
+		send := n.send
 		all.Go(func() {
 			for range 20 {
-				say(io.EOF)
-				say(nil)
+				send(io.EOF)
+				send(nil)
 			}
 		})
 		fake.Fail(fakedb.Reset, 1, driver.ErrBadConn)
 		noError(t, db.Ping())
 		if s, err := otelpool.Inspect(db); err != nil || len(s.RecentlyClosed) == 0 {
-			t.Errorf("got %d deaths and %v", len(s.RecentlyClosed), err)
+			t.Errorf("got %d closed connections and %v", len(s.RecentlyClosed), err)
 		}
 	}
 	all.Wait()
-	for _, d := range deathsOf(t, db)[1:] {
-		if d.DriverNotice != io.EOF { //nolint:errorlint // the same error, not one like it
-			t.Errorf("connection %d: the driver said %v, want EOF", d.ConnID, d.DriverNotice)
+	for _, c := range recentlyClosed(t, db)[1:] {
+		if c.DriverNotice != io.EOF { //nolint:errorlint // the same error, not one like it
+			t.Errorf("connection %d: got the notice %v, want EOF", c.ConnID, c.DriverNotice)
 		}
 	}
 }
 
-// eventLines spells the events of a span that are about bad connections.
+// eventLines returns a line for each event of a span that is about a bad connection.
 func eventLines(s sdktrace.ReadOnlySpan) []string {
 	var lines []string
 	for _, e := range s.Events() {
@@ -370,7 +370,7 @@ func eventLines(s sdktrace.ReadOnlySpan) []string {
 	return lines
 }
 
-func TestMaskedRetriesAreEventsOfTheCallerAndOfTheSurvivor(t *testing.T) {
+func TestRetries_AreEventsOnTheSpansOfTheCallerAndOfTheCall(t *testing.T) {
 	cfg := full
 	for _, test := range []struct {
 		name string
@@ -401,7 +401,7 @@ func TestMaskedRetriesAreEventsOfTheCallerAndOfTheSurvivor(t *testing.T) {
 			fake.Fail(fakedb.Connect, 1, driver.ErrBadConn)
 			_, err := db.ExecContext(ctx, "x")
 			noError(t, err)
-			_, err = db.ExecContext(ctx, "x") // has none
+			_, err = db.ExecContext(ctx, "x") // without a retry
 			noError(t, err)
 		}, map[string][]string{
 			"caller": {"retried name=shop type=bad_connection class=bad_connection"},
@@ -421,7 +421,7 @@ func TestMaskedRetriesAreEventsOfTheCallerAndOfTheSurvivor(t *testing.T) {
 			fake.Fail(fakedb.Begin, 1, driver.ErrBadConn)
 			tx, err := db.BeginTx(ctx, nil)
 			noError(t, err)
-			_, err = tx.ExecContext(ctx, "x") // was not repeated itself
+			_, err = tx.ExecContext(ctx, "x") // which is not retried
 			noError(t, err)
 			noError(t, tx.Commit())
 		}, map[string][]string{
@@ -470,13 +470,13 @@ func TestMaskedRetriesAreEventsOfTheCallerAndOfTheSurvivor(t *testing.T) {
 	}
 }
 
-func TestTheClassIsWhereverTheTypeIs(t *testing.T) {
+func TestClass_IsWhereverErrorTypeIs(t *testing.T) {
 	cfg := withDial(full)
 	timed(t, cfg, func(t *testing.T, db *otelpool.DB, fake *fakedb.DB, seen *telemetry) {
 		ctx, caller := seen.caller()
 		fake.Fail(fakedb.Connect, 1, stateError("53300"))
 		if _, err := db.ExecContext(ctx, "x"); err == nil {
-			t.Error("a dial that failed went through")
+			t.Error("a call whose dial failed succeeded")
 		}
 		fake.Fail(fakedb.Exec, 1, stateError("40P01"))
 		_, _ = db.ExecContext(ctx, "x")
@@ -537,9 +537,9 @@ func TestTheClassIsWhereverTheTypeIs(t *testing.T) {
 	})
 }
 
-// The server counts from the last that it heard, and some drivers ask it when a
-// connection is reused.
-func TestAResetThatAsksTheServerIsNotIdleTime(t *testing.T) {
+// Some drivers query the server in a reset, which ends the idle time that it counts. The
+// duration of a reset shows which do.
+func TestClosedConn_IdleTimeEndsWithAResetThatQueriesTheServer(t *testing.T) {
 	server := func(context.Context, driver.Conn, bool) poolinfo.Server {
 		return poolinfo.Server{IdleTimeout: 2 * time.Second}
 	}
@@ -551,44 +551,45 @@ func TestAResetThatAsksTheServerIsNotIdleTime(t *testing.T) {
 			fake.Fail(fakedb.Exec, 1, driver.ErrBadConn)
 			_, err := db.Exec("x")
 			noError(t, err)
-			if got := deathsOf(t, db); len(got) != 1 || got[0].Class != want {
+			if got := recentlyClosed(t, db); len(got) != 1 || got[0].Class != want {
 				t.Errorf("after a reset of %v: got %v, want %s", took, got, want)
 			}
 		}, otelpool.WithAdapter(otelpool.Adapter{Server: server}))
 	}
 }
 
-// The context of DB.Conn is that of the acquire, and is often over soon.
-func TestTheContextOfTheAcquireDoesNotCondemnAConnection(t *testing.T) {
+// The context of DB.Conn is only for the acquire: it often ends before the connection is
+// released.
+func TestClosedConn_IgnoresTheContextOfTheAcquire(t *testing.T) {
 	bubble(t, full, func(t *testing.T, db *sql.DB, _ *fakedb.DB, _ *telemetry) {
 		ctx, cancel := context.WithCancel(t.Context())
 		c, err := db.Conn(ctx)
 		noError(t, err)
 		cancel()
 		_ = c.Raw(func(any) error { return driver.ErrBadConn })
-		if got := deathsOf(t, db); len(got) != 1 || got[0].Class != poolinfo.ClassBadConnection {
+		if got := recentlyClosed(t, db); len(got) != 1 || got[0].Class != poolinfo.ClassBadConnection {
 			t.Errorf("got %v", got)
 		}
 	})
 }
 
-// texty is an error that says of its type what it should not.
-type texty string
+// typedError is an error whose method ErrorType returns whatever a driver may return.
+type typedError string
 
-func (e texty) Error() string     { return "texty" }
-func (e texty) ErrorType() string { return string(e) }
+func (e typedError) Error() string     { return "typed" }
+func (e typedError) ErrorType() string { return string(e) }
 
-func TestATextIsNoErrorType(t *testing.T) {
-	for says, want := range map[texty]string{
+func TestErrorType_IsTheGoTypeIfTheMethodReturnsAText(t *testing.T) {
+	for err, want := range map[typedError]string{
 		"duplicate_key":                      "duplicate_key",
 		"acme.example/db.DuplicateKey":       "acme.example/db.DuplicateKey",
-		"Duplicate entry 'jane@example.org'": "otelpool_test.texty",
-		"":                                   "github.com/otelpool/otelpool_test.texty",
-		texty(strings.Repeat("x", 201)):      "otelpool_test.texty",
-		"jane@example.org":                   "otelpool_test.texty",
+		"Duplicate entry 'jane@example.org'": "otelpool_test.typedError",
+		"":                                   "github.com/otelpool/otelpool_test.typedError",
+		typedError(strings.Repeat("x", 201)): "otelpool_test.typedError",
+		"jane@example.org":                   "otelpool_test.typedError",
 	} {
 		bubble(t, full, func(t *testing.T, db *sql.DB, fake *fakedb.DB, seen *telemetry) {
-			fake.Fail(fakedb.Ping, 1, says)
+			fake.Fail(fakedb.Ping, 1, err)
 			_ = db.Ping()
 			seen.wantHistogram(t, "db.client.operation.duration", map[string]hist{want: {1, 0}}, errorType)
 		})

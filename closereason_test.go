@@ -28,6 +28,7 @@ func holdAll(t *testing.T, db *sql.DB, n int) []*sql.Conn {
 	return conns
 }
 
+// giveBack releases connections.
 func giveBack(t *testing.T, conns []*sql.Conn) {
 	t.Helper()
 	for _, c := range conns {
@@ -35,10 +36,9 @@ func giveBack(t *testing.T, conns []*sql.Conn) {
 	}
 }
 
-// TestEveryCloseHasItsReason goes through each place in database/sql that closes
-// a connection. The frames that it is known by are not documented: this is the
-// test that fails when a Go release renames one.
-func TestEveryCloseHasItsReason(t *testing.T) {
+// It goes through each function of database/sql that closes a connection. Their names are
+// not documented: this test fails when a Go release renames one.
+func TestCloseReason_IsKnownForEveryClose(t *testing.T) {
 	noReset := full
 	noReset.Conn &^= fakedb.SessionResetter
 	for _, test := range []struct {
@@ -51,7 +51,7 @@ func TestEveryCloseHasItsReason(t *testing.T) {
 			db.SetConnMaxLifetime(time.Minute)
 			noError(t, db.Ping())
 			time.Sleep(59*time.Second + 999*ms)
-			db.SetConnMaxLifetime(time.Second) // the cleaner sleeps on, the next caller looks
+			db.SetConnMaxLifetime(time.Second) // found by the next acquire, since the cleaner sleeps
 			noError(t, db.Ping())
 		}, map[string]int64{"lifetime": 1}},
 		{"lifetime, found by the cleaner", full, func(t *testing.T, db *sql.DB, _ *fakedb.DB) {
@@ -83,7 +83,7 @@ func TestEveryCloseHasItsReason(t *testing.T) {
 			time.Sleep(time.Hour)
 		}, map[string]int64{"idle_time": 1, "lifetime": 1}},
 		{"idle count, at release", full, func(t *testing.T, db *sql.DB, _ *fakedb.DB) {
-			giveBack(t, holdAll(t, db, 5)) // 2 may stay
+			giveBack(t, holdAll(t, db, 5)) // 2 may stay idle
 		}, map[string]int64{"idle_count": 3}},
 		{"idle count, lowered", full, func(t *testing.T, db *sql.DB, _ *fakedb.DB) {
 			giveBack(t, holdAll(t, db, 2))
@@ -115,12 +115,12 @@ func TestEveryCloseHasItsReason(t *testing.T) {
 			fake.Fail(fakedb.Valid, 1, driver.ErrBadConn)
 			noError(t, db.Ping())
 		}, map[string]int64{"bad": 1}},
-		{"bad, said in Conn.Raw", full, func(t *testing.T, db *sql.DB, _ *fakedb.DB) {
+		{"bad, called so in Conn.Raw", full, func(t *testing.T, db *sql.DB, _ *fakedb.DB) {
 			conn, err := db.Conn(t.Context())
 			noError(t, err)
 			_ = conn.Raw(func(any) error { return driver.ErrBadConn })
 		}, map[string]int64{"bad": 1}},
-		{"an error in a transaction that it survived is not why it was closed later", full, func(t *testing.T, db *sql.DB, fake *fakedb.DB) {
+		{"an error in a transaction before a successful call does not count", full, func(t *testing.T, db *sql.DB, fake *fakedb.DB) {
 			tx, err := db.Begin()
 			noError(t, err)
 			fake.Fail(fakedb.Exec, 1, driver.ErrBadConn)
@@ -144,7 +144,7 @@ func TestEveryCloseHasItsReason(t *testing.T) {
 			cancel()
 			synctest.Wait()
 		}, map[string]int64{"rollback_discard": 1}},
-		{"a driver that can clean a connection keeps it", full, func(t *testing.T, db *sql.DB, _ *fakedb.DB) {
+		{"no close, if the driver can clean a connection", full, func(t *testing.T, db *sql.DB, _ *fakedb.DB) {
 			ctx, cancel := context.WithCancel(t.Context())
 			_, err := db.BeginTx(ctx, nil)
 			noError(t, err)
@@ -158,18 +158,18 @@ func TestEveryCloseHasItsReason(t *testing.T) {
 			giveBack(t, conns[1:])
 		}, map[string]int64{"pool_closed": 3}},
 		{"pool closed while the opener dials", full, func(t *testing.T, db *sql.DB, fake *fakedb.DB) {
-			// A dial that does not heed its context, which DB.Close ends.
+			// A dial that ignores its context, which DB.Close ends.
 			fake.On(fakedb.Connect, func(context.Context, string) error { time.Sleep(time.Second); return nil })
-			dialForNobody(t, db, func() { noError(t, db.Close()) })
+			dialForGoneCaller(t, db, func() { noError(t, db.Close()) })
 		}, map[string]int64{"bad": 1, "pool_closed": 1}},
 		{"open count, lowered while the opener dials", withDial(full), func(t *testing.T, db *sql.DB, _ *fakedb.DB) {
 			db.SetMaxOpenConns(2)
 			others := holdAll(t, db, 1)
-			dialForNobody(t, db, func() { db.SetMaxOpenConns(1) })
+			dialForGoneCaller(t, db, func() { db.SetMaxOpenConns(1) })
 			giveBack(t, others)
 		}, map[string]int64{"bad": 1, "open_count": 1}},
-		{"idle count, the opener's waiter gone", withDial(full), func(t *testing.T, db *sql.DB, _ *fakedb.DB) {
-			dialForNobody(t, db, func() { db.SetMaxIdleConns(-1) })
+		{"idle count, after a background dial whose caller gave up", withDial(full), func(t *testing.T, db *sql.DB, _ *fakedb.DB) {
+			dialForGoneCaller(t, db, func() { db.SetMaxIdleConns(-1) })
 		}, map[string]int64{"bad": 1, "idle_count": 1}},
 	} {
 		t.Run(test.name, func(t *testing.T) {
@@ -180,15 +180,15 @@ func TestEveryCloseHasItsReason(t *testing.T) {
 				if got := byText(s.Closed); !maps.Equal(got, test.want) {
 					t.Errorf("Inspect: closed %v, want %v", got, test.want)
 				}
-				certified := map[string]int64{}
-				for _, d := range s.RecentlyClosed {
-					certified[d.Reason.String()]++
-					if (d.Reason == poolinfo.ReasonBad) != (d.Class != "") {
-						t.Errorf("%s has reason %q and class %q", d, d.Reason, d.Class)
+				recent := map[string]int64{}
+				for _, c := range s.RecentlyClosed {
+					recent[c.Reason.String()]++
+					if (c.Reason == poolinfo.ReasonBad) != (c.Class != "") {
+						t.Errorf("%s has reason %q and class %q", c, c.Reason, c.Class)
 					}
 				}
-				if !maps.Equal(certified, test.want) {
-					t.Errorf("Inspect: certified %v, want %v", certified, test.want)
+				if !maps.Equal(recent, test.want) {
+					t.Errorf("Inspect: recently closed %v, want %v", recent, test.want)
 				}
 				seen.wantSums(t, "otelpool.connection.closed", test.want, reason)
 				if s.Open != fake.Open() {
@@ -199,14 +199,15 @@ func TestEveryCloseHasItsReason(t *testing.T) {
 	}
 }
 
+// withDial makes a dial take a second.
 func withDial(cfg fakedb.Config) fakedb.Config {
 	cfg.Dial = time.Second
 	return cfg
 }
 
-// dialForNobody makes database/sql open a connection in the background for a
-// caller that gives up; meanwhile is called while it dials.
-func dialForNobody(t *testing.T, db *sql.DB, meanwhile func()) {
+// dialForGoneCaller makes database/sql open a connection in the background for a caller
+// that gives up. It calls meanwhile during the dial.
+func dialForGoneCaller(t *testing.T, db *sql.DB, meanwhile func()) {
 	t.Helper()
 	if db.Stats().MaxOpenConnections == 0 {
 		db.SetMaxOpenConns(1)
@@ -226,16 +227,15 @@ func dialForNobody(t *testing.T, db *sql.DB, meanwhile func()) {
 	synctest.Wait()
 }
 
-// TestAPoolThatIsNotWatchedDoesNotGuess has the same closes over Register's way
-// in, where the DB is not known.
-func TestAPoolThatIsNotWatchedDoesNotGuess(t *testing.T) {
+// The DB of a pool that is not watched is not known, as after Register.
+func TestCloseReason_IsUnknownIfThePoolIsNotWatched(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		seen := observe()
 		db := sql.OpenDB(otelpool.NewConnector(fakedb.New(full).Connector(), seen.options()...))
-		giveBack(t, holdAll(t, db, 5)) // 3 too many to stay idle
-		db.SetMaxIdleConns(1)          // 1 more; the place tells
+		giveBack(t, holdAll(t, db, 5)) // 3 are too many to stay idle
+		db.SetMaxIdleConns(1)          // closes 1, which the call stack explains
 		db.SetConnMaxIdleTime(time.Second)
-		time.Sleep(time.Minute) // 1 by the cleaner, which has two limits
+		time.Sleep(time.Minute) // the cleaner closes 1, for either of two limits
 		noError(t, db.Ping())
 		conns := holdAll(t, db, 1)
 		noError(t, db.Close())
@@ -245,14 +245,14 @@ func TestAPoolThatIsNotWatchedDoesNotGuess(t *testing.T) {
 	})
 }
 
-func TestWatchCountsFromWhereTheDBIs(t *testing.T) {
+func TestWatch_AttributesOnlyLaterCloses(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		seen := observe()
 		db := sql.OpenDB(otelpool.NewConnector(fakedb.New(full).Connector(), seen.options()...))
 		defer db.Close()
 		giveBack(t, holdAll(t, db, 5))
 		noError(t, otelpool.Watch(db))
-		noError(t, otelpool.Watch(db)) // again is no harm
+		noError(t, otelpool.Watch(db)) // twice is allowed
 		conns := holdAll(t, db, 5)
 		db.SetMaxOpenConns(4)
 		giveBack(t, conns)
@@ -260,7 +260,7 @@ func TestWatchCountsFromWhereTheDBIs(t *testing.T) {
 	})
 }
 
-func TestMaskedRetriesAreCountedOnce(t *testing.T) {
+func TestRetries_AreCountedOnce(t *testing.T) {
 	wrapped := fmt.Errorf("the server has gone away: %w", driver.ErrBadConn)
 	coded := fmt.Errorf("%w: %w", stateError("57P01"), driver.ErrBadConn)
 	for _, test := range []struct {
@@ -286,19 +286,19 @@ func TestMaskedRetriesAreCountedOnce(t *testing.T) {
 			fake.Fail(fakedb.Exec, 1, coded)
 			execOK(t, db, t.Context())
 		}, map[string]int64{"bad_connection": 2, "57P01": 1}},
-		{"the attempt that the caller sees fail is none", func(t *testing.T, db *sql.DB, fake *fakedb.DB) {
+		{"not the last attempt, which fails", func(t *testing.T, db *sql.DB, fake *fakedb.DB) {
 			fake.Fail(fakedb.Exec, 3, driver.ErrBadConn)
 			if _, err := db.Exec("x"); err != driver.ErrBadConn { //nolint:errorlint // the same error, not one like it
 				t.Errorf("got %v, want ErrBadConn", err)
 			}
 		}, map[string]int64{"bad_connection": 2}},
-		{"a dial is repeated too", func(t *testing.T, db *sql.DB, fake *fakedb.DB) {
+		{"a dial", func(t *testing.T, db *sql.DB, fake *fakedb.DB) {
 			fake.Fail(fakedb.Connect, 3, driver.ErrBadConn)
 			if err := db.Ping(); err != driver.ErrBadConn { //nolint:errorlint // the same error, not one like it
 				t.Errorf("got %v, want ErrBadConn", err)
 			}
 		}, map[string]int64{"bad_connection": 2}},
-		{"a transaction and a sql.Conn are not", func(t *testing.T, db *sql.DB, fake *fakedb.DB) {
+		{"not in a transaction or a sql.Conn", func(t *testing.T, db *sql.DB, fake *fakedb.DB) {
 			tx, err := db.Begin()
 			noError(t, err)
 			conn, err := db.Conn(t.Context())
@@ -308,13 +308,13 @@ func TestMaskedRetriesAreCountedOnce(t *testing.T) {
 			_, _ = conn.ExecContext(t.Context(), "x")
 			_ = tx.Rollback()
 		}, map[string]int64{}},
-		{"a ping is not: the connection was in hand", func(t *testing.T, db *sql.DB, fake *fakedb.DB) {
+		{"not a ping, which has its connection already", func(t *testing.T, db *sql.DB, fake *fakedb.DB) {
 			fake.Fail(fakedb.Ping, 1, driver.ErrBadConn)
 			if err := db.Ping(); err != driver.ErrBadConn { //nolint:errorlint // the same error, not one like it
 				t.Errorf("got %v, want ErrBadConn", err)
 			}
 		}, map[string]int64{}},
-		{"a statement is", func(t *testing.T, db *sql.DB, fake *fakedb.DB) {
+		{"a prepared statement", func(t *testing.T, db *sql.DB, fake *fakedb.DB) {
 			s, err := db.Prepare("x")
 			noError(t, err)
 			fake.Fail(fakedb.StmtExec, 2, driver.ErrBadConn)
@@ -322,7 +322,7 @@ func TestMaskedRetriesAreCountedOnce(t *testing.T) {
 			noError(t, err)
 			noError(t, s.Close())
 		}, map[string]int64{"bad_connection": 2}},
-		{"a connection past its lifetime is no bad one", func(t *testing.T, db *sql.DB, _ *fakedb.DB) {
+		{"not after a connection that passed its lifetime", func(t *testing.T, db *sql.DB, _ *fakedb.DB) {
 			noError(t, db.Ping())
 			time.Sleep(time.Minute)
 			db.SetConnMaxLifetime(30 * time.Second)

@@ -21,21 +21,26 @@ import (
 	"github.com/otelpool/otelpool/poolinfo"
 )
 
-// exhausted runs a test in virtual time on a DB of one connection, and returns what
-// was reported when, without the lines of the places.
-func exhausted(t *testing.T, cfg fakedb.Config, test func(*testing.T, *otelpool.DB, *fakedb.DB), opts ...otelpool.Option) (all []string) {
+// reportLines runs a test in virtual time on a DB of one connection. It returns a line
+// for each report, with its time and without call sites.
+func reportLines(t *testing.T, cfg fakedb.Config, test func(*testing.T, *otelpool.DB, *fakedb.DB), opts ...otelpool.Option) []string {
 	t.Helper()
-	for _, f := range reportsFrom(t, cfg, func(t *testing.T, db *sql.DB, fake *fakedb.DB) {
-		exact, err := otelpool.NewDB(db)
+	return linesOf(reportsFrom(t, cfg, func(t *testing.T, sqlDB *sql.DB, fake *fakedb.DB) {
+		db, err := otelpool.NewDB(sqlDB)
 		noError(t, err)
-		test(t, exact, fake)
-	}, opts...) {
-		all = append(all, fmt.Sprintf("%v %s", f.at, places.ReplaceAllString(f.text, "")))
-	}
-	return all
+		test(t, db, fake)
+	}, opts...))
 }
 
-var places = regexp.MustCompile(` (at|from) [a-z_]+\.go:\d+`)
+// linesOf returns a line for each report, without call sites.
+func linesOf(reports []timedReport) (lines []string) {
+	for _, r := range reports {
+		lines = append(lines, fmt.Sprintf("%v %s", r.at, callSites.ReplaceAllString(r.text, "")))
+	}
+	return lines
+}
+
+var callSites = regexp.MustCompile(` (at|from) [a-z_]+\.go:\d+`)
 
 func wantLines(t *testing.T, got []string, want ...string) {
 	t.Helper()
@@ -44,8 +49,8 @@ func wantLines(t *testing.T, got []string, want ...string) {
 	}
 }
 
-// ask pings in the background, with a deadline if d is not zero.
-func ask(t *testing.T, db pooled, d time.Duration) {
+// goPing pings in the background, with a deadline if d is not zero.
+func goPing(t *testing.T, db pooled, d time.Duration) {
 	t.Helper()
 	ctx, cancel := t.Context(), func() {}
 	if d > 0 {
@@ -57,7 +62,7 @@ func ask(t *testing.T, db pooled, d time.Duration) {
 	}()
 }
 
-func TestAPoolIsExhaustedOnceSomebodyHasWaitedForTheThreshold(t *testing.T) {
+func TestReport_ExhaustedAtTheThreshold(t *testing.T) {
 	for threshold, want := range map[time.Duration][]string{
 		time.Second: {
 			"1.3s pool shop is exhausted: 1/1 held, 0 idle, 0 dialing, 2 waiting, the first for 1s; " +
@@ -76,26 +81,26 @@ func TestAPoolIsExhaustedOnceSomebodyHasWaitedForTheThreshold(t *testing.T) {
 		},
 	} {
 		t.Run(threshold.String(), func(t *testing.T) {
-			wantLines(t, exhausted(t, full, func(t *testing.T, db *otelpool.DB, _ *fakedb.DB) {
+			wantLines(t, reportLines(t, full, func(t *testing.T, db *otelpool.DB, _ *fakedb.DB) {
 				hold(t, db, t.Context(), 10100*ms)
 				wait(300 * ms)
-				ask(t, db, 0)
+				goPing(t, db, 0)
 				wait(100 * ms)
-				ask(t, db, 0)
+				goPing(t, db, 0)
 				wait(9550 * ms)
-				ask(t, db, 0)
+				goPing(t, db, 0)
 				wait(time.Minute)
 			}, otelpool.WithExhaustionThreshold(threshold)), want...)
 		})
 	}
 }
 
-func TestACallThatGetsNothingInTimeIsAnExhaustion(t *testing.T) {
-	wantLines(t, exhausted(t, full, func(t *testing.T, db *otelpool.DB, _ *fakedb.DB) {
+func TestReport_ExhaustedWhenACallTimesOut(t *testing.T) {
+	wantLines(t, reportLines(t, full, func(t *testing.T, db *otelpool.DB, _ *fakedb.DB) {
 		hold(t, db, t.Context(), 4100*ms)
 		wait(300 * ms)
 		for range 5 {
-			ask(t, db, 500*ms)
+			goPing(t, db, 500*ms)
 			wait(200 * ms)
 		}
 		wait(time.Minute)
@@ -106,26 +111,26 @@ func TestACallThatGetsNothingInTimeIsAnExhaustion(t *testing.T) {
 	)
 }
 
-func TestACallThatCouldHaveHadAConnectionIsNoExhaustion(t *testing.T) {
-	wantLines(t, exhausted(t, full, func(t *testing.T, db *otelpool.DB, fake *fakedb.DB) {
+func TestReport_NotExhaustedByCanceledOrAlreadyExpiredCalls(t *testing.T) {
+	wantLines(t, reportLines(t, full, func(t *testing.T, db *otelpool.DB, fake *fakedb.DB) {
 		noError(t, db.Ping())
-		over, cancel := context.WithTimeout(t.Context(), 0)
+		expired, cancel := context.WithTimeout(t.Context(), 0)
 		defer cancel()
-		_ = db.PingContext(over)
+		_ = db.PingContext(expired)
 		hold(t, db, t.Context(), 20*time.Second)
-		_ = db.PingContext(over) // its time was over before it asked
+		_ = db.PingContext(expired)
 		ctx, cancel := context.WithCancel(t.Context())
 		time.AfterFunc(500*ms, cancel)
-		_ = db.PingContext(ctx) // it went away
+		_ = db.PingContext(ctx)
 		wait(time.Minute)
 	}))
 }
 
-func TestAnExhaustionIsReportedOnceHoweverLongItLasts(t *testing.T) {
-	got := exhausted(t, full, func(t *testing.T, db *otelpool.DB, _ *fakedb.DB) {
+func TestReport_IsMadeOncePerExhaustion(t *testing.T) {
+	got := reportLines(t, full, func(t *testing.T, db *otelpool.DB, _ *fakedb.DB) {
 		hold(t, db, t.Context(), 10*time.Minute+500*ms)
 		for range 599 {
-			ask(t, db, 5*time.Second)
+			goPing(t, db, 5*time.Second)
 			wait(time.Second)
 		}
 		wait(time.Minute)
@@ -136,11 +141,11 @@ func TestAnExhaustionIsReportedOnceHoweverLongItLasts(t *testing.T) {
 		"10m1s pool shop recovered after 10m0s; 599 callers waited, 596 got no connection")
 }
 
-func TestExhaustionsAreReportedTenSecondsApart(t *testing.T) {
-	got := exhausted(t, full, func(t *testing.T, db *otelpool.DB, _ *fakedb.DB) {
-		for range 10 { // dry from 0s to 2.5s, from 5s to 7.5s, ...
+func TestReport_ExhaustionsAreTenSecondsApart(t *testing.T) {
+	got := reportLines(t, full, func(t *testing.T, db *otelpool.DB, _ *fakedb.DB) {
+		for range 10 { // exhausted from 0s to 2.5s, from 5s to 7.5s, ...
 			hold(t, db, t.Context(), 2500*ms)
-			ask(t, db, 0)
+			goPing(t, db, 0)
 			wait(5 * time.Second)
 		}
 	})
@@ -156,13 +161,13 @@ func TestExhaustionsAreReportedTenSecondsApart(t *testing.T) {
 	)
 }
 
-func TestAnExhaustionThatIsTooSoonIsReportedWhenItLasts(t *testing.T) {
-	got := exhausted(t, full, func(t *testing.T, db *otelpool.DB, _ *fakedb.DB) {
+func TestReport_ExhaustionSoonAfterAnotherIsDelayed(t *testing.T) {
+	got := reportLines(t, full, func(t *testing.T, db *otelpool.DB, _ *fakedb.DB) {
 		hold(t, db, t.Context(), 2500*ms)
-		ask(t, db, 0)
+		goPing(t, db, 0)
 		wait(5 * time.Second)
 		hold(t, db, t.Context(), 20500*ms) // from 5s
-		ask(t, db, 0)
+		goPing(t, db, 0)
 		wait(time.Minute)
 	})
 	for i, line := range got {
@@ -175,60 +180,54 @@ func TestAnExhaustionThatIsTooSoonIsReportedWhenItLasts(t *testing.T) {
 		"26s pool shop recovered after 20s")
 }
 
-func TestNoExhaustionIsReportedWithAThresholdOfZero(t *testing.T) {
-	wantLines(t, exhausted(t, full, func(t *testing.T, db *otelpool.DB, _ *fakedb.DB) {
+func TestWithExhaustionThreshold_ZeroIsOff(t *testing.T) {
+	wantLines(t, reportLines(t, full, func(t *testing.T, db *otelpool.DB, _ *fakedb.DB) {
 		hold(t, db, t.Context(), 20*time.Second)
-		ask(t, db, 0)
-		ask(t, db, time.Second)
+		goPing(t, db, 0)
+		goPing(t, db, time.Second)
 		wait(time.Minute)
 	}, otelpool.WithExhaustionThreshold(0)))
 }
 
-// Of a plain *sql.DB the pool sees a second later that somebody waits.
-func TestAPlainPoolIsExhaustedTheThresholdAfterItIsSeen(t *testing.T) {
-	var got []string
-	for _, f := range reportsFrom(t, full, func(t *testing.T, db *sql.DB, _ *fakedb.DB) {
-		plain(t, db, 10100*ms)
+// The wait of a caller of a plain *sql.DB is seen up to a second after it began.
+func TestReport_PlainPoolExhaustedAThresholdAfterTheWaitIsSeen(t *testing.T) {
+	got := linesOf(reportsFrom(t, full, func(t *testing.T, db *sql.DB, _ *fakedb.DB) {
+		holdPlain(t, db, 10100*ms)
 		wait(300 * ms)
-		ask(t, db, 0)
-		ask(t, db, 5*time.Second)
+		goPing(t, db, 0)
+		goPing(t, db, 5*time.Second)
 		wait(time.Minute)
-	}) {
-		got = append(got, fmt.Sprintf("%v %s", f.at, places.ReplaceAllString(f.text, "")))
-	}
+	}))
 	wantLines(t, got,
 		"2s pool shop is exhausted: 1/1 held, 0 idle, 0 dialing, 2 waiting, the first for 1s; "+
 			"connections are held by code that is not using them: 1 held, longest 2s (idle for 2s)",
 		"11s pool shop recovered after 9s; 2 callers waited")
 }
 
-// Each caller that gives up ends a wait, so that no single one is seen to wait for long.
-func TestAPlainPoolWhoseCallersGiveUpSoonIsExhausted(t *testing.T) {
-	var got []string
-	for _, f := range reportsFrom(t, full, func(t *testing.T, db *sql.DB, _ *fakedb.DB) {
-		noError(t, db.PingContext(t.Context())) // it starts the sweeper
-		wait(250 * ms)                          // when nobody asks and nobody gives up
-		plain(t, db, 10*time.Minute+500*ms)
+// A caller that gives up ends its wait, so no single wait is long.
+func TestReport_PlainPoolExhaustedThoughEachCallerGivesUpSoon(t *testing.T) {
+	got := linesOf(reportsFrom(t, full, func(t *testing.T, db *sql.DB, _ *fakedb.DB) {
+		noError(t, db.PingContext(t.Context())) // starts the monitor
+		wait(250 * ms)                          // so that no wait begins or ends at a look
+		holdPlain(t, db, 10*time.Minute+500*ms)
 		wait(100 * ms)
 		for range 3000 {
-			ask(t, db, 500*ms)
+			goPing(t, db, 500*ms)
 			wait(200 * ms)
 		}
 		wait(time.Minute)
-	}, otelpool.WithLeakThreshold(0)) {
-		got = append(got, fmt.Sprintf("%v %s", f.at, places.ReplaceAllString(f.text, "")))
-	}
+	}, otelpool.WithLeakThreshold(0)))
 	wantLines(t, got,
 		"3s pool shop is exhausted: 1/1 held, 0 idle, 0 dialing, 0 waiting, the first for 1s; "+
 			"connections are held by code that is not using them: 1 held, longest 2.8s (idle for 2.8s)",
 		"10m1s pool shop recovered after 9m58s; 2991 callers waited")
 }
 
-func TestAPlainPoolThatIsHeldForLongAndWantedByNobodyIsNotExhausted(t *testing.T) {
+func TestReport_PlainPoolNotExhaustedByOccasionalShortWaits(t *testing.T) {
 	if got := reportsFrom(t, full, func(t *testing.T, db *sql.DB, _ *fakedb.DB) {
-		plain(t, db, 10*time.Minute)
-		for range 50 { // now and then somebody asks, and does not insist
-			ask(t, db, 100*ms)
+		holdPlain(t, db, 10*time.Minute)
+		for range 50 { // short waits, far apart
+			goPing(t, db, 100*ms)
 			wait(10 * time.Second)
 		}
 	}, otelpool.WithLeakThreshold(0)); len(got) != 0 {
@@ -236,12 +235,11 @@ func TestAPlainPoolThatIsHeldForLongAndWantedByNobodyIsNotExhausted(t *testing.T
 	}
 }
 
-// The wait of the first ends when that of the second begins: DBStats does not tell that
-// there are two.
-func TestAPlainSelfDeadlockThatBeginsAfterAWaitIsFound(t *testing.T) {
+// The first wait ends when the second begins. DBStats does not show that there are two.
+func TestVerdict_PlainSelfDeadlockRightAfterAnotherWait(t *testing.T) {
 	bubble(t, full, func(t *testing.T, db *sql.DB, _ *fakedb.DB, seen *telemetry) {
 		db.SetMaxOpenConns(1)
-		plain(t, db, 1300*ms)
+		holdPlain(t, db, 1300*ms)
 		wait(1100 * ms)
 		tx, err := db.Begin()
 		noError(t, err)
@@ -255,9 +253,9 @@ func TestAPlainSelfDeadlockThatBeginsAfterAWaitIsFound(t *testing.T) {
 	})
 }
 
-// A handler that queries, sends the rows to its client, and then executes: one that is
-// done with its rows waits below the line where the others hold.
-func TestWhoHasGivenItsConnectionBackIsNotTakenForAHolder(t *testing.T) {
+// Each handler queries, sends the rows to its client, and then executes. One that has
+// closed its rows waits below the line where the others acquired their connections.
+func TestVerdict_NoSelfDeadlockOfAHandlerThatReleasedItsConnection(t *testing.T) {
 	handler := func(db *otelpool.DB, pace time.Duration) {
 		ctx, cancel := context.WithTimeout(context.Background(), 20*time.Second)
 		defer cancel()
@@ -271,7 +269,7 @@ func TestWhoHasGivenItsConnectionBackIsNotTakenForAHolder(t *testing.T) {
 		_ = rows.Close()
 		_, _ = db.ExecContext(ctx, "x")
 	}
-	bubble(t, many(), func(t *testing.T, plain *sql.DB, _ *fakedb.DB, seen *telemetry) {
+	bubble(t, tenRows(), func(t *testing.T, plain *sql.DB, _ *fakedb.DB, seen *telemetry) {
 		db, err := otelpool.NewDB(plain)
 		noError(t, err)
 		db.SetMaxOpenConns(3)
@@ -279,7 +277,7 @@ func TestWhoHasGivenItsConnectionBackIsNotTakenForAHolder(t *testing.T) {
 			go handler(db, pace)
 		}
 		wait(50 * ms)
-		go handler(db, 2*time.Second) // gets the connection of the first, who then waits
+		go handler(db, 2*time.Second) // gets the connection of the first handler, which then waits
 		wait(5 * time.Second)
 		if got := seen.takeReports(); len(got) != 1 || got[0].Verdict != poolinfo.VerdictIdleInCode {
 			t.Errorf("got %v", got)
@@ -288,8 +286,8 @@ func TestWhoHasGivenItsConnectionBackIsNotTakenForAHolder(t *testing.T) {
 	})
 }
 
-func TestADatabaseThatDoesNotAnswerDialsIsToldFromATightPool(t *testing.T) {
-	wantLines(t, exhausted(t, full, func(t *testing.T, db *otelpool.DB, fake *fakedb.DB) {
+func TestVerdict_DatabaseUnreachableIfDialsTimeOut(t *testing.T) {
+	wantLines(t, reportLines(t, full, func(t *testing.T, db *otelpool.DB, fake *fakedb.DB) {
 		db.SetMaxOpenConns(10)
 		fake.On(fakedb.Connect, fakedb.Sleep(time.Minute))
 		for range 5 {
@@ -304,12 +302,12 @@ func TestADatabaseThatDoesNotAnswerDialsIsToldFromATightPool(t *testing.T) {
 		"3.9s pool shop recovered after 2.9s; 5 callers waited and got no connection")
 }
 
-func TestWhoWaitsForARowWaitsForTheDatabase(t *testing.T) {
-	timed(t, many(), func(t *testing.T, db *otelpool.DB, fake *fakedb.DB, seen *telemetry) {
+func TestVerdict_SlowStatementsIfARowIsSlow(t *testing.T) {
+	timed(t, tenRows(), func(t *testing.T, db *otelpool.DB, fake *fakedb.DB, seen *telemetry) {
 		fake.On(fakedb.Next, fakedb.Sleep(5*time.Second))
 		go func() { readAll(t, db, 0) }()
 		synctest.Wait()
-		ask(t, db, 0)
+		goPing(t, db, 0)
 		wait(2 * time.Second)
 		if got := seen.takeReports(); len(got) != 1 || got[0].Verdict != poolinfo.VerdictSlowStatements {
 			t.Errorf("got %v", got)
@@ -318,7 +316,7 @@ func TestWhoWaitsForARowWaitsForTheDatabase(t *testing.T) {
 	})
 }
 
-func TestWhatIsOnlyReadIsLockedByNobody(t *testing.T) {
+func TestVerdict_NoLockWaitOnATableThatIsOnlyRead(t *testing.T) {
 	timed(t, full, func(t *testing.T, db *otelpool.DB, fake *fakedb.DB, seen *telemetry) {
 		db.SetMaxOpenConns(3)
 		tx, err := db.Begin()
@@ -329,7 +327,7 @@ func TestWhatIsOnlyReadIsLockedByNobody(t *testing.T) {
 		go func() { _, _ = db.Exec("INSERT INTO c SELECT * FROM b") }()
 		go func() { _, _ = db.Exec("INSERT INTO d SELECT * FROM b") }()
 		synctest.Wait()
-		ask(t, db, 0)
+		goPing(t, db, 0)
 		wait(2 * time.Second)
 		if got := seen.takeReports(); len(got) != 1 || got[0].Verdict != poolinfo.VerdictSlowStatements {
 			t.Errorf("got %v", got)
@@ -340,7 +338,7 @@ func TestWhatIsOnlyReadIsLockedByNobody(t *testing.T) {
 	})
 }
 
-func TestAReportThatSaysNothingIsStillALine(t *testing.T) {
+func TestReport_StringOfAnEmptyReportIsALine(t *testing.T) {
 	for kind, want := range map[poolinfo.ReportKind]string{
 		poolinfo.ReportLeakSuspected:   "pool : connection 0 may be leaked: held for 0s (idle for 0s)",
 		poolinfo.ReportLeakResolved:    "pool : suspected leak resolved: connection 0 returned after 0s",
@@ -354,8 +352,8 @@ func TestAReportThatSaysNothingIsStillALine(t *testing.T) {
 	}
 }
 
-// dry are the ways to run a pool of three dry, and what they look like.
-var dry = map[poolinfo.Verdict]func(t *testing.T, db *otelpool.DB, fake *fakedb.DB){
+// exhaust has a way to exhaust a pool of three connections for each verdict.
+var exhaust = map[poolinfo.Verdict]func(t *testing.T, db *otelpool.DB, fake *fakedb.DB){
 	poolinfo.VerdictIdleInCode: func(t *testing.T, db *otelpool.DB, _ *fakedb.DB) {
 		hold(t, db, t.Context(), time.Minute)
 		hold(t, db, t.Context(), time.Minute)
@@ -384,7 +382,7 @@ var dry = map[poolinfo.Verdict]func(t *testing.T, db *otelpool.DB, fake *fakedb.
 	poolinfo.VerdictDatabaseUnreachable: func(t *testing.T, db *otelpool.DB, fake *fakedb.DB) {
 		fake.On(fakedb.Connect, fakedb.Sleep(time.Minute))
 		for range 3 {
-			ask(t, db, 0)
+			goPing(t, db, 0)
 		}
 		synctest.Wait()
 	},
@@ -413,13 +411,13 @@ var dry = map[poolinfo.Verdict]func(t *testing.T, db *otelpool.DB, fake *fakedb.
 	},
 }
 
-func TestAnExhaustionIsJudgedByWhatTheHoldersDo(t *testing.T) {
-	for want, do := range dry {
+func TestVerdict_FollowsFromWhatTheHoldersDo(t *testing.T) {
+	for want, do := range exhaust {
 		t.Run(string(want), func(t *testing.T) {
 			timed(t, full, func(t *testing.T, db *otelpool.DB, fake *fakedb.DB, seen *telemetry) {
 				db.SetMaxOpenConns(3)
 				do(t, db, fake)
-				ask(t, db, time.Minute)
+				goPing(t, db, time.Minute)
 				wait(2 * time.Second)
 				reports := seen.takeReports()
 				if len(reports) != 1 || reports[0].Verdict != want || reports[0].Kind != poolinfo.ReportExhausted {
@@ -432,7 +430,7 @@ func TestAnExhaustionIsJudgedByWhatTheHoldersDo(t *testing.T) {
 	}
 }
 
-func TestHoldersAreGroupedByThePlaceWhereTheyAsked(t *testing.T) {
+func TestReport_GroupsHoldersByCallSite(t *testing.T) {
 	timed(t, full, func(t *testing.T, db *otelpool.DB, _ *fakedb.DB, seen *telemetry) {
 		db.SetMaxOpenConns(8)
 		_, _, line, _ := runtime.Caller(0)
@@ -447,7 +445,7 @@ func TestHoldersAreGroupedByThePlaceWhereTheyAsked(t *testing.T) {
 			noError(t, err)
 			time.AfterFunc(time.Minute, func() { _ = tx.Rollback() })
 		}
-		ask(t, db, 0)
+		goPing(t, db, 0)
 		wait(1500 * ms)
 		var got []string
 		for _, g := range seen.takeReports()[0].Groups {
@@ -467,7 +465,7 @@ func TestHoldersAreGroupedByThePlaceWhereTheyAsked(t *testing.T) {
 	})
 }
 
-func TestASelfDeadlockIsNamedWithBothPlaces(t *testing.T) {
+func TestVerdict_SelfDeadlockHasBothCallSites(t *testing.T) {
 	nested := map[string]func(*testing.T, *sql.DB, pooled) (first, second int){
 		"a query in a transaction": func(t *testing.T, _ *sql.DB, db pooled) (int, int) {
 			_, _, line, _ := runtime.Caller(0)
@@ -489,7 +487,7 @@ func TestASelfDeadlockIsNamedWithBothPlaces(t *testing.T) {
 			_, _ = db.ExecContext(ctx, "x")
 			return line + 1, line + 6
 		},
-		"a statement beside a connection": func(t *testing.T, _ *sql.DB, db pooled) (int, int) {
+		"a statement while a connection is held": func(t *testing.T, _ *sql.DB, db pooled) (int, int) {
 			_, _, line, _ := runtime.Caller(0)
 			c, err := db.Conn(t.Context())
 			noError(t, err)
@@ -517,7 +515,7 @@ func TestASelfDeadlockIsNamedWithBothPlaces(t *testing.T) {
 					d := r.SelfDeadlocks[0]
 					at := func(frames []runtime.Frame) int {
 						for _, f := range frames {
-							if strings.Contains(f.Function, "TestASelfDeadlock") && !strings.HasSuffix(f.Function, ".1") {
+							if strings.Contains(f.Function, "TestVerdict_SelfDeadlock") && !strings.HasSuffix(f.Function, ".1") {
 								return f.Line
 							}
 						}
@@ -532,8 +530,8 @@ func TestASelfDeadlockIsNamedWithBothPlaces(t *testing.T) {
 	}
 }
 
-// Two requests that run the same code are not one goroutine.
-func TestWhoWaitsWhereAnotherHoldsIsNoDeadlock(t *testing.T) {
+// Here one goroutine waits at the line where another acquired its connection.
+func TestVerdict_NoSelfDeadlockOfTwoGoroutines(t *testing.T) {
 	handler := func(t *testing.T, db *otelpool.DB, ctx context.Context) {
 		_ = db.PingContext(ctx)
 		tx, err := db.BeginTx(ctx, nil)
@@ -559,11 +557,11 @@ func TestWhoWaitsWhereAnotherHoldsIsNoDeadlock(t *testing.T) {
 	})
 }
 
-func TestAnExhaustionIsAnEventOnTheHoldersOpenSpans(t *testing.T) {
+func TestReport_ExhaustionIsAnEventOnTheHoldersSpan(t *testing.T) {
 	timed(t, full, func(t *testing.T, db *otelpool.DB, _ *fakedb.DB, seen *telemetry) {
 		ctx, span := seen.caller()
 		hold(t, db, ctx, 5*time.Second)
-		ask(t, db, 0)
+		goPing(t, db, 0)
 		wait(10 * time.Second)
 		span.End()
 		var got []string
@@ -579,7 +577,7 @@ func TestAnExhaustionIsAnEventOnTheHoldersOpenSpans(t *testing.T) {
 	})
 }
 
-func TestTenThousandWhoWaitStopNeitherTheReportNorTheSnapshot(t *testing.T) {
+func TestReport_WorksWithTenThousandWaiters(t *testing.T) {
 	for _, kind := range []string{"plain", "DB"} {
 		t.Run(kind, func(t *testing.T) {
 			timed(t, full, func(t *testing.T, db *otelpool.DB, _ *fakedb.DB, seen *telemetry) {
@@ -600,7 +598,7 @@ func TestTenThousandWhoWaitStopNeitherTheReportNorTheSnapshot(t *testing.T) {
 				s, err := otelpool.Inspect(db.DB)
 				noError(t, err)
 				if want := map[string]int{"plain": 0, "DB": 10_000}[kind]; s.Waiting != want || len(s.Waiters) != min(want, 100) {
-					t.Errorf("got %d who wait and %d of them, want %d and at most 100", s.Waiting, len(s.Waiters), want)
+					t.Errorf("got %d waiting and %d waiters, want %d and at most 100", s.Waiting, len(s.Waiters), want)
 				}
 				cancel()
 				wait(time.Minute)
@@ -609,7 +607,7 @@ func TestTenThousandWhoWaitStopNeitherTheReportNorTheSnapshot(t *testing.T) {
 	}
 }
 
-func TestARestartOfTheServerIsOneReport(t *testing.T) {
+func TestReport_RestartOfTheServerIsOneReport(t *testing.T) {
 	bubble(t, full, func(t *testing.T, db *sql.DB, fake *fakedb.DB, seen *telemetry) {
 		start := time.Now()
 		var held []*sql.Conn

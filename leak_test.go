@@ -24,16 +24,16 @@ const (
 	leakKey = attribute.Key("otelpool.leak")
 )
 
-// found is a report as far as a test compares it, with its time since the start.
-type found struct {
+// timedReport is what a test compares of a report, with its time since the start.
+type timedReport struct {
 	at   time.Duration
 	kind poolinfo.ReportKind
 	text string
 }
 
-// reportsFrom runs a test in virtual time on a pool of one connection, and returns
-// what was reported when.
-func reportsFrom(t *testing.T, cfg fakedb.Config, test func(*testing.T, *sql.DB, *fakedb.DB), opts ...otelpool.Option) (all []found) {
+// reportsFrom runs a test in virtual time on a pool of one connection, and returns the
+// reports.
+func reportsFrom(t *testing.T, cfg fakedb.Config, test func(*testing.T, *sql.DB, *fakedb.DB), opts ...otelpool.Option) (all []timedReport) {
 	t.Helper()
 	bubble(t, cfg, func(t *testing.T, db *sql.DB, fake *fakedb.DB, seen *telemetry) {
 		start := time.Now()
@@ -41,17 +41,17 @@ func reportsFrom(t *testing.T, cfg fakedb.Config, test func(*testing.T, *sql.DB,
 		test(t, db, fake)
 		synctest.Wait()
 		for _, r := range seen.takeReports() {
-			all = append(all, found{r.Time.Sub(start), r.Kind, r.String()})
+			all = append(all, timedReport{r.Time.Sub(start), r.Kind, r.String()})
 		}
 	}, opts...)
 	return all
 }
 
-// wait lets a time pass in a bubble.
+// wait sleeps for d in a bubble, and then until all other goroutines are blocked.
 func wait(d time.Duration) { time.Sleep(d); synctest.Wait() }
 
-// idlers are the ways to hold a connection and do nothing with it.
-var idlers = map[string]func(t *testing.T, db *sql.DB) (giveBack func() error){
+// idleHolds are ways to hold a connection and do nothing with it.
+var idleHolds = map[string]func(t *testing.T, db *sql.DB) (release func() error){
 	"pinned": func(t *testing.T, db *sql.DB) func() error {
 		c, err := db.Conn(t.Context())
 		noError(t, err)
@@ -82,8 +82,8 @@ var idlers = map[string]func(t *testing.T, db *sql.DB) (giveBack func() error){
 	},
 }
 
-// many is a driver whose query "rows" has ten rows.
-func many() fakedb.Config {
+// tenRows is a driver whose query "rows" has ten rows.
+func tenRows() fakedb.Config {
 	cfg := full
 	cfg.Answers = map[string]fakedb.Answer{"rows": {Sets: []fakedb.Set{{Columns: []fakedb.Column{{Name: "n"}}}}}}
 	for i := range 10 {
@@ -97,7 +97,7 @@ type querier interface {
 	QueryContext(ctx context.Context, query string, args ...any) (*sql.Rows, error)
 }
 
-// readAll reads ten rows, one each time d has passed.
+// readAll reads ten rows, and sleeps for d after each.
 func readAll(t *testing.T, q querier, d time.Duration) {
 	t.Helper()
 	rows, err := q.QueryContext(t.Context(), "rows")
@@ -108,17 +108,17 @@ func readAll(t *testing.T, q querier, d time.Duration) {
 	noError(t, rows.Err())
 }
 
-func TestAHolderThatDoesNothingIsSuspectedAtTheThresholdAndToldWhenItIsBack(t *testing.T) {
-	for name, hold := range idlers {
+func TestReport_LeakIsSuspectedAtTheThresholdAndResolvedAtTheRelease(t *testing.T) {
+	for name, hold := range idleHolds {
 		for _, threshold := range []time.Duration{30 * time.Second, 1500 * ms, 100 * ms} {
 			t.Run(fmt.Sprint(name, ", ", threshold), func(t *testing.T) {
 				var opts []otelpool.Option
-				if threshold != 30*time.Second { // which is the default
+				if threshold != 30*time.Second { // the default
 					opts = append(opts, otelpool.WithLeakThreshold(threshold))
 				}
-				bubble(t, many(), func(t *testing.T, db *sql.DB, _ *fakedb.DB, seen *telemetry) {
+				bubble(t, tenRows(), func(t *testing.T, db *sql.DB, _ *fakedb.DB, seen *telemetry) {
 					wait(700 * ms)
-					giveBack := hold(t, db)
+					release := hold(t, db)
 					began := time.Now()
 					wait(threshold - 1)
 					if got := seen.takeReports(); len(got) != 0 {
@@ -130,7 +130,7 @@ func TestAHolderThatDoesNothingIsSuspectedAtTheThresholdAndToldWhenItIsBack(t *t
 					if got := seen.takeReports(); len(got) != 0 {
 						t.Fatalf("again: %v", got)
 					}
-					noError(t, giveBack())
+					noError(t, release())
 					synctest.Wait()
 					wantLeak(t, seen, poolinfo.ReportLeakResolved, time.Hour, time.Hour, began)
 					seen.wantSums(t, "otelpool.connection.leaks", map[string]int64{"suspected": 1, "resolved": 1}, leakKey)
@@ -140,8 +140,8 @@ func TestAHolderThatDoesNothingIsSuspectedAtTheThresholdAndToldWhenItIsBack(t *t
 	}
 }
 
-// wantLeak fails unless there is one report since the last, of this kind, of a hold
-// of this length, now.
+// wantLeak fails unless exactly one report was made since the last call of takeReports,
+// now, of this kind and of a hold of this length.
 func wantLeak(t *testing.T, seen *telemetry, kind poolinfo.ReportKind, held, idle time.Duration, began time.Time) {
 	t.Helper()
 	got := seen.takeReports()
@@ -158,7 +158,7 @@ func wantLeak(t *testing.T, seen *telemetry, kind poolinfo.ReportKind, held, idl
 	}
 }
 
-func TestWhoWorksIsNeverSuspected(t *testing.T) {
+func TestReport_NoLeakIsSuspectedOfAWorkingHolder(t *testing.T) {
 	work := map[string]func(t *testing.T, db *sql.DB, fake *fakedb.DB){
 		"a slow statement": func(t *testing.T, db *sql.DB, fake *fakedb.DB) {
 			fake.On(fakedb.Exec, fakedb.Sleep(time.Hour))
@@ -208,7 +208,7 @@ func TestWhoWorksIsNeverSuspected(t *testing.T) {
 			}
 			noError(t, rows.Close())
 		},
-		"a slow row for one whose place is not known": func(t *testing.T, db *sql.DB, fake *fakedb.DB) {
+		"a slow row without a call site": func(t *testing.T, db *sql.DB, fake *fakedb.DB) {
 			db.SetMaxOpenConns(0)
 			fake.On(fakedb.Next, fakedb.Sleep(time.Hour))
 			rows, err := db.Query("rows")
@@ -229,15 +229,15 @@ func TestWhoWorksIsNeverSuspected(t *testing.T) {
 			}
 			noError(t, rows.Close())
 		},
-		"a row that is asked for and read in one line": func(t *testing.T, db *sql.DB, fake *fakedb.DB) {
+		"QueryRow and Scan in one line": func(t *testing.T, db *sql.DB, fake *fakedb.DB) {
 			fake.On(fakedb.Next, fakedb.Sleep(time.Hour))
 			noError(t, db.QueryRow("rows").Scan(new(int)))
 		},
-		"a row of a DB that is asked for and read in one line": func(t *testing.T, db *sql.DB, fake *fakedb.DB) {
-			exact, err := otelpool.NewDB(db)
+		"QueryRow of a DB and Scan in one line": func(t *testing.T, db *sql.DB, fake *fakedb.DB) {
+			otelDB, err := otelpool.NewDB(db)
 			noError(t, err)
 			fake.On(fakedb.Next, fakedb.Sleep(time.Hour))
-			noError(t, exact.QueryRow("rows").Scan(new(int)))
+			noError(t, otelDB.QueryRow("rows").Scan(new(int)))
 		},
 		"a slow result set in a transaction, then statements": func(t *testing.T, db *sql.DB, _ *fakedb.DB) {
 			tx, err := db.Begin()
@@ -253,12 +253,12 @@ func TestWhoWorksIsNeverSuspected(t *testing.T) {
 				noError(t, err)
 			}
 		},
-		"nobody": func(t *testing.T, db *sql.DB, _ *fakedb.DB) {
+		"no holder": func(t *testing.T, db *sql.DB, _ *fakedb.DB) {
 			_, err := db.Exec("x")
 			noError(t, err)
 			wait(24 * time.Hour)
 		},
-		"a slow database, for everybody": func(t *testing.T, db *sql.DB, fake *fakedb.DB) {
+		"a slow database for twenty callers": func(t *testing.T, db *sql.DB, fake *fakedb.DB) {
 			db.SetMaxOpenConns(0)
 			fake.On(fakedb.Exec, fakedb.Sleep(time.Hour))
 			for range 20 {
@@ -279,7 +279,7 @@ func TestWhoWorksIsNeverSuspected(t *testing.T) {
 		},
 	}
 	for name, do := range work {
-		for kind, cfg := range readers() {
+		for kind, cfg := range tenRowDrivers() {
 			t.Run(name+", "+kind, func(t *testing.T) {
 				got := reportsFrom(t, cfg, func(t *testing.T, db *sql.DB, fake *fakedb.DB) {
 					began := time.Now()
@@ -296,20 +296,20 @@ func TestWhoWorksIsNeverSuspected(t *testing.T) {
 	}
 }
 
-// readers are drivers with ten rows that are read in either way: by Next, and, where
-// there is that, by scanning into the program's variables.
-func readers() map[string]fakedb.Config {
-	plain, all := many(), many()
+// tenRowDrivers are drivers with ten rows, one for each way in which database/sql reads
+// rows: by Next, and, from Go 1.27 on, by scanning into the program's variables.
+func tenRowDrivers() map[string]fakedb.Config {
+	plain, all := tenRows(), tenRows()
 	all.Rows = allRowsHere
 	return map[string]fakedb.Config{"plain rows": plain, "rows with all interfaces": all}
 }
 
-func TestTheFirstRowIsSeenBeforeRowsAreWatched(t *testing.T) {
-	for kind, cfg := range readers() {
+func TestInspect_SeesTheFirstRowBeforeReadsAreTracked(t *testing.T) {
+	for kind, cfg := range tenRowDrivers() {
 		t.Run(kind, func(t *testing.T) {
 			bubble(t, cfg, func(t *testing.T, db *sql.DB, _ *fakedb.DB, _ *telemetry) {
 				noError(t, db.Ping())
-				wait(100 * ms) // after the sweeper's first look; the next is a second later
+				wait(100 * ms) // after the monitor's first look; the next is a second later
 				rows, err := db.Query("rows")
 				noError(t, err)
 				defer rows.Close()
@@ -325,30 +325,30 @@ func TestTheFirstRowIsSeenBeforeRowsAreWatched(t *testing.T) {
 				idle(300 * ms)
 				rows.Next()
 				wait(300 * ms)
-				idle(0) // may have read
+				idle(0) // reading, as far as is known
 			})
 		})
 	}
 }
 
-// A row in the driver's Next is one that is being read: the count moves before it.
-func TestWhoStopsReadingIsSuspectedAtTheThresholdAfterTheNextLook(t *testing.T) {
-	got := reportsFrom(t, many(), func(t *testing.T, db *sql.DB, _ *fakedb.DB) {
+// The count of rows grows before the driver's Next, so the look at 6s sees the read.
+func TestReport_LeakIsSuspectedAThresholdAfterTheLastReadIsSeen(t *testing.T) {
+	got := reportsFrom(t, tenRows(), func(t *testing.T, db *sql.DB, _ *fakedb.DB) {
 		rows, err := db.Query("rows")
 		noError(t, err)
 		defer rows.Close()
 		wait(5300 * ms)
-		rows.Next() // seen at 6s
+		rows.Next()
 		wait(35 * time.Second)
 	})
 	if len(got) != 2 || got[0].at != 36*time.Second || got[0].kind != poolinfo.ReportLeakSuspected {
-		t.Errorf("got %v, want a suspicion at 36s, and its end", got)
+		t.Errorf("got %v, want a leak that is suspected at 36s, and resolved", got)
 	}
 }
 
-func TestWhoDoesNotReadIsSuspectedWhileAnotherReads(t *testing.T) {
-	got := reportsFrom(t, many(), func(t *testing.T, db *sql.DB, fake *fakedb.DB) {
-		db.SetMaxOpenConns(2) // both of the upper half: their places are noted
+func TestReport_LeakIsSuspectedWhileAnotherHolderReads(t *testing.T) {
+	got := reportsFrom(t, tenRows(), func(t *testing.T, db *sql.DB, fake *fakedb.DB) {
+		db.SetMaxOpenConns(2) // so that the call sites of both are captured
 		fake.On(fakedb.Next, fakedb.Sleep(time.Hour))
 		go func() {
 			rows, err := db.Query("rows")
@@ -364,11 +364,11 @@ func TestWhoDoesNotReadIsSuspectedWhileAnotherReads(t *testing.T) {
 		wait(time.Hour)
 	})
 	if len(got) != 2 || got[0].at != 30*time.Second || got[0].kind != poolinfo.ReportLeakSuspected || got[1].kind != poolinfo.ReportLeakResolved {
-		t.Errorf("got %v, want one suspicion at 30s, and its end", got)
+		t.Errorf("got %v, want one leak that is suspected at 30s, and resolved", got)
 	}
 }
 
-func TestNobodyIsSuspectedWithAThresholdOfZero(t *testing.T) {
+func TestWithLeakThreshold_ZeroIsOff(t *testing.T) {
 	got := reportsFrom(t, full, func(t *testing.T, db *sql.DB, _ *fakedb.DB) {
 		c, err := db.Conn(t.Context())
 		noError(t, err)
@@ -380,7 +380,7 @@ func TestNobodyIsSuspectedWithAThresholdOfZero(t *testing.T) {
 	}
 }
 
-func TestEachHolderIsSuspectedOnItsOwn(t *testing.T) {
+func TestReport_LeakIsSuspectedForEachHolder(t *testing.T) {
 	bubble(t, full, func(t *testing.T, db *sql.DB, _ *fakedb.DB, seen *telemetry) {
 		start := time.Now()
 		var held []*sql.Conn
@@ -404,7 +404,7 @@ func TestEachHolderIsSuspectedOnItsOwn(t *testing.T) {
 	})
 }
 
-func TestALeakIsAnEventOnTheHoldersOpenSpan(t *testing.T) {
+func TestReport_LeakIsAnEventOnTheHoldersSpan(t *testing.T) {
 	bubble(t, full, func(t *testing.T, db *sql.DB, _ *fakedb.DB, seen *telemetry) {
 		ctx, span := seen.caller()
 		c, err := db.Conn(ctx)
@@ -428,15 +428,15 @@ func TestALeakIsAnEventOnTheHoldersOpenSpan(t *testing.T) {
 	})
 }
 
-func TestASuspectWhoseConnectionIsClosedIsToldAsBack(t *testing.T) {
+func TestReport_LeakIsResolvedWhenTheConnectionIsClosed(t *testing.T) {
 	got := reportsFrom(t, full, func(t *testing.T, db *sql.DB, _ *fakedb.DB) {
 		c, err := db.Conn(t.Context())
 		noError(t, err)
 		wait(40 * time.Second)
 		_ = c.Raw(func(any) error { return driver.ErrBadConn })
-		wait(time.Minute) // there is no connection any more
+		wait(time.Minute) // without a connection
 	})
 	if len(got) != 2 || got[1].kind != poolinfo.ReportLeakResolved || got[1].at != 40*time.Second {
-		t.Errorf("got %v, want a suspicion and its end at 40s", got)
+		t.Errorf("got %v, want a leak that is suspected, and resolved at 40s", got)
 	}
 }

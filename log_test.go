@@ -22,31 +22,30 @@ import (
 	"github.com/otelpool/otelpool/poolinfo"
 )
 
-// notebook is a handler that writes down what it gets, and the span of the context
-// as a bridge sees it.
-type notebook struct {
+// recorder is a handler that keeps the records, and for each the span in its context.
+type recorder struct {
 	mu      sync.Mutex // guards records
 	records []slog.Record
 	spans   []trace.SpanContext
 }
 
-func (n *notebook) Enabled(context.Context, slog.Level) bool { return true }
-func (n *notebook) WithAttrs([]slog.Attr) slog.Handler       { return n }
-func (n *notebook) WithGroup(string) slog.Handler            { return n }
+func (h *recorder) Enabled(context.Context, slog.Level) bool { return true }
+func (h *recorder) WithAttrs([]slog.Attr) slog.Handler       { return h }
+func (h *recorder) WithGroup(string) slog.Handler            { return h }
 
-func (n *notebook) Handle(ctx context.Context, r slog.Record) error {
-	n.mu.Lock()
-	defer n.mu.Unlock()
-	n.records = append(n.records, r)
-	n.spans = append(n.spans, trace.SpanContextFromContext(ctx))
+func (h *recorder) Handle(ctx context.Context, r slog.Record) error {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	h.records = append(h.records, r)
+	h.spans = append(h.spans, trace.SpanContextFromContext(ctx))
 	return nil
 }
 
-// lines spells the records, without what varies from run to run.
-func (n *notebook) lines() (all []string) {
-	n.mu.Lock()
-	defer n.mu.Unlock()
-	for _, r := range n.records {
+// lines returns the texts of the records, without what varies from run to run.
+func (h *recorder) lines() (all []string) {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	for _, r := range h.records {
 		line := fmt.Sprintf("%s %s", r.Level, r.Message)
 		for a := range r.Attrs {
 			line += "\n" + a.Key + "=" + a.Value.String()
@@ -58,18 +57,20 @@ func (n *notebook) lines() (all []string) {
 
 var varying = regexp.MustCompile(`(_id=|file\.path=|line\.number=|\.go:|function\.name=.*/)[^ ,\n]*`)
 
-func logged(t *testing.T, test func(*testing.T, *otelpool.DB, *telemetry)) *notebook {
+// logged runs a test in virtual time on a DB of one connection, and returns the handler
+// of its log.
+func logged(t *testing.T, test func(*testing.T, *otelpool.DB, *telemetry)) *recorder {
 	t.Helper()
-	n := &notebook{}
+	h := &recorder{}
 	timed(t, full, func(t *testing.T, db *otelpool.DB, _ *fakedb.DB, seen *telemetry) {
 		test(t, db, seen)
-	}, otelpool.WithLogger(slog.New(n)))
-	return n
+	}, otelpool.WithLogger(slog.New(h)))
+	return h
 }
 
-func TestALeakIsLoggedWithItsHolderAndInTheContextOfItsSpan(t *testing.T) {
+func TestWithLogger_LogsALeakInTheSpanOfItsHolder(t *testing.T) {
 	var holder trace.SpanContext
-	n := logged(t, func(t *testing.T, db *otelpool.DB, seen *telemetry) {
+	h := logged(t, func(t *testing.T, db *otelpool.DB, seen *telemetry) {
 		ctx, span := seen.caller()
 		defer span.End()
 		holder = span.SpanContext()
@@ -81,7 +82,7 @@ func TestALeakIsLoggedWithItsHolderAndInTheContextOfItsSpan(t *testing.T) {
 		noError(t, tx.Rollback())
 		wait(0)
 	})
-	wantLines(t, n.lines(),
+	wantLines(t, h.lines(),
 		`WARN pool shop: connection 1 may be leaked: held for 30s (transaction idle for 30s) at log_test.go:... from log_test.go:... from db_test.go:..., last UPDATE orders
 otelpool.report=leak_suspected
 db.client.connection.pool.name=shop
@@ -107,20 +108,20 @@ code.file.path=...
 code.line.number=...
 trace_id=...
 span_id=...`)
-	for i, got := range n.spans {
+	for i, got := range h.spans {
 		if got.SpanID() != holder.SpanID() || got.TraceID() != holder.TraceID() {
-			t.Errorf("record %d is of span %v, want that of the holder, %v", i, got, holder)
+			t.Errorf("record %d is in span %v, want the span of the holder, %v", i, got, holder)
 		}
 	}
 }
 
-func TestAnExhaustionIsLoggedWithThePoolAndItsLongestHolder(t *testing.T) {
-	n := logged(t, func(t *testing.T, db *otelpool.DB, _ *telemetry) {
+func TestWithLogger_LogsAnExhaustionWithTheLongestHolder(t *testing.T) {
+	h := logged(t, func(t *testing.T, db *otelpool.DB, _ *telemetry) {
 		hold(t, db, t.Context(), 4500*ms)
-		ask(t, db, 0)
+		goPing(t, db, 0)
 		wait(10 * time.Second)
 	})
-	wantLines(t, n.lines(),
+	wantLines(t, h.lines(),
 		`WARN pool shop is exhausted: 1/1 held, 0 idle, 0 dialing, 1 waiting, the first for 1s; connections are held by code that is not using them: `+
 			`1 held, longest 1s (idle for 1s) at db_test.go:... from log_test.go:... from log_test.go:...
 otelpool.report=exhausted
@@ -158,24 +159,23 @@ otelpool.exhaustion.waited=1
 otelpool.exhaustion.failed=0`)
 }
 
-// The page that lists the attributes of log records must have each of them.
-func TestTheReportsPageHasEveryAttribute(t *testing.T) {
+func TestWithLogger_EveryAttributeIsInDocsReports(t *testing.T) {
 	page, err := os.ReadFile("docs/reports.md")
 	noError(t, err)
-	n := logged(t, func(t *testing.T, db *otelpool.DB, seen *telemetry) {
+	h := logged(t, func(t *testing.T, db *otelpool.DB, seen *telemetry) {
 		ctx, span := seen.caller()
 		defer span.End()
 		tx, err := db.BeginTx(ctx, nil)
 		noError(t, err)
 		_, err = tx.ExecContext(ctx, "UPDATE orders SET price = 17")
 		noError(t, err)
-		ask(t, db, 0)
+		goPing(t, db, 0)
 		wait(45 * time.Second)
 		noError(t, tx.Rollback())
 		wait(5 * time.Second)
 	})
 	seen := map[string]bool{}
-	for _, r := range n.records {
+	for _, r := range h.records {
 		for a := range r.Attrs {
 			if !seen[a.Key] && !strings.Contains(string(page), "`"+a.Key+"`") {
 				t.Errorf("docs/reports.md does not have %s", a.Key)
@@ -188,26 +188,26 @@ func TestTheReportsPageHasEveryAttribute(t *testing.T) {
 	}
 }
 
-func TestTheDefaultLoggerIsThatOfTheMoment(t *testing.T) {
-	n := &notebook{}
+func TestWithLogger_NilIsTheDefaultLoggerAtTheTimeOfTheReport(t *testing.T) {
+	h := &recorder{}
 	before := slog.Default()
 	defer slog.SetDefault(before)
 	got := reportsFrom(t, full, func(t *testing.T, db *sql.DB, _ *fakedb.DB) {
-		slog.SetDefault(slog.New(n))
-		plain(t, db, time.Minute)
+		slog.SetDefault(slog.New(h))
+		holdPlain(t, db, time.Minute)
 		wait(30 * time.Second)
 	}, otelpool.WithLogger(nil))
-	if lines := n.lines(); len(lines) != 1 || len(got) != 1 {
+	if lines := h.lines(); len(lines) != 1 || len(got) != 1 {
 		t.Errorf("logged %q, reported %v", lines, got)
 	}
 }
 
-// Whatever a report runs into, the pool goes on, and so do later reports.
-func TestALoggerOrHookThatPanicsIsReportedAndDoneWithout(t *testing.T) {
+// The pool continues after such a panic, and so do later reports.
+func TestReport_PanicOfTheLoggerOrTheHookIsReported(t *testing.T) {
 	var calls []poolinfo.ReportKind
 	errs := handled(func() {
 		bubble(t, full, func(t *testing.T, db *sql.DB, _ *fakedb.DB, _ *telemetry) {
-			plain(t, db, 40*time.Second)
+			holdPlain(t, db, 40*time.Second)
 			wait(time.Minute)
 		}, otelpool.WithLogger(slog.New(panicking{})), otelpool.WithReports(func(r poolinfo.Report) {
 			calls = append(calls, r.Kind)
@@ -229,12 +229,12 @@ type panicking struct{ slog.Handler }
 
 func (panicking) Enabled(context.Context, slog.Level) bool { panic("secret") }
 
-func TestAHookThatBlocksDoesNotHoldUpThePool(t *testing.T) {
+func TestWithReports_FunctionThatBlocksDoesNotBlockThePool(t *testing.T) {
 	release := make(chan struct{})
 	bubble(t, full, func(t *testing.T, db *sql.DB, _ *fakedb.DB, seen *telemetry) {
 		release = make(chan struct{})
 		db.SetMaxOpenConns(2)
-		plain(t, db, 40*time.Second)
+		holdPlain(t, db, 40*time.Second)
 		wait(time.Hour) // the hook has not returned
 		for range 100 {
 			_, err := db.Exec("x")
@@ -245,9 +245,9 @@ func TestAHookThatBlocksDoesNotHoldUpThePool(t *testing.T) {
 	}, otelpool.WithReports(func(poolinfo.Report) { <-release }))
 }
 
-func TestNoArgumentNoLiteralAndNoErrorTextIsLogged(t *testing.T) {
+func TestWithLogger_LogsNoArgumentLiteralOrErrorText(t *testing.T) {
 	const secret = "s3cr3t"
-	n := &notebook{}
+	h := &recorder{}
 	timed(t, full, func(t *testing.T, db *otelpool.DB, fake *fakedb.DB, _ *telemetry) {
 		tx, err := db.BeginTx(t.Context(), nil)
 		noError(t, err)
@@ -255,25 +255,25 @@ func TestNoArgumentNoLiteralAndNoErrorTextIsLogged(t *testing.T) {
 		noError(t, err)
 		fake.Fail(fakedb.Exec, 1, errors.New(secret))
 		_, _ = tx.ExecContext(t.Context(), "UPDATE orders SET price = ?", secret)
-		ask(t, db, 5*time.Second)
+		goPing(t, db, 5*time.Second)
 		wait(45 * time.Second)
 		fake.Fail(fakedb.Commit, 1, fmt.Errorf("%s: %w", secret, driver.ErrBadConn))
 		_ = tx.Commit()
 		fake.Fail(fakedb.Connect, 1, errors.New(secret))
-		ask(t, db, 0)
+		goPing(t, db, 0)
 		fake.Fail(fakedb.Exec, 5, fmt.Errorf("%s: %w", secret, driver.ErrBadConn))
 		for range 5 {
 			_, _ = db.ExecContext(t.Context(), "UPDATE orders SET price = ?", secret)
 		}
 		wait(time.Minute)
-	}, otelpool.WithLogger(slog.New(n)))
+	}, otelpool.WithLogger(slog.New(h)))
 	var kinds []string
-	for _, line := range n.lines() {
+	for _, line := range h.lines() {
 		_, rest, _ := strings.Cut(line, "otelpool.report=")
 		kind, _, _ := strings.Cut(rest, "\n")
 		kinds = append(kinds, kind)
 		if strings.Contains(line, secret) {
-			t.Errorf("the log tells the secret: %s", line)
+			t.Errorf("the secret is logged: %s", line)
 		}
 	}
 	wantLines(t, kinds, "exhausted", "leak_suspected", "leak_resolved", "recovered", "connections_lost")

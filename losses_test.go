@@ -14,7 +14,7 @@ import (
 	"github.com/otelpool/otelpool/poolinfo"
 )
 
-func TestReports_CountConnectionsThatBrokeUnlessTheCallerCanceled(t *testing.T) {
+func TestReport_CountsBrokenConnectionsUnlessTheCallerCanceled(t *testing.T) {
 	cfg := fakedb.Config{Conn: fakedb.AllConn &^ (fakedb.Execer | fakedb.Queryer)}
 	bubble(t, cfg, func(t *testing.T, db *sql.DB, fake *fakedb.DB, seen *telemetry) {
 		for _, bad := range []error{context.Canceled, context.DeadlineExceeded, io.EOF, stateError("57P01"), driver.ErrBadConn, errors.New("x")} {

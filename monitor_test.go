@@ -16,8 +16,8 @@ import (
 	"github.com/otelpool/otelpool/poolinfo"
 )
 
-// sweepers is how many goroutines look at pools.
-func sweepers() (n int) {
+// monitors is how many goroutines watch pools.
+func monitors() (n int) {
 	records := make([]runtime.StackRecord, 10_000)
 	all, _ := runtime.GoroutineProfile(records)
 	for _, r := range records[:all] {
@@ -35,12 +35,12 @@ func sweepers() (n int) {
 	return n
 }
 
-func TestTheSweeperIsThereWhileThePoolHasConnections(t *testing.T) {
+func TestMonitor_RunsWhileThePoolHasConnections(t *testing.T) {
 	want := func(t *testing.T, n int, when string) {
 		t.Helper()
 		synctest.Wait()
-		if got := sweepers(); got != n {
-			t.Errorf("%s: %d sweepers, want %d", when, got, n)
+		if got := monitors(); got != n {
+			t.Errorf("%s: %d monitors, want %d", when, got, n)
 		}
 	}
 	bubble(t, full, func(t *testing.T, db *sql.DB, fake *fakedb.DB, _ *telemetry) {
@@ -72,22 +72,22 @@ func TestTheSweeperIsThereWhileThePoolHasConnections(t *testing.T) {
 	})
 }
 
-// Time in a bubble goes on only while everybody in it sleeps.
-func TestAPoolThatWasMadeOutsideOfABubbleHasNoSweeperInIt(t *testing.T) {
+// A goroutine that runs in the bubble would hold up its time.
+func TestMonitor_DoesNotRunInABubbleForAPoolFromOutside(t *testing.T) {
 	db := otelpool.OpenDB(fakedb.New(full).Connector())
 	defer db.Close()
 	synctest.Test(t, func(t *testing.T) {
 		noError(t, db.Ping())
 		start := time.Now()
 		time.Sleep(time.Minute)
-		if got, n := time.Since(start), sweepers(); got != time.Minute || n != 0 {
-			t.Errorf("slept for %v beside %d sweepers", got, n)
+		if got, n := time.Since(start), monitors(); got != time.Minute || n != 0 {
+			t.Errorf("slept for %v, with %d monitors", got, n)
 		}
 	})
 }
 
-// A dial that comes when the sweeper is about to end finds it, or starts another.
-func TestPoolsThatComeAndGoAreNeverWithoutASweeper(t *testing.T) {
+// A dial while the monitor's goroutine is about to end keeps it, or starts another.
+func TestMonitor_RunsWhenAnEmptyPoolIsUsedAgain(t *testing.T) {
 	bubble(t, full, func(t *testing.T, db *sql.DB, _ *fakedb.DB, _ *telemetry) {
 		db.SetMaxIdleConns(-1)
 		for i := range 200 {
@@ -96,17 +96,17 @@ func TestPoolsThatComeAndGoAreNeverWithoutASweeper(t *testing.T) {
 			c, err := db.Conn(t.Context())
 			noError(t, err)
 			synctest.Wait()
-			if got := sweepers(); got != 1 {
-				t.Fatalf("%d sweepers with a connection open", got)
+			if got := monitors(); got != 1 {
+				t.Fatalf("%d monitors while a connection is open, want 1", got)
 			}
 			noError(t, c.Close())
 		}
 	})
 }
 
-// sites returns the lines of this test's file from which the held connections were
-// asked for, 0 for one that is not known.
-func sites(t *testing.T, db *sql.DB) (lines []int) {
+// callLines returns the lines of this file at which the held connections were acquired, 0
+// for one whose call site was not captured.
+func callLines(t *testing.T, db *sql.DB) (lines []int) {
 	t.Helper()
 	s, err := otelpool.Inspect(db)
 	noError(t, err)
@@ -126,7 +126,7 @@ func sites(t *testing.T, db *sql.DB) (lines []int) {
 	return lines
 }
 
-func TestThePlaceOfAPlainAcquireIsNotedInTheUpperHalfOfThePool(t *testing.T) {
+func TestCallSite_OfAPlainAcquireIsCapturedWhileHalfOfThePoolIsHeld(t *testing.T) {
 	bubble(t, full, func(t *testing.T, db *sql.DB, _ *fakedb.DB, _ *telemetry) {
 		db.SetMaxOpenConns(6)
 		var line int
@@ -135,14 +135,14 @@ func TestThePlaceOfAPlainAcquireIsNotedInTheUpperHalfOfThePool(t *testing.T) {
 			plainTx(t, db)
 			time.Sleep(ms)
 		}
-		if got, want := sites(t, db), []int{0, 0, line + 1, line + 1, line + 1, line + 1}; !slices.Equal(dropHelper(got, line), want) {
+		if got, want := callLines(t, db), []int{0, 0, line + 1, line + 1, line + 1, line + 1}; !slices.Equal(dropHelper(got, line), want) {
 			t.Errorf("got lines %v, want %v", got, want)
 		}
 		db.Close()
 	})
 }
 
-// dropHelper replaces the lines of helpers, which are further down, by that of their
+// dropHelper replaces lines of helpers, which are further down, by the line of their
 // caller.
 func dropHelper(lines []int, line int) []int {
 	for i, l := range lines {
@@ -160,46 +160,46 @@ func plainTx(t *testing.T, db *sql.DB) {
 	t.Cleanup(func() { _ = tx.Rollback() })
 }
 
-func TestThePlaceOfAPlainAcquireIsNotedAfterALongHoldWithoutOne(t *testing.T) {
+func TestCallSite_OfAPlainAcquireIsCapturedAfterALongHoldWithoutOne(t *testing.T) {
 	bubble(t, full, func(t *testing.T, db *sql.DB, _ *fakedb.DB, _ *telemetry) {
-		noted := func() bool {
+		captured := func() bool {
 			c, err := db.Conn(t.Context())
 			noError(t, err)
 			defer c.Close()
-			return slices.ContainsFunc(sites(t, db), func(line int) bool { return line != 0 })
+			return slices.ContainsFunc(callLines(t, db), func(line int) bool { return line != 0 })
 		}
-		if noted() {
-			t.Error("noted in a pool without a limit")
+		if captured() {
+			t.Error("captured in a pool without a limit")
 		}
 		c, err := db.Conn(t.Context())
 		noError(t, err)
 		wait(999 * ms)
-		if noted() {
-			t.Error("noted before a hold was long")
+		if captured() {
+			t.Error("captured before a hold was long")
 		}
 		wait(1001 * ms)
 		noError(t, c.Close())
-		if !noted() {
-			t.Error("not noted after a long hold")
+		if !captured() {
+			t.Error("not captured after a long hold")
 		}
 		wait(10*time.Minute - time.Second)
-		if !noted() {
-			t.Error("not noted for as long as it should be")
+		if !captured() {
+			t.Error("not captured for ten minutes")
 		}
 		wait(2 * time.Second)
-		if noted() {
-			t.Error("noted for ever")
+		if captured() {
+			t.Error("captured after ten minutes")
 		}
 	})
 }
 
-func TestWithoutCallersNoPlaceIsNoted(t *testing.T) {
+func TestWithoutCallers_CapturesNoCallSite(t *testing.T) {
 	timed(t, full, func(t *testing.T, db *otelpool.DB, _ *fakedb.DB, _ *telemetry) {
 		for _, on := range []pooled{db, db.DB} {
 			c, err := on.Conn(t.Context())
 			noError(t, err)
 			wait(10 * time.Second)
-			if got := sites(t, db.DB); !slices.Equal(got, []int{0}) {
+			if got := callLines(t, db.DB); !slices.Equal(got, []int{0}) {
 				t.Errorf("got lines %v of a %T", got, on)
 			}
 			noError(t, c.Close())
@@ -207,7 +207,7 @@ func TestWithoutCallersNoPlaceIsNoted(t *testing.T) {
 	}, otelpool.WithoutCallers())
 }
 
-func TestInspectTellsTheHolderAndWhoWaits(t *testing.T) {
+func TestInspect_HasTheHolderAndTheWaiters(t *testing.T) {
 	timed(t, full, func(t *testing.T, db *otelpool.DB, _ *fakedb.DB, seen *telemetry) {
 		ctx, span := seen.caller()
 		_, _, line, _ := runtime.Caller(0)
@@ -241,7 +241,7 @@ func TestInspectTellsTheHolderAndWhoWaits(t *testing.T) {
 	})
 }
 
-func TestInspectTellsTheLimitsThatWereSetThroughADB(t *testing.T) {
+func TestInspect_HasTheLimitsThatWereSetThroughADB(t *testing.T) {
 	timed(t, full, func(t *testing.T, db *otelpool.DB, _ *fakedb.DB, _ *telemetry) {
 		limits := func() string {
 			s, err := otelpool.Inspect(db.DB)
@@ -261,7 +261,7 @@ func TestInspectTellsTheLimitsThatWereSetThroughADB(t *testing.T) {
 	})
 }
 
-func TestInspectTellsWhereConnectionsWereHeld(t *testing.T) {
+func TestInspect_HasTheCallSitesOfHolds(t *testing.T) {
 	timed(t, full, func(t *testing.T, db *otelpool.DB, _ *fakedb.DB, _ *telemetry) {
 		_, _, line, _ := runtime.Caller(0)
 		for range 3 {
@@ -293,7 +293,7 @@ func TestInspectTellsWhereConnectionsWereHeld(t *testing.T) {
 	})
 }
 
-func TestInspectTellsTheLastFiveMinutes(t *testing.T) {
+func TestInspect_HasTheLastFiveMinutes(t *testing.T) {
 	timed(t, full, func(t *testing.T, db *otelpool.DB, fake *fakedb.DB, _ *telemetry) {
 		start := time.Now()
 		fake.On(fakedb.Exec, fakedb.Sleep(95*ms))
@@ -303,7 +303,7 @@ func TestInspectTellsTheLastFiveMinutes(t *testing.T) {
 		}
 		hold(t, db, t.Context(), 3*time.Second) // from 0.95s to 3.95s
 		wait(500 * ms)
-		ask(t, db, 0)
+		goPing(t, db, 0)
 		wait(4 * time.Second) // 5.45s
 		inspect := func() poolinfo.Snapshot {
 			s, err := otelpool.Inspect(db.DB)
@@ -347,7 +347,7 @@ func TestInspectTellsTheLastFiveMinutes(t *testing.T) {
 	})
 }
 
-func TestInspectTellsNothingOfTheTimeBeforeThePoolWasEmpty(t *testing.T) {
+func TestInspect_DistributionsStartAgainAfterThePoolWasEmpty(t *testing.T) {
 	bubble(t, full, func(t *testing.T, db *sql.DB, fake *fakedb.DB, _ *telemetry) {
 		db.SetMaxIdleConns(-1)
 		fake.On(fakedb.Exec, fakedb.Sleep(100*ms))
@@ -369,7 +369,7 @@ func TestInspectTellsNothingOfTheTimeBeforeThePoolWasEmpty(t *testing.T) {
 	})
 }
 
-func TestHistoryIsOfSecondsWhateverTheThresholds(t *testing.T) {
+func TestInspect_HasASampleForEachSecondWithAnyThreshold(t *testing.T) {
 	bubble(t, full, func(t *testing.T, db *sql.DB, _ *fakedb.DB, _ *telemetry) {
 		noError(t, db.Ping())
 		wait(10 * time.Minute)
@@ -381,7 +381,7 @@ func TestHistoryIsOfSecondsWhateverTheThresholds(t *testing.T) {
 	}, otelpool.WithExhaustionThreshold(100*ms))
 }
 
-func TestPoolsAreTheOpenOnes(t *testing.T) {
+func TestPools_ListsTheOpenOnes(t *testing.T) {
 	names := func() (all []string) {
 		for _, s := range otelpool.Pools() {
 			if len(s.Pool) == 1 { // others belong to other tests

@@ -22,18 +22,17 @@ import (
 	"github.com/otelpool/otelpool/internal/fakedb"
 )
 
-// crowd is callers on a pool: so many run statement after statement, each of which
-// takes a random time of mean service, and wait as long as patience for a
-// connection.
+// crowd is callers of a pool. Each runs statement after statement. A statement takes a
+// random time of mean service, and its caller waits at most patience for a connection.
 type crowd struct {
 	callers, limit    int
 	service, patience time.Duration
 	statements        int // of each caller
-	timed             int // callers that use a DB, which takes their wait out
+	timed             int // callers that use an otelpool.DB
 }
 
-// slower is the same crowd in slow motion, with fewer statements: the slower, the
-// less it matters how long a program waits for a processor.
+// slower is the same crowd in slow motion, with fewer statements, so that delays of the
+// scheduler matter less.
 func (c crowd) slower(times int) crowd {
 	c.service *= time.Duration(times)
 	c.patience *= time.Duration(times)
@@ -41,18 +40,17 @@ func (c crowd) slower(times int) crowd {
 	return c
 }
 
-// askedKey is the key of the time at which a caller asked for its connection.
-type askedKey struct{}
+// requestedAtKey is the key of the time at which a caller requested its connection.
+type requestedAtKey struct{}
 
-// waits runs the crowd on a plain *sql.DB. It returns the waits of the acquires
-// that succeeded: as the driver saw them from a clock that its caller started, and
-// as wait_time tells them.
-func (c crowd) waits(t *testing.T) (exact []time.Duration, inferred metricdata.HistogramDataPoint[float64], failed int) {
+// waits runs the crowd on a plain *sql.DB. It returns the waits of the acquires that
+// succeeded: as measured from the request to the reset, and as recorded in wait_time.
+func (c crowd) waits(t *testing.T) (measured []time.Duration, inferred metricdata.HistogramDataPoint[float64], failed int) {
 	t.Helper()
 	reader := sdkmetric.NewManualReader()
 	meters := sdkmetric.NewMeterProvider(sdkmetric.WithReader(reader), sdkmetric.WithView(sdkmetric.NewView(
 		sdkmetric.Instrument{Name: "db.client.connection.wait_time"},
-		sdkmetric.Stream{Aggregation: sdkmetric.AggregationExplicitBucketHistogram{Boundaries: fine()}},
+		sdkmetric.Stream{Aggregation: sdkmetric.AggregationExplicitBucketHistogram{Boundaries: narrowBounds()}},
 	)))
 	cfg := full
 	cfg.Quiet = true
@@ -62,7 +60,7 @@ func (c crowd) waits(t *testing.T) (exact []time.Duration, inferred metricdata.H
 	db.SetMaxOpenConns(c.limit)
 	db.SetMaxIdleConns(c.limit)
 
-	// Everybody has a connection before anybody is measured.
+	// All connections are dialed before waits are measured.
 	var conns []*sql.Conn
 	for range c.limit {
 		conn, err := db.Conn(t.Context())
@@ -78,17 +76,17 @@ func (c crowd) waits(t *testing.T) (exact []time.Duration, inferred metricdata.H
 
 	var mu sync.Mutex
 	fake.On(fakedb.Reset, func(ctx context.Context, _ string) error {
-		waited := time.Since(ctx.Value(askedKey{}).(time.Time))
+		waited := time.Since(ctx.Value(requestedAtKey{}).(time.Time))
 		mu.Lock()
 		defer mu.Unlock()
-		exact = append(exact, waited)
+		measured = append(measured, waited)
 		return nil
 	})
 	fake.On(fakedb.Exec, func(ctx context.Context, _ string) error {
-		time.Sleep(time.Duration(rand.ExpFloat64() * float64(c.service))) // the work of the database, on a real clock too
+		time.Sleep(time.Duration(rand.ExpFloat64() * float64(c.service))) // the work of the database
 		return nil
 	})
-	var gone atomic.Int64
+	var gaveUp atomic.Int64
 	var all sync.WaitGroup
 	timed, err := otelpool.NewDB(db)
 	noError(t, err)
@@ -99,9 +97,9 @@ func (c crowd) waits(t *testing.T) (exact []time.Duration, inferred metricdata.H
 		}
 		all.Go(func() {
 			for range c.statements {
-				ctx, cancel := context.WithTimeout(context.WithValue(context.Background(), askedKey{}, time.Now()), c.patience)
+				ctx, cancel := context.WithTimeout(context.WithValue(context.Background(), requestedAtKey{}, time.Now()), c.patience)
 				if _, err := db.ExecContext(ctx, "x"); err != nil {
-					gone.Add(1)
+					gaveUp.Add(1)
 				}
 				cancel()
 			}
@@ -115,12 +113,12 @@ func (c crowd) waits(t *testing.T) (exact []time.Duration, inferred metricdata.H
 	}
 	inferred.Count -= dialed.Count
 	inferred.Sum -= dialed.Sum
-	slices.Sort(exact)
-	return exact, inferred, int(gone.Load())
+	slices.Sort(measured)
+	return measured, inferred, int(gaveUp.Load())
 }
 
-// fine are bounds so close that a percentile is known to half a percent.
-func fine() (bounds []float64) {
+// narrowBounds are bounds of buckets by which a percentile is known to half a percent.
+func narrowBounds() (bounds []float64) {
 	for b := 1e-6; b < 100; b *= 1.005 {
 		bounds = append(bounds, b)
 	}
@@ -154,82 +152,81 @@ func quantile(p metricdata.HistogramDataPoint[float64], q float64) time.Duration
 	return 0
 }
 
-// errorOf returns by how much of the exact value the inferred one is wrong.
-func errorOf(inferred, exact time.Duration) float64 {
-	return math.Abs(float64(inferred-exact)) / float64(exact)
+// relativeError returns the error of the inferred value as a fraction of the measured one.
+func relativeError(inferred, measured time.Duration) float64 {
+	return math.Abs(float64(inferred-measured)) / float64(measured)
 }
 
-// bounds is how wrong the inference may be, as fractions: of a percentile, and of
-// the sum; negative for as wrong as it likes.
-type bounds struct {
+// tolerance is the largest relative error of each percentile and of the sum. A negative
+// one is not checked.
+type tolerance struct {
 	percentiles map[float64]float64
 	sum         float64
 }
 
-// check compares what was inferred with what was exact, and returns what is out of
-// bounds.
-func (b bounds) check(t *testing.T, exact []time.Duration, inferred metricdata.HistogramDataPoint[float64]) (wrong []string) {
+// check compares the inferred waits with the measured ones, and returns the errors that are
+// too large.
+func (tol tolerance) check(t *testing.T, measured []time.Duration, inferred metricdata.HistogramDataPoint[float64]) (wrong []string) {
 	t.Helper()
-	if uint64(len(exact)) != inferred.Count {
-		t.Fatalf("%d waits were inferred of %d", inferred.Count, len(exact))
+	if uint64(len(measured)) != inferred.Count {
+		t.Fatalf("%d waits were inferred of %d", inferred.Count, len(measured))
 	}
 	var sum time.Duration
-	for _, d := range exact {
+	for _, d := range measured {
 		sum += d
 	}
 	for _, q := range []float64{0.5, 0.9, 0.95, 0.99} {
-		want := exact[int(math.Ceil(q*float64(len(exact))))-1]
+		want := measured[int(math.Ceil(q*float64(len(measured))))-1]
 		got := quantile(inferred, q)
-		t.Logf("p%v: exact %v, inferred %v, off by %.2f %%", q*100, want, got, 100*errorOf(got, want))
-		if most, ok := b.percentiles[q]; ok && errorOf(got, want) > most {
-			wrong = append(wrong, fmt.Sprintf("p%v is off by %.2f %%", q*100, 100*errorOf(got, want)))
+		t.Logf("p%v: measured %v, inferred %v, off by %.2f %%", q*100, want, got, 100*relativeError(got, want))
+		if most, ok := tol.percentiles[q]; ok && relativeError(got, want) > most {
+			wrong = append(wrong, fmt.Sprintf("p%v is off by %.2f %%", q*100, 100*relativeError(got, want)))
 		}
 	}
-	e := errorOf(seconds(inferred.Sum), sum)
-	t.Logf("sum: exact %v, inferred %v, off by %.2f %%", sum, seconds(inferred.Sum), 100*e)
-	if b.sum >= 0 && e > b.sum {
+	e := relativeError(seconds(inferred.Sum), sum)
+	t.Logf("sum: measured %v, inferred %v, off by %.2f %%", sum, seconds(inferred.Sum), 100*e)
+	if tol.sum >= 0 && e > tol.sum {
 		wrong = append(wrong, fmt.Sprintf("the sum is off by %.2f %%", 100*e))
 	}
 	return wrong
 }
 
-// TestTheInferredWaitsAreTrue holds what docs/metrics.md says of the inference: in
-// virtual time, where it depends on chance only, and on a real clock, where one of
-// three runs has to be undisturbed by other programs.
-func TestTheInferredWaitsAreTrue(t *testing.T) {
+// It tests the errors of the inference that docs/metrics.md states. On a real clock other
+// programs disturb it, so one of three runs has to pass.
+func TestWait_InferenceIsAsExactAsDocumented(t *testing.T) {
 	const forever = 10 * time.Minute
 	for _, test := range []struct {
 		name   string
 		crowd  crowd
 		gaveUp float64 // the share of the acquires
-		bounds
+		tolerance
 	}{
 		{
 			"nobody gives up",
 			crowd{callers: 64, limit: 8, service: 4 * ms, patience: forever, statements: 64},
 			0,
-			bounds{map[float64]float64{0.5: 0.05, 0.9: 0.05, 0.95: 0.05, 0.99: 0.05}, 0.05},
+			tolerance{map[float64]float64{0.5: 0.05, 0.9: 0.05, 0.95: 0.05, 0.99: 0.05}, 0.05},
 		},
 		{
 			"half give up",
 			crowd{callers: 64, limit: 8, service: 4 * ms, patience: 18 * ms, statements: 100},
 			0.5,
-			bounds{map[float64]float64{0.5: 0.1}, -1},
+			tolerance{map[float64]float64{0.5: 0.1}, -1},
 		},
 		{
-			"half have a clock of their own",
+			"half use an otelpool.DB",
 			crowd{callers: 64, limit: 8, service: 4 * ms, patience: forever, statements: 64, timed: 32},
 			0,
-			bounds{map[float64]float64{0.5: 0.05, 0.9: 0.05, 0.95: 0.05, 0.99: 0.05}, 0.05},
+			tolerance{map[float64]float64{0.5: 0.05, 0.9: 0.05, 0.95: 0.05, 0.99: 0.05}, 0.05},
 		},
 	} {
 		try := func(t *testing.T, c crowd) []string {
-			exact, inferred, failed := c.waits(t)
-			t.Logf("%d served, %d gave up", len(exact), failed)
-			if share := float64(failed) / float64(failed+len(exact)); math.Abs(share-test.gaveUp) > test.gaveUp/2 {
+			measured, inferred, failed := c.waits(t)
+			t.Logf("%d acquired, %d gave up", len(measured), failed)
+			if share := float64(failed) / float64(failed+len(measured)); math.Abs(share-test.gaveUp) > test.gaveUp/2 {
 				return []string{fmt.Sprintf("a share of %.2f gave up, want %v", share, test.gaveUp)}
 			}
-			return test.check(t, exact, inferred)
+			return test.check(t, measured, inferred)
 		}
 		t.Run(test.name+", virtual time", func(t *testing.T) {
 			synctest.Test(t, func(t *testing.T) {
@@ -249,12 +246,12 @@ func TestTheInferredWaitsAreTrue(t *testing.T) {
 				}
 				t.Log(wrong)
 			}
-			t.Error("three runs were wrong")
+			t.Error("three runs failed")
 		})
 	}
 }
 
-func TestAPoolWithRoomInfersNoWait(t *testing.T) {
+func TestWait_NoneIsInferredWithAFreeConnection(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		_, inferred, _ := crowd{callers: 8, limit: 8, service: 4 * ms, patience: time.Hour, statements: 200}.waits(t)
 		if inferred.Sum != 0 || inferred.BucketCounts[0] != 8*200 {
@@ -263,7 +260,7 @@ func TestAPoolWithRoomInfersNoWait(t *testing.T) {
 	})
 }
 
-func TestAPoolWithRoomInfersNoWaitOnARealClock(t *testing.T) {
+func TestWait_NoneIsInferredWithAFreeConnectionOnARealClock(t *testing.T) {
 	if testing.Short() {
 		t.Skip("takes a second")
 	}
@@ -273,19 +270,18 @@ func TestAPoolWithRoomInfersNoWaitOnARealClock(t *testing.T) {
 	}
 }
 
-// slow is an argument that takes a time to convert, between the acquire of a
-// connection and the first call of the driver.
-type slow time.Duration
+// slowArg is an argument that takes time to convert, between the acquire of a connection
+// and the first call of the driver.
+type slowArg time.Duration
 
-func (d slow) Value() (driver.Value, error) {
+func (d slowArg) Value() (driver.Value, error) {
 	time.Sleep(time.Duration(d))
 	return int64(d), nil
 }
 
-// TestAWaitThatEndsAtTheSameTimeIsCutByTheSpan has one caller give up while
-// another, who got a connection that was dialed in the background, is about to use
-// it: DBStats has the sum of their waits then.
-func TestAWaitThatEndsAtTheSameTimeIsCutByTheSpan(t *testing.T) {
+// One caller gives up while another is about to use a connection that was dialed in the
+// background. DBStats then has the sum of both waits.
+func TestWait_InferredIsNotLongerThanTheSpan(t *testing.T) {
 	for _, test := range []struct {
 		span bool
 		want time.Duration
@@ -293,8 +289,8 @@ func TestAWaitThatEndsAtTheSameTimeIsCutByTheSpan(t *testing.T) {
 		{true, 250 * ms},
 		{false, (200 + 320) * ms},
 	} {
-		// Of the two callers either may be chosen for the connection; if it is the
-		// one that would give up, there is nothing to see.
+		// Either caller may get the connection. If it is the one with the deadline,
+		// neither gives up, and the run does not count.
 		var sums []time.Duration
 		for range 20 {
 			timed(t, full, func(t *testing.T, db *otelpool.DB, _ *fakedb.DB, seen *telemetry) {
@@ -302,8 +298,8 @@ func TestAWaitThatEndsAtTheSameTimeIsCutByTheSpan(t *testing.T) {
 				hold(t, db, t.Context(), 300*ms)
 				limited, cancel := context.WithTimeout(t.Context(), 320*ms)
 				defer cancel()
-				gone := make(chan error)
-				go func() { gone <- db.DB.PingContext(limited) }()
+				pinged := make(chan error)
+				go func() { pinged <- db.DB.PingContext(limited) }()
 				time.Sleep(100 * ms)
 				ctx := t.Context()
 				if test.span {
@@ -311,9 +307,9 @@ func TestAWaitThatEndsAtTheSameTimeIsCutByTheSpan(t *testing.T) {
 					ctx, caller = seen.caller()
 					defer caller.End()
 				}
-				_, err := db.DB.ExecContext(ctx, "x", slow(50*ms))
+				_, err := db.DB.ExecContext(ctx, "x", slowArg(50*ms))
 				noError(t, err)
-				if <-gone != nil {
+				if <-pinged != nil {
 					sums = append(sums, seen.histogram(t, "db.client.connection.wait_time")[""].sum)
 				}
 			})
@@ -324,9 +320,9 @@ func TestAWaitThatEndsAtTheSameTimeIsCutByTheSpan(t *testing.T) {
 	}
 }
 
-// inferred runs a test on a plain *sql.DB and compares the sum of the waits that it
-// infers with those that there were.
-func inferred(t *testing.T, cfg fakedb.Config, want time.Duration, test func(*testing.T, *sql.DB, *fakedb.DB)) {
+// wantInferred runs a test on a plain *sql.DB and compares the sum of the inferred waits
+// with want.
+func wantInferred(t *testing.T, cfg fakedb.Config, want time.Duration, test func(*testing.T, *sql.DB, *fakedb.DB)) {
 	t.Helper()
 	bubble(t, cfg, func(t *testing.T, db *sql.DB, fake *fakedb.DB, seen *telemetry) {
 		test(t, db, fake)
@@ -337,28 +333,28 @@ func inferred(t *testing.T, cfg fakedb.Config, want time.Duration, test func(*te
 	})
 }
 
-// plain takes a connection and gives it back after d.
-func plain(t *testing.T, db *sql.DB, d time.Duration) {
+// holdPlain acquires a connection of a plain *sql.DB and releases it after d.
+func holdPlain(t *testing.T, db *sql.DB, d time.Duration) {
 	t.Helper()
 	c, err := db.Conn(t.Context())
 	noError(t, err)
 	time.AfterFunc(d, func() { _ = c.Close() })
 }
 
-func TestALimitThatIsSetLaterIsKnown(t *testing.T) {
+func TestWait_IsInferredWithALimitThatWasSetLater(t *testing.T) {
 	for _, before := range []int{0, 10} {
-		inferred(t, full, 5*time.Second, func(t *testing.T, db *sql.DB, _ *fakedb.DB) {
+		wantInferred(t, full, 5*time.Second, func(t *testing.T, db *sql.DB, _ *fakedb.DB) {
 			db.SetMaxOpenConns(before)
 			noError(t, db.Ping())
 			db.SetMaxOpenConns(1)
-			plain(t, db, 5*time.Second)
+			holdPlain(t, db, 5*time.Second)
 			noError(t, db.Ping())
 		})
 	}
 }
 
-func TestALimitThatIsLoweredInBusyTimesIsKnownAfterSixteenReleases(t *testing.T) {
-	inferred(t, full, 5*time.Second, func(t *testing.T, db *sql.DB, _ *fakedb.DB) {
+func TestWait_IsInferredSixteenReleasesAfterTheLimitWasLowered(t *testing.T) {
+	wantInferred(t, full, 5*time.Second, func(t *testing.T, db *sql.DB, _ *fakedb.DB) {
 		db.SetMaxOpenConns(10)
 		for range 100 {
 			noError(t, db.Ping())
@@ -367,18 +363,18 @@ func TestALimitThatIsLoweredInBusyTimesIsKnownAfterSixteenReleases(t *testing.T)
 		for range 16 {
 			noError(t, db.Ping())
 		}
-		plain(t, db, 5*time.Second)
+		holdPlain(t, db, 5*time.Second)
 		noError(t, db.Ping())
 	})
 }
 
-func TestWaitsAreSeenWhileTheOpenerIsBusy(t *testing.T) {
+func TestWait_IsInferredWhileTheOpenerDials(t *testing.T) {
 	cfg := full
 	cfg.Dial = time.Second
-	// Three dials of a second; then two wait for half a second, until a connection is
-	// given back. Two that were bad are being replaced meanwhile, one after the
-	// other, so that there is one dial where database/sql counts two.
-	inferred(t, cfg, 3*time.Second+2*500*ms, func(t *testing.T, db *sql.DB, _ *fakedb.DB) {
+	// Three dials take a second each. Then two callers wait for half a second, until a
+	// connection is released. Meanwhile the opener replaces two bad connections one after
+	// the other: there is one dial, and database/sql counts two.
+	wantInferred(t, cfg, 3*time.Second+2*500*ms, func(t *testing.T, db *sql.DB, _ *fakedb.DB) {
 		db.SetMaxOpenConns(3)
 		var held []*sql.Conn
 		for range 3 {
@@ -399,34 +395,33 @@ func TestWaitsAreSeenWhileTheOpenerIsBusy(t *testing.T) {
 	})
 }
 
-func TestAConnectionThatIsBeingResetIsNotFree(t *testing.T) {
-	inferred(t, full, 240*ms, func(t *testing.T, db *sql.DB, fake *fakedb.DB) {
+func TestWait_IsInferredWhileAConnectionIsReset(t *testing.T) {
+	wantInferred(t, full, 240*ms, func(t *testing.T, db *sql.DB, fake *fakedb.DB) {
 		db.SetMaxOpenConns(2)
 		db.SetMaxIdleConns(2)
 		held, err := db.Conn(t.Context())
 		noError(t, err)
-		plain(t, db, ms)
+		holdPlain(t, db, ms)
 		time.Sleep(ms)
 		fake.On(fakedb.Reset, fakedb.Sleep(100*ms))
 		fake.On(fakedb.Ping, fakedb.Sleep(time.Second))
-		go func() { _ = db.Ping() }() // has the idle one, once it is reset
+		go func() { _ = db.Ping() }() // gets the idle one after a reset
 		time.Sleep(10 * ms)
-		go func() { _ = db.Ping() }() // waits for 40ms, and for a reset
+		go func() { _ = db.Ping() }() // waits for 40ms and a reset
 		time.Sleep(40 * ms)
 		noError(t, held.Close())
 		time.Sleep(10 * time.Second)
 	})
 }
 
-// TestWhatAnExactCallSpentOnABadConnectionIsNobodysWait has a call of a DB be
-// repeated after a minute. That minute is no part of DBStats.WaitDuration.
-func TestWhatAnExactCallSpentOnABadConnectionIsNobodysWait(t *testing.T) {
+// A call of a DB is retried after a minute, which is not in DBStats.WaitDuration.
+func TestWait_TimeOnABadConnectionIsNotInferred(t *testing.T) {
 	timed(t, full, func(t *testing.T, db *otelpool.DB, fake *fakedb.DB, seen *telemetry) {
 		noError(t, db.Ping())
 		hold := make(chan error)
 		fake.On(fakedb.Exec, func(context.Context, string) error {
 			fake.On(fakedb.Exec, nil)
-			go func() { hold <- db.DB.Ping() }() // is next
+			go func() { hold <- db.DB.Ping() }() // gets the next connection
 			time.Sleep(time.Minute)
 			return driver.ErrBadConn
 		})
@@ -435,7 +430,7 @@ func TestWhatAnExactCallSpentOnABadConnectionIsNobodysWait(t *testing.T) {
 		noError(t, <-hold)
 		before := seen.histogram(t, "db.client.connection.wait_time")[""].sum
 		for range 10 {
-			plain(t, db.DB, time.Second)
+			holdPlain(t, db.DB, time.Second)
 			noError(t, db.DB.Ping())
 		}
 		if got := seen.histogram(t, "db.client.connection.wait_time")[""].sum - before; got != 10*time.Second {
