@@ -96,13 +96,13 @@ var source = common.DataSourceRef{Type: cog.ToPtr("prometheus"), Uid: cog.ToPtr(
 
 // replacer replaces @by and @of in the expressions of a board.
 func (b board) replacer() *strings.Replacer {
-	of := `job=~"$job",instance=~"$instance"`
+	filter := `job=~"$job",instance=~"$instance"`
 	for _, v := range b.variables {
 		if v.name == "pool" {
-			of += `,db_client_connection_pool_name=~"$pool"`
+			filter += `,db_client_connection_pool_name=~"$pool"`
 		}
 	}
-	return strings.NewReplacer("@by", "(job, instance, db_client_connection_pool_name)", "@of", of)
+	return strings.NewReplacer("@by", "(job, instance, db_client_connection_pool_name)", "@of", filter)
 }
 
 // build returns the dashboard in a naming.

@@ -163,8 +163,8 @@ func (s snippet) file(i int) (string, error) {
 		}
 		if what, ok := given[name.Name]; ok {
 			arguments[name.Name] = true
-			if of, _, ok := strings.Cut(strings.TrimLeft(what, "*"), "."); ok {
-				imports[of] = true
+			if pkg, _, ok := strings.Cut(strings.TrimLeft(what, "*"), "."); ok {
+				imports[pkg] = true
 			}
 		}
 		return true
