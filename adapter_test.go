@@ -43,8 +43,8 @@ func opened(t *testing.T, cfg fakedb.Config, test func(*testing.T, *sql.DB, *fak
 	})
 }
 
-// TestTheFunctionsOfAnAdapterAreCalledWhenTheyShouldBe writes down each call.
-func TestTheFunctionsOfAnAdapterAreCalledWhenTheyShouldBe(t *testing.T) {
+// TestAdapter_CallsEachFunctionAtItsTime writes down each call.
+func TestAdapter_CallsEachFunctionAtItsTime(t *testing.T) {
 	for _, test := range []struct {
 		name string
 		opts []otelpool.Option
@@ -136,7 +136,7 @@ type dialer struct{ d driver.Driver }
 func (d dialer) Connect(context.Context) (driver.Conn, error) { return d.d.Open("dialer") }
 func (d dialer) Driver() driver.Driver                        { return d.d }
 
-func TestAnAdapterMayRefuseADataSourceName(t *testing.T) {
+func TestAdapter_ReturnsTheErrorOfConnectorUnchanged(t *testing.T) {
 	refused := &driverError{}
 	adapter := otelpool.WithAdapter(otelpool.Adapter{
 		Connector: func(driver.Driver, string) (driver.Connector, error) { return nil, refused },
@@ -157,7 +157,7 @@ func TestAnAdapterMayRefuseADataSourceName(t *testing.T) {
 	}
 }
 
-func TestAnAdapterThatHasNoConnectorLeavesItToTheDriver(t *testing.T) {
+func TestAdapter_NilConnectorFallsBackToTheDriver(t *testing.T) {
 	cfg := full
 	cfg.DriverContext = true
 	opened(t, cfg, func(t *testing.T, db *sql.DB, fake *fakedb.DB, _ *telemetry) {
@@ -170,7 +170,7 @@ func TestAnAdapterThatHasNoConnectorLeavesItToTheDriver(t *testing.T) {
 	}))
 }
 
-func TestTheTargetIsOnOperationsAndNamesThePool(t *testing.T) {
+func TestAdapter_TargetIsOnOperationsAndNamesThePool(t *testing.T) {
 	target := poolinfo.Target{System: "mysql", Address: "db.example", Port: 3307, Namespace: "shop", PoolName: "db.example:3307/shop"}
 	adapter := otelpool.WithAdapter(otelpool.Adapter{Target: func(driver.Connector) poolinfo.Target { return target }})
 	opened(t, full, func(t *testing.T, db *sql.DB, fake *fakedb.DB, seen *telemetry) {
@@ -225,7 +225,7 @@ func TestTheTargetIsOnOperationsAndNamesThePool(t *testing.T) {
 	}, adapter)
 }
 
-func TestAPanicInAnAdapterIsAbsenceAndReportedOnce(t *testing.T) {
+func TestAdapter_PanicIsRecoveredAndReportedOnce(t *testing.T) {
 	var mu sync.Mutex
 	var reported []string
 	before := otel.GetErrorHandler()
@@ -267,7 +267,7 @@ func TestAPanicInAnAdapterIsAbsenceAndReportedOnce(t *testing.T) {
 	}
 }
 
-func TestAServerThatIsAnotherSystemChangesWhatIsTold(t *testing.T) {
+func TestAdapter_SystemOfTheServerReplacesThatOfTheTarget(t *testing.T) {
 	server := poolinfo.Server{System: "mariadb"}
 	cfg := withDial(full)
 	opened(t, cfg, func(t *testing.T, db *sql.DB, fake *fakedb.DB, seen *telemetry) {
@@ -302,8 +302,8 @@ func TestAServerThatIsAnotherSystemChangesWhatIsTold(t *testing.T) {
 	}))
 }
 
-// TestThereAreFewSystems has a server that is another one each time.
-func TestThereAreFewSystems(t *testing.T) {
+// TestAdapter_AtMostThreeSystemsAreRecorded has a server that is another one each time.
+func TestAdapter_AtMostThreeSystemsAreRecorded(t *testing.T) {
 	dials := 0
 	opened(t, full, func(t *testing.T, db *sql.DB, _ *fakedb.DB, seen *telemetry) {
 		conns := holdAll(t, db, 6)
@@ -325,7 +325,7 @@ func TestThereAreFewSystems(t *testing.T) {
 	}))
 }
 
-func TestOfSeveralServersTheOneThatWasReachedIsTold(t *testing.T) {
+func TestAdapter_SpansHaveTheServerOfTheirConnection(t *testing.T) {
 	reached := []poolinfo.Server{{Address: "one"}, {Address: "two", Port: 77}, {Address: "main", Port: 5}, {}}
 	for _, late := range []bool{false, true} {
 		dial := 0
@@ -361,7 +361,7 @@ func TestOfSeveralServersTheOneThatWasReachedIsTold(t *testing.T) {
 	}
 }
 
-func TestTheQueryToTheServerIsNotPartOfTheDial(t *testing.T) {
+func TestServerQuery_IsNotPartOfTheDial(t *testing.T) {
 	cfg := withDial(full)
 	timeout := time.Hour
 	var ctxErr error
@@ -390,9 +390,9 @@ func TestTheQueryToTheServerIsNotPartOfTheDial(t *testing.T) {
 	}, otelpool.WithServerQuery(), otelpool.WithAdapter(otelpool.Adapter{Server: slow}))
 }
 
-// TestAQueryToTheServerThatHangsIsMadeOnce has an adapter that waits for as long as
+// TestServerQuery_IsNotRepeatedAfterATimeout has an adapter that waits for as long as
 // it may.
-func TestAQueryToTheServerThatHangsIsMadeOnce(t *testing.T) {
+func TestServerQuery_IsNotRepeatedAfterATimeout(t *testing.T) {
 	asked := 0
 	hang := func(ctx context.Context, _ driver.Conn, ask bool) poolinfo.Server {
 		if ask {
@@ -432,7 +432,7 @@ func TestAQueryToTheServerThatHangsIsMadeOnce(t *testing.T) {
 	}, otelpool.WithServerQuery(), otelpool.WithAdapter(otelpool.Adapter{Server: hang}))
 }
 
-func TestTheServerIsAskedAgainAfterAMinute(t *testing.T) {
+func TestServerQuery_IsRepeatedAfterAMinute(t *testing.T) {
 	limit := 2 * time.Second
 	asked := 0
 	ask := func(_ context.Context, _ driver.Conn, ask bool) poolinfo.Server {
@@ -464,7 +464,7 @@ func TestTheServerIsAskedAgainAfterAMinute(t *testing.T) {
 }
 
 // The hooks of a program run in its driver's dial.
-func TestAPanicInADialIsTheProgramsOwn(t *testing.T) {
+func TestAdapter_PanicOfADialReachesTheProgram(t *testing.T) {
 	bubble(t, full, func(t *testing.T, db *sql.DB, fake *fakedb.DB, _ *telemetry) {
 		defer func() {
 			if p := recover(); p != "mine" || fake.Calls(fakedb.Connect) != 1 {
@@ -480,7 +480,7 @@ func TestAPanicInADialIsTheProgramsOwn(t *testing.T) {
 	}))
 }
 
-func TestWhatOneConnectionLearnedOfTheServerIsKnownOfAll(t *testing.T) {
+func TestServerQuery_ResultAppliesToAllConnections(t *testing.T) {
 	ask := func(_ context.Context, _ driver.Conn, ask bool) poolinfo.Server {
 		if ask {
 			return poolinfo.Server{IdleTimeout: 2 * time.Second}
@@ -502,8 +502,8 @@ func TestWhatOneConnectionLearnedOfTheServerIsKnownOfAll(t *testing.T) {
 	}, otelpool.WithServerQuery(), otelpool.WithAdapter(otelpool.Adapter{Server: ask}))
 }
 
-// TestThereAreFewVersions has a server of another version each time.
-func TestThereAreFewVersions(t *testing.T) {
+// TestServerQuery_IsMadeForAtMostSixteenVersions has a server of another version each time.
+func TestServerQuery_IsMadeForAtMostSixteenVersions(t *testing.T) {
 	dials, asked := 0, 0
 	bubble(t, full, func(t *testing.T, db *sql.DB, _ *fakedb.DB, _ *telemetry) {
 		giveBack(t, holdAll(t, db, 20))
@@ -522,7 +522,7 @@ func TestThereAreFewVersions(t *testing.T) {
 	}))
 }
 
-func TestWhatADriverSaysOfADialIsItsClass(t *testing.T) {
+func TestAdapter_DriverNoticeClassifiesAFailedDial(t *testing.T) {
 	timed(t, full, func(t *testing.T, db *otelpool.DB, fake *fakedb.DB, seen *telemetry) {
 		fake.Fail(fakedb.Connect, 3, driver.ErrBadConn)
 		_ = db.Ping()

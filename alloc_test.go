@@ -72,10 +72,10 @@ func allocations(f func()) float64 {
 	return n
 }
 
-// TestAllocationsStayWithinTheBudget holds what design.md promises: over the
+// TestAllocations_StayWithinTheBudget holds what design.md promises: over the
 // driver alone an operation allocates what the SDK does for its signals, and at
 // most one time more, three when the caller's span is recording.
-func TestAllocationsStayWithinTheBudget(t *testing.T) {
+func TestAllocations_StayWithinTheBudget(t *testing.T) {
 	if raceEnabled {
 		t.Skip("the race detector allocates")
 	}
@@ -163,7 +163,7 @@ func TestAllocationsStayWithinTheBudget(t *testing.T) {
 	}
 }
 
-func TestARowAllocatesNothing(t *testing.T) {
+func TestRows_NextAllocatesNothing(t *testing.T) {
 	if raceEnabled {
 		t.Skip("the race detector allocates")
 	}

@@ -27,7 +27,7 @@ func adjusted(t *testing.T, at time.Time, ahead time.Duration) time.Time {
 }
 
 // Not in a bubble: there is no monotonic clock in one.
-func TestSpansThatAreMadeAfterwardsKeepToTheClockOfTheOneAbove(t *testing.T) {
+func TestSpans_MadeAtTheirEndUseTheClockOfTheParent(t *testing.T) {
 	opts := []otelpool.Option{
 		otelpool.WithHoldSpanThreshold(0),
 		otelpool.WithAcquireSpanThreshold(0),

@@ -62,7 +62,7 @@ var scanScript = script{
 	},
 }
 
-func TestADriverScansIntoVariablesIfAndOnlyIfItCan(t *testing.T) {
+func TestRows_ScanColumnIsCalledOnlyIfTheDriverHasIt(t *testing.T) {
 	for rows := range allRowsHere + 1 {
 		for _, sh := range []shape{{0, 0, rows}, {everything.conn, everything.stmt, rows}} {
 			scanScript.compare(t, context.Background(), sh, bare, wrapped)
@@ -77,7 +77,7 @@ func TestADriverScansIntoVariablesIfAndOnlyIfItCan(t *testing.T) {
 	}
 }
 
-func TestEveryScriptRunsOverADriverThatScans(t *testing.T) {
+func TestTransparency_ScriptsOverADriverThatScans(t *testing.T) {
 	for _, s := range scripts {
 		t.Run(s.name, func(t *testing.T) {
 			t.Parallel()
@@ -101,7 +101,7 @@ func driverLog(steps []step) string {
 	return b.String()
 }
 
-func TestRowsThatTheDriverScansAreCounted(t *testing.T) {
+func TestRows_ScannedByTheDriverAreCounted(t *testing.T) {
 	cfg := full
 	cfg.Rows |= fakedb.RowsColumnScanner
 	cfg.Answers = map[string]fakedb.Answer{selectName: {Rows: 5}}

@@ -95,7 +95,7 @@ func rolledBack(tx *sql.Tx, err error) error {
 	return tx.Rollback()
 }
 
-func TestEveryMethodOfASQLDBIsKnown(t *testing.T) {
+func TestDB_CoversEveryMethodOfSQLDB(t *testing.T) {
 	others := []string{
 		"Close", "Driver", "SetConnMaxIdleTime", "SetConnMaxLifetime", "SetMaxIdleConns", "SetMaxOpenConns", "Stats",
 	}
@@ -109,7 +109,7 @@ func TestEveryMethodOfASQLDBIsKnown(t *testing.T) {
 	}
 }
 
-func TestEveryMethodThatAcquiresIsTimed(t *testing.T) {
+func TestDB_RecordsTheWaitOfEveryMethodThatAcquires(t *testing.T) {
 	for name, call := range acquiring {
 		t.Run(name, func(t *testing.T) {
 			timed(t, full, func(t *testing.T, db *otelpool.DB, _ *fakedb.DB, seen *telemetry) {
@@ -144,7 +144,7 @@ func (s *telemetry) wantQueue(t testing.TB, pending int64, oldest, waited time.D
 // bubbleStart is when the clock of a bubble starts.
 var bubbleStart = time.Date(2000, 1, 1, 0, 0, 0, 0, time.UTC)
 
-func TestTheQueueIsRightAtEveryStep(t *testing.T) {
+func TestDB_QueueMetricsAreExactAtEachMoment(t *testing.T) {
 	timed(t, full, func(t *testing.T, db *otelpool.DB, fake *fakedb.DB, seen *telemetry) {
 		fake.On(fakedb.Exec, fakedb.Sleep(100*ms))
 		seen.wantQueue(t, 0, 0, 0)
@@ -176,7 +176,7 @@ func TestTheQueueIsRightAtEveryStep(t *testing.T) {
 	})
 }
 
-func TestTheQueueIsRightHoweverTheCallGoesOn(t *testing.T) {
+func TestDB_QueueMetricsAreExactHoweverTheCallEnds(t *testing.T) {
 	type look struct {
 		at      time.Duration
 		pending int64
@@ -248,7 +248,7 @@ func TestTheQueueIsRightHoweverTheCallGoesOn(t *testing.T) {
 	}
 }
 
-func TestADeadPoolShowsWhileItIsDead(t *testing.T) {
+func TestDB_QueueMetricsGrowWhileNoCallerGetsAConnection(t *testing.T) {
 	timed(t, full, func(t *testing.T, db *otelpool.DB, _ *fakedb.DB, seen *telemetry) {
 		const callers = 7
 		c, err := db.Conn(t.Context())
@@ -281,7 +281,7 @@ func acquireLine(r sdktrace.ReadOnlySpan) string {
 	return line
 }
 
-func TestWaitsAreExact(t *testing.T) {
+func TestDB_WaitTimesAreExact(t *testing.T) {
 	bad := func(fake *fakedb.DB, op fakedb.Op, d time.Duration, times int) {
 		fake.On(op, func(context.Context, string) error {
 			if times == 0 {
@@ -540,7 +540,7 @@ func wantError(err, below error, cause poolinfo.Cause, waited time.Duration) err
 	return nil
 }
 
-func TestAnErrorOfAConnectionInHandStaysAsItIs(t *testing.T) {
+func TestDB_ReturnsErrorsAfterTheAcquireUnchanged(t *testing.T) {
 	failure := errors.New("no such table")
 	for name, call := range acquiring {
 		if name == "Conn" {
@@ -561,7 +561,7 @@ func TestAnErrorOfAConnectionInHandStaysAsItIs(t *testing.T) {
 	}
 }
 
-func TestAnArgumentThatCannotBeConvertedIsNoFailureOfTheAcquire(t *testing.T) {
+func TestDB_ArgumentErrorIsNotAnAcquireError(t *testing.T) {
 	timed(t, full, func(t *testing.T, db *otelpool.DB, _ *fakedb.DB, seen *telemetry) {
 		for range 2 { // on a connection that was dialed in the background, and on one that is reused
 			db.SetConnMaxLifetime(100 * ms)
@@ -577,7 +577,7 @@ func TestAnArgumentThatCannotBeConvertedIsNoFailureOfTheAcquire(t *testing.T) {
 	})
 }
 
-func TestABackgroundDialMayFailWithAnErrorThatCannotBeCompared(t *testing.T) {
+func TestDB_BackgroundDialMayFailWithAnUncomparableError(t *testing.T) {
 	timed(t, full, func(t *testing.T, db *otelpool.DB, fake *fakedb.DB, _ *telemetry) {
 		db.SetConnMaxLifetime(100 * ms)
 		hold(t, db, t.Context(), 300*ms)
@@ -589,7 +589,7 @@ func TestABackgroundDialMayFailWithAnErrorThatCannotBeCompared(t *testing.T) {
 	})
 }
 
-func TestAQueryRowMayFailWithAnErrorThatCannotBeCompared(t *testing.T) {
+func TestDB_QueryRowMayFailWithAnUncomparableError(t *testing.T) {
 	timed(t, full, func(t *testing.T, db *otelpool.DB, fake *fakedb.DB, _ *telemetry) {
 		fake.Fail(fakedb.Query, 1, listError{"no"})
 		err := db.QueryRow("x").Scan(new(int))
@@ -599,7 +599,7 @@ func TestAQueryRowMayFailWithAnErrorThatCannotBeCompared(t *testing.T) {
 	})
 }
 
-func TestTheRowOfAFailedAcquireNeedsNoConnection(t *testing.T) {
+func TestDB_QueryRowReturnsTheAcquireErrorWithoutAConnection(t *testing.T) {
 	timed(t, full, func(t *testing.T, db *otelpool.DB, fake *fakedb.DB, seen *telemetry) {
 		hold(t, db, t.Context(), time.Hour)
 		ctx, cancel := context.WithTimeout(t.Context(), time.Second)
@@ -622,7 +622,7 @@ func TestTheRowOfAFailedAcquireNeedsNoConnection(t *testing.T) {
 	})
 }
 
-func TestTheCauseIsThatOfTheLastAttempt(t *testing.T) {
+func TestAcquireError_CauseIsThatOfTheLastAttempt(t *testing.T) {
 	refused := errors.New("refused")
 	timed(t, full, func(t *testing.T, db *otelpool.DB, fake *fakedb.DB, _ *telemetry) {
 		db.SetMaxOpenConns(2)
@@ -639,7 +639,7 @@ func TestTheCauseIsThatOfTheLastAttempt(t *testing.T) {
 	})
 }
 
-func TestADriverThatPanicsLeavesNobodyWaiting(t *testing.T) {
+func TestDB_DriverPanicEndsTheWait(t *testing.T) {
 	timed(t, full, func(t *testing.T, db *otelpool.DB, fake *fakedb.DB, seen *telemetry) {
 		db.SetMaxOpenConns(2)
 		for _, op := range []fakedb.Op{fakedb.Connect, fakedb.Exec} {
@@ -662,7 +662,7 @@ func TestADriverThatPanicsLeavesNobodyWaiting(t *testing.T) {
 
 var froms = regexp.MustCompile(` from \S+:\d+`)
 
-func TestAnAcquireErrorExplainsThePool(t *testing.T) {
+func TestAcquireError_DescribesThePool(t *testing.T) {
 	refused := errors.New("dial tcp 10.0.0.7:3306:\nconnect: connection refused")
 	for cause, test := range map[poolinfo.Cause]struct {
 		call func(*testing.T, *otelpool.DB, *fakedb.DB) error
@@ -747,7 +747,7 @@ func TestAnAcquireErrorExplainsThePool(t *testing.T) {
 	}
 }
 
-func TestAHolderSaysWhatItDoes(t *testing.T) {
+func TestAcquireError_HoldersHaveTheirPhase(t *testing.T) {
 	timed(t, full, func(t *testing.T, db *otelpool.DB, fake *fakedb.DB, _ *telemetry) {
 		db.SetMaxOpenConns(4)
 		fake.On(fakedb.Ping, fakedb.Sleep(time.Minute))
@@ -792,7 +792,7 @@ func TestAHolderSaysWhatItDoes(t *testing.T) {
 	})
 }
 
-func TestACallThatIsBusyNotesItsCallersWhereThePoolIsHalfHeld(t *testing.T) {
+func TestAcquireError_HoldersHaveCallSitesOnceHalfThePoolIsHeld(t *testing.T) {
 	timed(t, full, func(t *testing.T, db *otelpool.DB, fake *fakedb.DB, _ *telemetry) {
 		const limit = 6
 		fake.On(fakedb.Ping, fakedb.Sleep(time.Minute))
@@ -818,7 +818,7 @@ func TestACallThatIsBusyNotesItsCallersWhereThePoolIsHalfHeld(t *testing.T) {
 	})
 }
 
-func TestWithoutCallersNoSiteIsKept(t *testing.T) {
+func TestWithoutCallers_CapturesNoCallSite(t *testing.T) {
 	timed(t, full, func(t *testing.T, db *otelpool.DB, _ *fakedb.DB, _ *telemetry) {
 		hold(t, db, t.Context(), time.Hour)
 		ctx, cancel := context.WithTimeout(t.Context(), time.Second)
@@ -833,7 +833,7 @@ func TestWithoutCallersNoSiteIsKept(t *testing.T) {
 	}, otelpool.WithoutCallers())
 }
 
-func TestTimeoutsAndCancelsAreCountedApart(t *testing.T) {
+func TestDB_CountsTimeoutsAndCancelsSeparately(t *testing.T) {
 	timed(t, full, func(t *testing.T, db *otelpool.DB, _ *fakedb.DB, seen *telemetry) {
 		hold(t, db, t.Context(), time.Hour)
 		for i := range 5 {
@@ -849,7 +849,7 @@ func TestTimeoutsAndCancelsAreCountedApart(t *testing.T) {
 	})
 }
 
-func TestWithoutADBNothingIsSaidOfTheQueue(t *testing.T) {
+func TestOpenDB_HasNoQueueMetricsWithoutADB(t *testing.T) {
 	bubble(t, full, func(t *testing.T, db *sql.DB, _ *fakedb.DB, seen *telemetry) {
 		execOK(t, db, t.Context())
 		for _, name := range []string{
@@ -861,7 +861,7 @@ func TestWithoutADBNothingIsSaidOfTheQueue(t *testing.T) {
 	})
 }
 
-func TestTheIdleLimitIsToldWhenItWasSeen(t *testing.T) {
+func TestDB_ObservesTheIdleLimitOnceItIsSet(t *testing.T) {
 	timed(t, full, func(t *testing.T, db *otelpool.DB, _ *fakedb.DB, seen *telemetry) {
 		const name = "db.client.connection.idle.max"
 		seen.wantSums(t, name, map[string]int64{})
@@ -881,7 +881,7 @@ func TestTheIdleLimitIsToldWhenItWasSeen(t *testing.T) {
 	})
 }
 
-func TestAnAcquireIsLinkedToThoseWhoHeldTheConnections(t *testing.T) {
+func TestAcquireSpan_LinksToTheHolders(t *testing.T) {
 	timed(t, full, func(t *testing.T, db *otelpool.DB, _ *fakedb.DB, seen *telemetry) {
 		const limit = 12
 		db.SetMaxOpenConns(limit)
@@ -930,7 +930,7 @@ func TestAnAcquireIsLinkedToThoseWhoHeldTheConnections(t *testing.T) {
 	})
 }
 
-func TestAHolderThatIsNotSampledDoesNotHideOneThatIs(t *testing.T) {
+func TestAcquireSpan_LinksToASampledHolderBehindUnsampledOnes(t *testing.T) {
 	timed(t, full, func(t *testing.T, db *otelpool.DB, _ *fakedb.DB, seen *telemetry) {
 		const limit = 20
 		db.SetMaxOpenConns(limit)
@@ -947,7 +947,7 @@ func TestAHolderThatIsNotSampledDoesNotHideOneThatIs(t *testing.T) {
 	})
 }
 
-func TestAnAcquireIsLinkedToTheOneWhoseConnectionWasClosed(t *testing.T) {
+func TestAcquireSpan_LinksToTheHolderOfAClosedConnection(t *testing.T) {
 	timed(t, full, func(t *testing.T, db *otelpool.DB, _ *fakedb.DB, seen *telemetry) {
 		db.SetConnMaxLifetime(100 * ms)
 		ctx, holder := seen.caller()
@@ -975,7 +975,7 @@ func wantLinks(t *testing.T, db *otelpool.DB, seen *telemetry, holder trace.Span
 	}
 }
 
-func TestAHolderLearnsWhoWaitedBehindIt(t *testing.T) {
+func TestReleasedEvent_HasTheWaitersOfTheHold(t *testing.T) {
 	timed(t, full, func(t *testing.T, db *otelpool.DB, fake *fakedb.DB, seen *telemetry) {
 		ctx, holder := seen.caller()
 		c, err := db.Conn(ctx)
@@ -1000,7 +1000,7 @@ func TestAHolderLearnsWhoWaitedBehindIt(t *testing.T) {
 	})
 }
 
-func TestTheThresholdDecidesWhichAcquiresAreSpans(t *testing.T) {
+func TestWithAcquireSpanThreshold_DecidesWhichAcquiresAreSpans(t *testing.T) {
 	for _, test := range []struct {
 		opts []otelpool.Option
 		want []string
@@ -1032,7 +1032,7 @@ func TestTheThresholdDecidesWhichAcquiresAreSpans(t *testing.T) {
 	}
 }
 
-func TestNewDBSaysWhatIsWrong(t *testing.T) {
+func TestNewDB_RefusesADBThatIsNotItsOwn(t *testing.T) {
 	foreign := sql.OpenDB(fakedb.New(full).Connector())
 	defer foreign.Close()
 	shared := otelpool.NewConnector(fakedb.New(full).Connector())

@@ -45,9 +45,9 @@ func withDriverContext(cfg fakedb.Config) fakedb.Config {
 	return cfg
 }
 
-// TestEachEntranceOpensAPool goes through the ways in, over drivers with and
+// TestOpen_EveryEntryPointOpensAPool goes through the ways in, over drivers with and
 // without OpenConnector.
-func TestEachEntranceOpensAPool(t *testing.T) {
+func TestOpen_EveryEntryPointOpensAPool(t *testing.T) {
 	for driverName, cfg := range map[string]fakedb.Config{"legacy": full, "context": withDriverContext(full)} {
 		entrances := map[string]func(*testing.T, *fakedb.DB, ...otelpool.Option) *sql.DB{
 			"Open": func(t *testing.T, fake *fakedb.DB, opts ...otelpool.Option) *sql.DB {
@@ -117,7 +117,7 @@ type openOnly struct{ in driver.Driver }
 
 func (d openOnly) Open(dsn string) (driver.Conn, error) { return d.in.Open(dsn) }
 
-func TestRegisterGivesANewNameEachTime(t *testing.T) {
+func TestRegister_ReturnsANewNameEachTime(t *testing.T) {
 	fake := fakedb.New(full)
 	base := registerFake(t, fake)
 	seen := map[string]bool{base: true}
@@ -131,7 +131,7 @@ func TestRegisterGivesANewNameEachTime(t *testing.T) {
 	}
 }
 
-func TestTheSameDriverCanBeRegisteredWithDifferentOptions(t *testing.T) {
+func TestRegister_AcceptsADriverAgainWithOtherOptions(t *testing.T) {
 	base := registerFake(t, fakedb.New(full))
 	for _, want := range []string{"one", "two"} {
 		seen := observe()
@@ -145,7 +145,7 @@ func TestTheSameDriverCanBeRegisteredWithDifferentOptions(t *testing.T) {
 	}
 }
 
-func TestBadInputGetsAClearError(t *testing.T) {
+func TestOpen_ReportsBadInput(t *testing.T) {
 	foreign := sql.OpenDB(fakedb.New(full).Connector())
 	defer foreign.Close()
 	inspect := func(db *sql.DB) error { _, err := otelpool.Inspect(db); return err }
@@ -174,7 +174,7 @@ func TestBadInputGetsAClearError(t *testing.T) {
 	}
 }
 
-func TestOneConnectorIsWatchedForOneDB(t *testing.T) {
+func TestWatch_RefusesASecondDBOfAConnector(t *testing.T) {
 	c := otelpool.NewConnector(fakedb.New(full).Connector())
 	one, two := sql.OpenDB(c), sql.OpenDB(c)
 	defer one.Close()
@@ -191,7 +191,7 @@ type refusing struct{ err error }
 func (d refusing) Open(string) (driver.Conn, error)               { return nil, d.err }
 func (d refusing) OpenConnector(string) (driver.Connector, error) { return nil, d.err }
 
-func TestADriversRefusalIsReturnedAsItIs(t *testing.T) {
+func TestOpen_ReturnsTheDriversErrorUnchanged(t *testing.T) {
 	no := errors.New("no such host in the name")
 	base := registerAs(t, refusing{no})
 	if _, err := otelpool.Open(base, "x"); err != no { //nolint:errorlint // the same error, not one like it
@@ -204,7 +204,7 @@ func TestADriversRefusalIsReturnedAsItIs(t *testing.T) {
 	}
 }
 
-func TestPoolNamesOfOpenPoolsDiffer(t *testing.T) {
+func TestWithPoolName_NamesOfOpenPoolsAreUnique(t *testing.T) {
 	open := func(name string) (*sql.DB, string) {
 		db := otelpool.OpenDB(fakedb.New(full).Connector(), otelpool.WithPoolName(name))
 		s, err := otelpool.Inspect(db)
@@ -225,9 +225,9 @@ func TestPoolNamesOfOpenPoolsDiffer(t *testing.T) {
 	}
 }
 
-// TestAPoolWithoutANameHasThatOfItsSystem cannot know which names other tests
+// TestPoolName_DefaultsToTheSystem cannot know which names other tests
 // have left taken.
-func TestAPoolWithoutANameHasThatOfItsSystem(t *testing.T) {
+func TestPoolName_DefaultsToTheSystem(t *testing.T) {
 	db := otelpool.OpenDB(fakedb.New(full).Connector())
 	defer db.Close()
 	s, err := otelpool.Inspect(db)
@@ -237,7 +237,7 @@ func TestAPoolWithoutANameHasThatOfItsSystem(t *testing.T) {
 	}
 }
 
-func TestNilOptionsAreIgnored(t *testing.T) {
+func TestOption_NilIsIgnored(t *testing.T) {
 	seen := observe()
 	db := otelpool.OpenDB(fakedb.New(full).Connector(), seen.options(nil,
 		otelpool.WithTracerProvider(nil), otelpool.WithMeterProvider(nil), otelpool.WithPoolName(""), otelpool.WithAttributes(),
@@ -249,7 +249,7 @@ func TestNilOptionsAreIgnored(t *testing.T) {
 	}
 }
 
-func TestTheOptionsSliceStaysTheCallers(t *testing.T) {
+func TestWithAttributes_CopiesItsSlice(t *testing.T) {
 	attrs := []attribute.KeyValue{attribute.String("a", "1")}
 	opt := otelpool.WithAttributes(attrs...)
 	attrs[0] = attribute.String("a", "2")
@@ -343,7 +343,7 @@ func handled(f func()) []error {
 	return got
 }
 
-func TestARefusedInstrumentIsReportedOnceAndTheOthersWork(t *testing.T) {
+func TestInstruments_WorkIfOneIsRefused(t *testing.T) {
 	all := []string{
 		"db.client.operation.duration", "db.client.connection.create_time", "db.client.connection.use_time",
 		"otelpool.connection.acquired", "otelpool.connection.closed", "otelpool.connection.peak", "db.client.connection.count",
@@ -385,10 +385,10 @@ func TestARefusedInstrumentIsReportedOnceAndTheOthersWork(t *testing.T) {
 	}
 }
 
-// TestAProviderThatComesLaterIsUsed is about programs that open the database
+// TestOpenDB_UsesAGlobalProviderThatIsSetLater is about programs that open the database
 // before they set the SDK up. A process can do that once, so the test has one of
 // its own.
-func TestAProviderThatComesLaterIsUsed(t *testing.T) {
+func TestOpenDB_UsesAGlobalProviderThatIsSetLater(t *testing.T) {
 	const alone = "OTELPOOL_TEST_ALONE"
 	if os.Getenv(alone) == "" {
 		cmd := exec.Command(os.Args[0], "-test.run=^"+t.Name()+"$")
@@ -413,7 +413,7 @@ func TestAProviderThatComesLaterIsUsed(t *testing.T) {
 	}
 }
 
-func TestTheSpanOfAnOperationReachesTheDriver(t *testing.T) {
+func TestSpans_AreInTheContextOfTheDriver(t *testing.T) {
 	bubble(t, full, func(t *testing.T, db *sql.DB, fake *fakedb.DB, seen *telemetry) {
 		ids := map[string]string{}
 		for op, name := range map[fakedb.Op]string{fakedb.Connect: "connect", fakedb.Exec: "exec", fakedb.Ping: "ping", fakedb.Query: "query", fakedb.Prepare: "prepare", fakedb.Begin: "begin"} {

@@ -102,7 +102,7 @@ var classified = map[string][]place{
 	"ValueConverter": {{on: onNothing, shown: unwrapped, reason: "the driver's converter is handed on"}},
 }
 
-func TestEveryInterfaceOfTheDriverPackageIsClassified(t *testing.T) {
+func TestInterfaces_ListHasAllOfTheDriverPackage(t *testing.T) {
 	var names []string
 	for name := range classifiedHere() {
 		names = append(names, name)
@@ -113,7 +113,7 @@ func TestEveryInterfaceOfTheDriverPackageIsClassified(t *testing.T) {
 	}
 }
 
-func TestTheWrapperHasTheInterfacesThatTheTableSays(t *testing.T) {
+func TestInterfaces_WrapperHasThoseOfTheList(t *testing.T) {
 	for conn := range fakedb.AllConn + 1 {
 		checkPlaces(t, shape{conn: conn}, onConn, int(conn))
 	}
@@ -130,7 +130,7 @@ func TestTheWrapperHasTheInterfacesThatTheTableSays(t *testing.T) {
 	}
 }
 
-func TestTheDriversResultIsHandedOn(t *testing.T) {
+func TestConn_ReturnsTheDriversResultUnchanged(t *testing.T) {
 	want := &ids{}
 	fake := fakedb.New(fakedb.Config{
 		Conn:    fakedb.ExecerContext,

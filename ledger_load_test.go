@@ -177,9 +177,9 @@ func (l *load) check(t *testing.T) poolinfo.Snapshot {
 	return s
 }
 
-// TestLedgerAgreesWithDBStatsUnderRandomLoad takes other seeds in each of the
+// TestLedger_AgreesWithDBStatsUnderRandomLoad takes other seeds in each of the
 // runs of one -count.
-func TestLedgerAgreesWithDBStatsUnderRandomLoad(t *testing.T) {
+func TestLedger_AgreesWithDBStatsUnderRandomLoad(t *testing.T) {
 	run := uint64(loadRuns.Add(1) - 1)
 	seeds := uint64(40)
 	if testing.Short() {

@@ -9,11 +9,11 @@ import (
 	"github.com/otelpool/otelpool/internal/fakedb"
 )
 
-// TestClosingStatementsAndConnectionsDoNotWaitForEachOther is about the locks of
+// TestStmt_CloseDoesNotDeadlockWithClosingConnections is about the locks of
 // database/sql. sql.Stmt.Close holds that of the DB while it waits for those of
 // the connections; a connection that is being closed holds its own, so whoever
 // asks the DB for anything then may wait for ever.
-func TestClosingStatementsAndConnectionsDoNotWaitForEachOther(t *testing.T) {
+func TestStmt_CloseDoesNotDeadlockWithClosingConnections(t *testing.T) {
 	cfg := full
 	cfg.Quiet = true
 	fake := fakedb.New(cfg)

@@ -76,7 +76,7 @@ func execOK(t testing.TB, db *sql.DB, ctx context.Context) { //nolint:revive // 
 	noError(t, err)
 }
 
-func TestEveryOperationIsASpanAndADuration(t *testing.T) {
+func TestOperation_IsASpanAndADuration(t *testing.T) {
 	cfg := full
 	cfg.Dial = 100 * ms
 	bubble(t, cfg, func(t *testing.T, db *sql.DB, fake *fakedb.DB, seen *telemetry) {
@@ -140,7 +140,7 @@ func TestEveryOperationIsASpanAndADuration(t *testing.T) {
 	})
 }
 
-func TestAHoldIsMeasuredFromAcquireToRelease(t *testing.T) {
+func TestHold_IsMeasuredFromAcquireToRelease(t *testing.T) {
 	bubble(t, full, func(t *testing.T, db *sql.DB, fake *fakedb.DB, seen *telemetry) {
 		fake.On(fakedb.Reset, fakedb.Sleep(time.Hour)) // not part of the hold
 		fake.On(fakedb.Exec, fakedb.Sleep(2*ms))
@@ -152,7 +152,7 @@ func TestAHoldIsMeasuredFromAcquireToRelease(t *testing.T) {
 	})
 }
 
-func TestHeldTimeIsToldByPhaseWhileTheHoldGoesOn(t *testing.T) {
+func TestHold_TimeInEachPhaseIsObservedDuringTheHold(t *testing.T) {
 	bubble(t, full, func(t *testing.T, db *sql.DB, fake *fakedb.DB, seen *telemetry) {
 		told := func(executing, rows, tx, pinned time.Duration) {
 			t.Helper()
@@ -197,7 +197,7 @@ func TestHeldTimeIsToldByPhaseWhileTheHoldGoesOn(t *testing.T) {
 	})
 }
 
-func TestCountsAreTakenAtEachCollection(t *testing.T) {
+func TestPool_CountsAreReadAtEachCollection(t *testing.T) {
 	cfg := full
 	cfg.Dial = 10 * ms
 	bubble(t, cfg, func(t *testing.T, db *sql.DB, _ *fakedb.DB, seen *telemetry) {
@@ -233,7 +233,7 @@ func TestCountsAreTakenAtEachCollection(t *testing.T) {
 	})
 }
 
-func TestTheLimitIsToldWhileThereIsOne(t *testing.T) {
+func TestPool_LimitIsObservedWhileThereIsOne(t *testing.T) {
 	bubble(t, full, func(t *testing.T, db *sql.DB, _ *fakedb.DB, seen *telemetry) {
 		seen.wantSums(t, "db.client.connection.max", map[string]int64{})
 		db.SetMaxOpenConns(7)
@@ -243,7 +243,7 @@ func TestTheLimitIsToldWhileThereIsOne(t *testing.T) {
 	})
 }
 
-func TestAcquireAndReleaseAreEventsOnTheCallersSpan(t *testing.T) {
+func TestEvents_AcquireAndReleaseAreOnTheCallersSpan(t *testing.T) {
 	bubble(t, full, func(t *testing.T, db *sql.DB, fake *fakedb.DB, seen *telemetry) {
 		ctx, caller := seen.caller()
 		fake.On(fakedb.Exec, fakedb.Sleep(20*ms))
@@ -279,7 +279,7 @@ func TestAcquireAndReleaseAreEventsOnTheCallersSpan(t *testing.T) {
 	})
 }
 
-func TestALongHoldIsASpanWithItsTrueStart(t *testing.T) {
+func TestWithHoldSpanThreshold_DecidesWhichHoldsAreSpans(t *testing.T) {
 	for _, test := range []struct {
 		opts []otelpool.Option
 		want []string
@@ -323,7 +323,7 @@ func TestALongHoldIsASpanWithItsTrueStart(t *testing.T) {
 	}
 }
 
-func TestExemplarsLeadToTheSpanThatWasMeasured(t *testing.T) {
+func TestExemplars_PointToTheMeasuredSpan(t *testing.T) {
 	bubble(t, full, func(t *testing.T, db *sql.DB, _ *fakedb.DB, seen *telemetry) {
 		ctx, caller := seen.caller()
 		tx, err := db.BeginTx(ctx, nil)
@@ -364,7 +364,7 @@ func TestExemplarsLeadToTheSpanThatWasMeasured(t *testing.T) {
 	})
 }
 
-func TestAConnectionOpenedForAWaiterIsHeldFromItsFirstCall(t *testing.T) {
+func TestHold_OfABackgroundDialBeginsWithTheFirstCall(t *testing.T) {
 	cfg := full
 	cfg.Dial = 30 * ms
 	bubble(t, cfg, func(t *testing.T, db *sql.DB, fake *fakedb.DB, seen *telemetry) {
@@ -392,7 +392,7 @@ type stateError string
 func (e stateError) Error() string    { return "a text that nobody should see" }
 func (e stateError) SQLState() string { return string(e) }
 
-func TestAFailureIsToldByItsType(t *testing.T) {
+func TestOperation_FailureHasItsErrorType(t *testing.T) {
 	canceled, cancel := context.WithCancel(context.Background())
 	cancel()
 	for _, test := range []struct {
@@ -442,7 +442,7 @@ type driverError struct{}
 
 func (*driverError) Error() string { return "a text that nobody should see" }
 
-func TestAFailedDialIsMeasuredApart(t *testing.T) {
+func TestDial_FailuresAreASeriesOfTheirOwn(t *testing.T) {
 	cfg := full
 	cfg.Dial = 20 * ms
 	bubble(t, cfg, func(t *testing.T, db *sql.DB, fake *fakedb.DB, seen *telemetry) {
@@ -460,7 +460,7 @@ func TestAFailedDialIsMeasuredApart(t *testing.T) {
 	})
 }
 
-func TestACallThatTheDriverDeclinesIsOneSpan(t *testing.T) {
+func TestErrSkip_DeclinedCallIsOneSpan(t *testing.T) {
 	bubble(t, full, func(t *testing.T, db *sql.DB, fake *fakedb.DB, seen *telemetry) {
 		fake.On(fakedb.Exec, fakedb.Sleep(1*ms))
 		fake.Fail(fakedb.Exec, -1, driver.ErrSkip)
@@ -486,7 +486,7 @@ func TestACallThatTheDriverDeclinesIsOneSpan(t *testing.T) {
 	})
 }
 
-func TestADeclinedCallThatNeverRunsEndsItsSpan(t *testing.T) {
+func TestErrSkip_DeclinedCallThatNeverRunsEndsItsSpan(t *testing.T) {
 	bubble(t, full, func(t *testing.T, db *sql.DB, fake *fakedb.DB, seen *telemetry) {
 		fake.Fail(fakedb.Exec, -1, driver.ErrSkip)
 		if _, err := db.Exec("x ?", 1, 2); err == nil {
@@ -503,7 +503,7 @@ func TestADeclinedCallThatNeverRunsEndsItsSpan(t *testing.T) {
 	})
 }
 
-func TestADriverThatPanicsLeavesNothingOpen(t *testing.T) {
+func TestOperation_DriverPanicEndsItsSpan(t *testing.T) {
 	bubble(t, full, func(t *testing.T, db *sql.DB, fake *fakedb.DB, seen *telemetry) {
 		noError(t, db.Ping())
 		for _, op := range []fakedb.Op{fakedb.Exec, fakedb.Connect} {
@@ -531,7 +531,7 @@ func TestADriverThatPanicsLeavesNothingOpen(t *testing.T) {
 	})
 }
 
-func TestNothingIsToldOfAPingThatTheDriverCannotDo(t *testing.T) {
+func TestPing_IsNotRecordedIfTheDriverHasNone(t *testing.T) {
 	cfg := full
 	cfg.Conn &^= fakedb.Pinger
 	bubble(t, cfg, func(t *testing.T, db *sql.DB, _ *fakedb.DB, seen *telemetry) {
@@ -541,7 +541,7 @@ func TestNothingIsToldOfAPingThatTheDriverCannotDo(t *testing.T) {
 	})
 }
 
-func TestAttributesOfTheUserAreOnEverySpanAndMetric(t *testing.T) {
+func TestWithAttributes_AreOnEverySpanAndMetric(t *testing.T) {
 	mine := attribute.String("service.shard", "7")
 	bubble(t, full, func(t *testing.T, db *sql.DB, _ *fakedb.DB, seen *telemetry) {
 		db.SetMaxOpenConns(1)
@@ -568,7 +568,7 @@ func TestAttributesOfTheUserAreOnEverySpanAndMetric(t *testing.T) {
 	}, otelpool.WithAttributes(mine, poolName.String("not this one")), otelpool.WithPoolName("orders"))
 }
 
-func TestNoArgumentAndNoErrorTextIsTold(t *testing.T) {
+func TestTelemetry_HasNoArgumentsAndNoErrorTexts(t *testing.T) {
 	const secret = "s3cr3t"
 	bubble(t, full, func(t *testing.T, db *sql.DB, fake *fakedb.DB, seen *telemetry) {
 		ctx, caller := seen.caller()
@@ -590,7 +590,7 @@ func TestNoArgumentAndNoErrorTextIsTold(t *testing.T) {
 	})
 }
 
-func TestWithoutAnSDKNothingIsToldAndAllWorks(t *testing.T) {
+func TestOpenDB_WorksWithoutAnSDK(t *testing.T) {
 	fake := fakedb.New(full)
 	db := otelpool.OpenDB(fake.Connector())
 	defer db.Close()
@@ -602,7 +602,7 @@ func TestWithoutAnSDKNothingIsToldAndAllWorks(t *testing.T) {
 	}
 }
 
-func TestErrorTypesOfAPoolAreBounded(t *testing.T) {
+func TestOperation_ErrorTypesAreBounded(t *testing.T) {
 	bubble(t, full, func(t *testing.T, db *sql.DB, fake *fakedb.DB, seen *telemetry) {
 		for i := range 150 {
 			fake.Fail(fakedb.Ping, 1, stateError(fmt.Sprintf("%05d", i)))
@@ -615,7 +615,7 @@ func TestErrorTypesOfAPoolAreBounded(t *testing.T) {
 	})
 }
 
-func TestMetricsSurviveThePool(t *testing.T) {
+func TestPool_CountersOutliveIt(t *testing.T) {
 	bubble(t, full, func(t *testing.T, db *sql.DB, _ *fakedb.DB, seen *telemetry) {
 		execOK(t, db, t.Context())
 		conn, err := db.Conn(t.Context())
@@ -632,7 +632,7 @@ func TestMetricsSurviveThePool(t *testing.T) {
 	})
 }
 
-func TestADroppedMetricDoesNotTakeOthersWithIt(t *testing.T) {
+func TestInstruments_WorkIfAViewDropsOne(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		seen := observe()
 		seen.reader = sdkmetric.NewManualReader()

@@ -41,7 +41,7 @@ func one(t *testing.T, db *sql.DB, seen *telemetry, text string, args ...any) sd
 	return spans[len(spans)-1]
 }
 
-func TestAStatementIsNamedByItsSummary(t *testing.T) {
+func TestStatement_SpanIsNamedByItsSummary(t *testing.T) {
 	bubble(t, full, func(t *testing.T, db *sql.DB, _ *fakedb.DB, seen *telemetry) {
 		_, err := db.Exec(insertJane)
 		noError(t, err)
@@ -76,7 +76,7 @@ func TestAStatementIsNamedByItsSummary(t *testing.T) {
 	})
 }
 
-func TestAFailureIsToldWithItsSummary(t *testing.T) {
+func TestStatement_FailureHasItsSummary(t *testing.T) {
 	bubble(t, full, func(t *testing.T, db *sql.DB, fake *fakedb.DB, seen *telemetry) {
 		fake.Fail(fakedb.Exec, 1, context.DeadlineExceeded)
 		_, _ = db.Exec(insertJane)
@@ -88,7 +88,7 @@ func TestAFailureIsToldWithItsSummary(t *testing.T) {
 	})
 }
 
-func TestTheTextIsToldAsTheOptionsSay(t *testing.T) {
+func TestQueryText_FollowsTheOptions(t *testing.T) {
 	const long = "SELECT 'é', name FROM users WHERE id IN (1, 2, 3)"
 	for _, test := range []struct {
 		name string
@@ -112,7 +112,7 @@ func TestTheTextIsToldAsTheOptionsSay(t *testing.T) {
 	}
 }
 
-func TestTheSummaryCanBeLeftOutOfMetrics(t *testing.T) {
+func TestWithoutQuerySummaryMetric_OmitsTheSummary(t *testing.T) {
 	bubble(t, full, func(t *testing.T, db *sql.DB, _ *fakedb.DB, seen *telemetry) {
 		if s := one(t, db, seen, insertJane); s.Name() != "INSERT users" {
 			t.Errorf("got span %s", s.Name())
@@ -125,7 +125,7 @@ func TestTheSummaryCanBeLeftOutOfMetrics(t *testing.T) {
 	}, otelpool.WithoutQuerySummaryMetric())
 }
 
-func TestTooManySummariesAreToldAsOne(t *testing.T) {
+func TestStatement_SummariesInMetricsAreBounded(t *testing.T) {
 	const texts = 1500
 	bubble(t, full, func(t *testing.T, db *sql.DB, fake *fakedb.DB, seen *telemetry) {
 		for i := range texts {
@@ -141,7 +141,7 @@ func TestTooManySummariesAreToldAsOne(t *testing.T) {
 	})
 }
 
-func TestAPreparedStatementIsReadOnce(t *testing.T) {
+func TestStatement_PreparedOneIsParsedOnce(t *testing.T) {
 	bubble(t, full, func(t *testing.T, db *sql.DB, _ *fakedb.DB, seen *telemetry) {
 		s, err := db.Prepare(insertJane)
 		noError(t, err)
@@ -170,7 +170,7 @@ func (s *telemetry) rows(t testing.TB) map[string]hist {
 	return got
 }
 
-func TestRowsAreToldWhenTheyAreClosed(t *testing.T) {
+func TestRows_AreRecordedWhenTheyAreClosed(t *testing.T) {
 	cfg := full
 	set := fakedb.Set{Columns: []fakedb.Column{{Name: "n"}}}
 	cfg.Answers = map[string]fakedb.Answer{
@@ -213,7 +213,7 @@ func TestRowsAreToldWhenTheyAreClosed(t *testing.T) {
 	})
 }
 
-func TestAResultSetWhoseReadingFailsSaysSo(t *testing.T) {
+func TestRows_FailedReadHasItsErrorType(t *testing.T) {
 	bubble(t, full, func(t *testing.T, db *sql.DB, fake *fakedb.DB, seen *telemetry) {
 		ctx, caller := seen.caller()
 		fake.Fail(fakedb.Next, 1, context.DeadlineExceeded)
@@ -234,7 +234,7 @@ func TestAResultSetWhoseReadingFailsSaysSo(t *testing.T) {
 }
 
 // A span keeps 128 events, the last ones. Those of result sets leave room for others.
-func TestAHoldTellsItsFirstResultSetsAndEachThatFails(t *testing.T) {
+func TestRows_EventsAreTheFirstOfAHoldAndEachFailure(t *testing.T) {
 	bubble(t, full, func(t *testing.T, db *sql.DB, fake *fakedb.DB, seen *telemetry) {
 		for range 2 {
 			ctx, caller := seen.caller()
@@ -262,7 +262,7 @@ func TestAHoldTellsItsFirstResultSetsAndEachThatFails(t *testing.T) {
 	})
 }
 
-func TestALongTextIsToldByItsBeginning(t *testing.T) {
+func TestStatement_LongTextHasASummary(t *testing.T) {
 	bubble(t, full, func(t *testing.T, db *sql.DB, _ *fakedb.DB, seen *telemetry) {
 		for _, size := range []int{1 << 10, 100 << 10, 200 << 10} {
 			s := one(t, db, seen, "INSERT INTO t VALUES ('"+strings.Repeat("secret ", size/7)+"')")
@@ -288,7 +288,7 @@ func callerEvents(seen *telemetry) (events []sdktrace.Event) {
 	return events
 }
 
-func TestReturnedRowsLeadToTheQuery(t *testing.T) {
+func TestExemplars_ReturnedRowsPointToTheQuery(t *testing.T) {
 	bubble(t, full, func(t *testing.T, db *sql.DB, _ *fakedb.DB, seen *telemetry) {
 		noError(t, db.QueryRow(selectName, 1).Scan(new(int)))
 		wantRowsLeadTo(t, seen)
@@ -306,7 +306,7 @@ func wantRowsLeadTo(t *testing.T, seen *telemetry) {
 	}
 }
 
-func TestRowsAffectedAreAnAttribute(t *testing.T) {
+func TestStatement_RowsAffectedAreAnAttribute(t *testing.T) {
 	cfg := full
 	cfg.Answers = map[string]fakedb.Answer{
 		"UPDATE a":  {Result: affected(7)},
@@ -328,7 +328,7 @@ type affected int64
 func (affected) LastInsertId() (int64, error)   { panic("nobody asked") }
 func (n affected) RowsAffected() (int64, error) { return int64(n), nil }
 
-func TestArgumentsAreToldWhenTheyAreAskedFor(t *testing.T) {
+func TestWithQueryParameters_RecordsArguments(t *testing.T) {
 	for _, opts := range [][]otelpool.Option{nil, {otelpool.WithQueryParameters()}} {
 		bubble(t, full, func(t *testing.T, db *sql.DB, _ *fakedb.DB, seen *telemetry) {
 			at := time.Date(2000, 1, 2, 3, 4, 5, 6, time.UTC)
@@ -364,7 +364,7 @@ func sent(fake *fakedb.DB) (texts []string) {
 	return texts
 }
 
-func TestTheCommentLeadsToTheSpan(t *testing.T) {
+func TestWithSQLCommenter_AddsTheSpanOfTheStatement(t *testing.T) {
 	bubble(t, full, func(t *testing.T, db *sql.DB, fake *fakedb.DB, seen *telemetry) {
 		s := one(t, db, seen, "INSERT INTO t VALUES (1)")
 		sc := s.SpanContext()
@@ -378,7 +378,7 @@ func TestTheCommentLeadsToTheSpan(t *testing.T) {
 	}, otelpool.WithSQLCommenter(propagation.TraceContext{}))
 }
 
-func TestTheCommentIsPartOfItsStatement(t *testing.T) {
+func TestWithSQLCommenter_WritesBeforeTheSemicolon(t *testing.T) {
 	bubble(t, full, func(t *testing.T, db *sql.DB, fake *fakedb.DB, seen *telemetry) {
 		for _, text := range []string{"DELETE FROM t; \n", " ;", ""} {
 			_, err := db.Exec(text)
@@ -392,7 +392,7 @@ func TestTheCommentIsPartOfItsStatement(t *testing.T) {
 	}, otelpool.WithSQLCommenter(propagation.TraceContext{}))
 }
 
-func TestOnlyWhatRunsDirectlyGetsAComment(t *testing.T) {
+func TestWithSQLCommenter_SkipsPreparedAndCommentedStatements(t *testing.T) {
 	bubble(t, full, func(t *testing.T, db *sql.DB, fake *fakedb.DB, seen *telemetry) {
 		s, err := db.Prepare("INSERT INTO t VALUES (2)")
 		noError(t, err)
@@ -409,7 +409,7 @@ func TestOnlyWhatRunsDirectlyGetsAComment(t *testing.T) {
 	}, otelpool.WithSQLCommenter(propagation.TraceContext{}))
 }
 
-func TestTheCommentIsEncoded(t *testing.T) {
+func TestWithSQLCommenter_EncodesValues(t *testing.T) {
 	bubble(t, full, func(t *testing.T, db *sql.DB, fake *fakedb.DB, _ *telemetry) {
 		member, err := baggage.NewMemberRaw("user", "O'Brien */ DROP")
 		noError(t, err)
@@ -424,7 +424,7 @@ func TestTheCommentIsEncoded(t *testing.T) {
 	}, otelpool.WithSQLCommenter(propagation.Baggage{}))
 }
 
-func TestHooksNameAndDescribeStatements(t *testing.T) {
+func TestHooks_NameAndDescribeStatements(t *testing.T) {
 	type key struct{}
 	var got []poolinfo.StatementInfo
 	hooks := otelpool.Hooks{
@@ -456,7 +456,7 @@ func TestHooksNameAndDescribeStatements(t *testing.T) {
 	}, otelpool.WithHooks(hooks))
 }
 
-func TestAHookDecidesAtTheEndWhatIsKept(t *testing.T) {
+func TestHooks_KeepDecidesWhenTheStatementEnds(t *testing.T) {
 	keep := func(_ context.Context, _ poolinfo.StatementInfo, o poolinfo.StatementResult) bool {
 		time.Sleep(5 * ms) // is no part of the span
 		return o.Err != nil || o.Duration >= 10*ms
@@ -490,7 +490,7 @@ func TestAHookDecidesAtTheEndWhatIsKept(t *testing.T) {
 	}, otelpool.WithHooks(otelpool.Hooks{Keep: keep}), otelpool.WithQueryParameters())
 }
 
-func TestReturnedRowsLeadToAQueryThatIsKept(t *testing.T) {
+func TestExemplars_ReturnedRowsPointToAKeptQuery(t *testing.T) {
 	keep := func(context.Context, poolinfo.StatementInfo, poolinfo.StatementResult) bool { return true }
 	bubble(t, full, func(t *testing.T, db *sql.DB, _ *fakedb.DB, seen *telemetry) {
 		noError(t, db.QueryRow(selectName, 1).Scan(new(int)))
@@ -498,7 +498,7 @@ func TestReturnedRowsLeadToAQueryThatIsKept(t *testing.T) {
 	}, otelpool.WithHooks(otelpool.Hooks{Keep: keep}))
 }
 
-func TestAHookThatPanicsIsAsIfItWereNotThere(t *testing.T) {
+func TestHooks_PanicIsRecoveredAndReported(t *testing.T) {
 	hooks := otelpool.Hooks{
 		SpanName:   func(context.Context, poolinfo.StatementInfo) string { panic("name") },
 		Attributes: func(context.Context, poolinfo.StatementInfo) []attribute.KeyValue { panic("attributes") },
@@ -517,7 +517,7 @@ func TestAHookThatPanicsIsAsIfItWereNotThere(t *testing.T) {
 	}
 }
 
-func TestNoLiteralOfAStatementIsTold(t *testing.T) {
+func TestTelemetry_HasNoLiterals(t *testing.T) {
 	const secret = "s3cr3t"
 	texts := []string{
 		"INSERT INTO t VALUES ('" + secret + "')", "SELECT \"" + secret + "\" FROM t", "SELECT 1 /* " + secret + " */", "-- " + secret + "\nSELECT 1",

@@ -30,7 +30,7 @@ import (
 // call that reaches the driver, and what the pool says of itself, after each
 // step and on an exact clock. The scripts are in script_test.go.
 
-func TestAProgramCannotTellThatOtelpoolIsThere(t *testing.T) {
+func TestTransparency_OpenDBBehavesAsTheBareDriver(t *testing.T) {
 	run, stride := int(runs.Add(1)), 1
 	switch {
 	case raceEnabled && testing.Short():
@@ -55,7 +55,7 @@ func TestAProgramCannotTellThatOtelpoolIsThere(t *testing.T) {
 // many runs as the stride take all. A prime stride meets all interfaces in each.
 var runs, entranceRuns atomic.Int64
 
-func TestEveryEntranceIsTransparent(t *testing.T) {
+func TestTransparency_EveryEntryPointBehavesAsTheBareDriver(t *testing.T) {
 	run := int(entranceRuns.Add(1))
 	tracer := sdktrace.NewTracerProvider(sdktrace.WithSyncer(tracetest.NewNoopExporter())).Tracer("")
 	ctx, span := tracer.Start(context.Background(), "the caller's")
@@ -75,7 +75,7 @@ func TestEveryEntranceIsTransparent(t *testing.T) {
 	}
 }
 
-func TestUnwrapReachesTheDriversOwnConnection(t *testing.T) {
+func TestUnwrap_ReturnsTheDriversConnection(t *testing.T) {
 	for _, c := range []struct {
 		name string
 		wrap []func(driver.Connector) driver.Connector // from the driver upwards
@@ -118,7 +118,7 @@ func TestUnwrapReachesTheDriversOwnConnection(t *testing.T) {
 	}
 }
 
-func TestUnwrapReturnsWhatIsNoWrapper(t *testing.T) {
+func TestUnwrap_ReturnsOtherValuesUnchanged(t *testing.T) {
 	for _, v := range []any{nil, 5, "text", withUnwrapConn{}, withRawConn{}, withWrappedConnConn{}} {
 		if got := otelpool.Unwrap(v); got != v {
 			t.Errorf("got %v, want %v", got, v)
