@@ -28,9 +28,9 @@ const (
 	namespace = attribute.Key("db.namespace")
 )
 
-// opened runs a test in virtual time on a pool that was opened by the name of a
-// driver.
-func opened(t *testing.T, cfg fakedb.Config, test func(*testing.T, *sql.DB, *fakedb.DB, *telemetry), opts ...otelpool.Option) {
+// bubbleWithDriver runs a test in virtual time, on a pool whose connector comes from a
+// wrapped driver and a data source name.
+func bubbleWithDriver(t *testing.T, cfg fakedb.Config, test func(*testing.T, *sql.DB, *fakedb.DB, *telemetry), opts ...otelpool.Option) {
 	t.Helper()
 	synctest.Test(t, func(t *testing.T) {
 		seen := observe()
@@ -43,21 +43,20 @@ func opened(t *testing.T, cfg fakedb.Config, test func(*testing.T, *sql.DB, *fak
 	})
 }
 
-// TestAdapter_CallsEachFunctionAtItsTime writes down each call.
 func TestAdapter_CallsEachFunctionAtItsTime(t *testing.T) {
 	for _, test := range []struct {
 		name string
 		opts []otelpool.Option
 		want []string
 	}{
-		{"without a query", nil, []string{
+		{"without WithServerQuery", nil, []string{
 			"connector dsn", "target", // the pool is made
 			"connect", "server 1 false", // a ping
-			"connect", "server 1 false", // another beside it
-			"classify refused",            // of the same connection
-			"connect", "classify refused", // not reached
+			"connect", "server 1 false", // a second connection
+			"classify refused",            // an exec on the first connection
+			"connect", "classify refused", // a dial that fails
 		}},
-		{"with one", []otelpool.Option{otelpool.WithServerQuery()}, []string{
+		{"with WithServerQuery", []otelpool.Option{otelpool.WithServerQuery()}, []string{
 			"connector dsn", "target",
 			"connect", "server 1 false", "server 1 true",
 			"connect", "server 1 false",
@@ -68,39 +67,39 @@ func TestAdapter_CallsEachFunctionAtItsTime(t *testing.T) {
 		t.Run(test.name, func(t *testing.T) {
 			var calls []string
 			version := "1"
-			note := func(format string, args ...any) { calls = append(calls, fmt.Sprintf(format, args...)) }
+			record := func(format string, args ...any) { calls = append(calls, fmt.Sprintf(format, args...)) }
 			adapter := otelpool.Adapter{
 				Connector: func(d driver.Driver, dsn string) (driver.Connector, error) {
-					note("connector %s", dsn)
+					record("connector %s", dsn)
 					return dialer{d}, nil
 				},
 				Target: func(c driver.Connector) poolinfo.Target {
-					note("target")
+					record("target")
 					if _, ok := c.(dialer); !ok {
-						t.Errorf("the target is asked of a %T", c)
+						t.Errorf("Target was called with a %T", c)
 					}
 					return poolinfo.Target{}
 				},
 				Connect: func(ctx context.Context, c driver.Connector, _ func(error)) (driver.Conn, error) {
-					note("connect")
+					record("connect")
 					return c.Connect(ctx)
 				},
-				Server: func(ctx context.Context, c driver.Conn, ask bool) poolinfo.Server {
-					note("server %s %t", version, ask)
-					if _, limited := ctx.Deadline(); limited != ask {
-						t.Errorf("ask %t has a deadline: %t", ask, limited)
+				Server: func(ctx context.Context, c driver.Conn, query bool) poolinfo.Server {
+					record("server %s %t", version, query)
+					if _, limited := ctx.Deadline(); limited != query {
+						t.Errorf("query %t has a deadline: %t", query, limited)
 					}
 					if _, ok := c.(driver.Validator); !ok {
-						t.Errorf("the server is asked through a %T", c)
+						t.Errorf("Server was called with a %T", c)
 					}
 					return poolinfo.Server{Version: version}
 				},
 				Classify: func(err error) poolinfo.ErrorInfo {
-					note("classify %v", err)
+					record("classify %v", err)
 					return poolinfo.ErrorInfo{}
 				},
 			}
-			opened(t, full, func(t *testing.T, db *sql.DB, fake *fakedb.DB, _ *telemetry) {
+			bubbleWithDriver(t, full, func(t *testing.T, db *sql.DB, fake *fakedb.DB, _ *telemetry) {
 				noError(t, db.Ping())
 				noError(t, db.Ping())
 				conns := holdAll(t, db, 2)
@@ -112,7 +111,7 @@ func TestAdapter_CallsEachFunctionAtItsTime(t *testing.T) {
 					t.Errorf("got\n%q\nwant\n%q", calls, test.want)
 				}
 
-				// Another version is asked for once, and then none that is known.
+				// A new version is queried once, a known version is not.
 				calls, version = nil, "2"
 				conns = append(conns, holdAll(t, db, 2)...)
 				version = "1"
@@ -130,7 +129,7 @@ func TestAdapter_CallsEachFunctionAtItsTime(t *testing.T) {
 	}
 }
 
-// dialer is a connector of an adapter.
+// dialer is the connector that an adapter makes.
 type dialer struct{ d driver.Driver }
 
 func (d dialer) Connect(context.Context) (driver.Conn, error) { return d.d.Open("dialer") }
@@ -160,7 +159,7 @@ func TestAdapter_ReturnsTheErrorOfConnectorUnchanged(t *testing.T) {
 func TestAdapter_NilConnectorFallsBackToTheDriver(t *testing.T) {
 	cfg := full
 	cfg.DriverContext = true
-	opened(t, cfg, func(t *testing.T, db *sql.DB, fake *fakedb.DB, _ *telemetry) {
+	bubbleWithDriver(t, cfg, func(t *testing.T, db *sql.DB, fake *fakedb.DB, _ *telemetry) {
 		noError(t, db.Ping())
 		if log := fake.Log()[0]; !strings.HasPrefix(log, "driver.OpenConnector(") {
 			t.Errorf("the first call is %s", log)
@@ -173,7 +172,7 @@ func TestAdapter_NilConnectorFallsBackToTheDriver(t *testing.T) {
 func TestAdapter_TargetIsOnOperationsAndNamesThePool(t *testing.T) {
 	target := poolinfo.Target{System: "mysql", Address: "db.example", Port: 3307, Namespace: "shop", PoolName: "db.example:3307/shop"}
 	adapter := otelpool.WithAdapter(otelpool.Adapter{Target: func(driver.Connector) poolinfo.Target { return target }})
-	opened(t, full, func(t *testing.T, db *sql.DB, fake *fakedb.DB, seen *telemetry) {
+	bubbleWithDriver(t, full, func(t *testing.T, db *sql.DB, fake *fakedb.DB, seen *telemetry) {
 		ctx, caller := seen.caller()
 		fake.On(fakedb.Connect, fakedb.Sleep(time.Second))
 		var n int
@@ -209,7 +208,7 @@ func TestAdapter_TargetIsOnOperationsAndNamesThePool(t *testing.T) {
 			t.Errorf("Inspect: got %+v, %s, %s", s.Target, s.System, s.Pool)
 		}
 
-		// The same again, and one with a name of its own.
+		// A second pool of the same target, and one with WithPoolName.
 		for name, opts := range map[string][]otelpool.Option{
 			"db.example:3307/shop-2": {adapter},
 			"orders":                 {adapter, otelpool.WithPoolName("orders")},
@@ -236,7 +235,7 @@ func TestAdapter_PanicIsRecoveredAndReportedOnce(t *testing.T) {
 	}))
 	defer otel.SetErrorHandler(before)
 	secret := errors.New("s3cr3t")
-	opened(t, full, func(t *testing.T, db *sql.DB, fake *fakedb.DB, seen *telemetry) {
+	bubbleWithDriver(t, full, func(t *testing.T, db *sql.DB, fake *fakedb.DB, seen *telemetry) {
 		conns := holdAll(t, db, 2)
 		for range 2 {
 			fake.Fail(fakedb.Exec, 1, stateError("40P01"))
@@ -270,7 +269,7 @@ func TestAdapter_PanicIsRecoveredAndReportedOnce(t *testing.T) {
 func TestAdapter_SystemOfTheServerReplacesThatOfTheTarget(t *testing.T) {
 	server := poolinfo.Server{System: "mariadb"}
 	cfg := withDial(full)
-	opened(t, cfg, func(t *testing.T, db *sql.DB, fake *fakedb.DB, seen *telemetry) {
+	bubbleWithDriver(t, cfg, func(t *testing.T, db *sql.DB, fake *fakedb.DB, seen *telemetry) {
 		ctx, caller := seen.caller()
 		_, err := db.ExecContext(ctx, "DELETE FROM a")
 		noError(t, err)
@@ -302,10 +301,10 @@ func TestAdapter_SystemOfTheServerReplacesThatOfTheTarget(t *testing.T) {
 	}))
 }
 
-// TestAdapter_AtMostThreeSystemsAreRecorded has a server that is another one each time.
+// TestAdapter_AtMostThreeSystemsAreRecorded has a server that reports another system at each dial.
 func TestAdapter_AtMostThreeSystemsAreRecorded(t *testing.T) {
 	dials := 0
-	opened(t, full, func(t *testing.T, db *sql.DB, _ *fakedb.DB, seen *telemetry) {
+	bubbleWithDriver(t, full, func(t *testing.T, db *sql.DB, _ *fakedb.DB, seen *telemetry) {
 		conns := holdAll(t, db, 6)
 		var got []any
 		for _, s := range seen.ended() {
@@ -327,18 +326,18 @@ func TestAdapter_AtMostThreeSystemsAreRecorded(t *testing.T) {
 
 func TestAdapter_SpansHaveTheServerOfTheirConnection(t *testing.T) {
 	reached := []poolinfo.Server{{Address: "one"}, {Address: "two", Port: 77}, {Address: "main", Port: 5}, {}}
-	for _, late := range []bool{false, true} {
+	for _, spanAtEnd := range []bool{false, true} {
 		dial := 0
 		opts := []otelpool.Option{otelpool.WithAdapter(otelpool.Adapter{
 			Target: func(driver.Connector) poolinfo.Target { return poolinfo.Target{Address: "main", Port: 5} },
 			Server: func(context.Context, driver.Conn, bool) poolinfo.Server { dial++; return reached[dial-1] },
 		})}
-		if late {
+		if spanAtEnd {
 			opts = append(opts, otelpool.WithHooks(otelpool.Hooks{
 				Keep: func(context.Context, poolinfo.StatementInfo, poolinfo.StatementResult) bool { return true },
 			}))
 		}
-		opened(t, full, func(t *testing.T, db *sql.DB, _ *fakedb.DB, seen *telemetry) {
+		bubbleWithDriver(t, full, func(t *testing.T, db *sql.DB, _ *fakedb.DB, seen *telemetry) {
 			conns := holdAll(t, db, len(reached))
 			for _, c := range conns {
 				_, err := c.ExecContext(t.Context(), "x")
@@ -365,8 +364,8 @@ func TestServerQuery_IsNotPartOfTheDial(t *testing.T) {
 	cfg := withDial(full)
 	timeout := time.Hour
 	var ctxErr error
-	slow := func(ctx context.Context, _ driver.Conn, ask bool) poolinfo.Server {
-		if !ask {
+	slow := func(ctx context.Context, _ driver.Conn, query bool) poolinfo.Server {
+		if !query {
 			return poolinfo.Server{Version: "9"}
 		}
 		select {
@@ -390,13 +389,13 @@ func TestServerQuery_IsNotPartOfTheDial(t *testing.T) {
 	}, otelpool.WithServerQuery(), otelpool.WithAdapter(otelpool.Adapter{Server: slow}))
 }
 
-// TestServerQuery_IsNotRepeatedAfterATimeout has an adapter that waits for as long as
-// it may.
+// TestServerQuery_IsNotRepeatedAfterATimeout has an adapter that waits until its context
+// ends. A query that the caller's context cut is repeated, one that timed out is not.
 func TestServerQuery_IsNotRepeatedAfterATimeout(t *testing.T) {
-	asked := 0
-	hang := func(ctx context.Context, _ driver.Conn, ask bool) poolinfo.Server {
-		if ask {
-			asked++
+	queries := 0
+	hang := func(ctx context.Context, _ driver.Conn, query bool) poolinfo.Server {
+		if query {
+			queries++
 			<-ctx.Done()
 		}
 		return poolinfo.Server{}
@@ -408,25 +407,25 @@ func TestServerQuery_IsNotRepeatedAfterATimeout(t *testing.T) {
 		if err := db.PingContext(short); err != nil {
 			t.Errorf("the dial failed with %v", err)
 		}
-		if took := time.Since(begin); took != 300*ms || asked != 1 {
-			t.Errorf("a caller in a hurry waited for %v, asked %d", took, asked)
+		if took := time.Since(begin); took != 300*ms || queries != 1 {
+			t.Errorf("after %v there were %d queries, want 300ms and 1", took, queries)
 		}
 		conns := holdAll(t, db, 2)
-		if took := time.Since(begin); took != 1300*ms || asked != 2 {
-			t.Errorf("after %v the server was asked %d times, want 1.3s and 2", took, asked)
+		if took := time.Since(begin); took != 1300*ms || queries != 2 {
+			t.Errorf("after %v there were %d queries, want 1.3s and 2", took, queries)
 		}
 		conns = append(conns, holdAll(t, db, 3)...)
-		if took := time.Since(begin); took != 1300*ms || asked != 2 {
-			t.Errorf("after %v the server was asked %d times, want 1.3s and 2", took, asked)
+		if took := time.Since(begin); took != 1300*ms || queries != 2 {
+			t.Errorf("after %v there were %d queries, want 1.3s and 2", took, queries)
 		}
-		// A driver closes the connection of a query that it stopped to wait for.
+		// A driver closes the connection if the context of its query ends.
 		if fake.Opened() != 6 || fake.Closed() != 1 || len(conns) != 5 {
 			t.Errorf("%d connections were opened, %d closed and %d held, want 6, 1 and 5", fake.Opened(), fake.Closed(), len(conns))
 		}
 		s, err := otelpool.Inspect(db)
 		noError(t, err)
 		if s.Opened != 5 || len(s.Closed) != 0 || len(s.RecentlyClosed) != 0 {
-			t.Errorf("told are %d opened, %v closed, %v", s.Opened, s.Closed, s.RecentlyClosed)
+			t.Errorf("Inspect: got %d opened, %v closed, %v, want 5 and none", s.Opened, s.Closed, s.RecentlyClosed)
 		}
 		giveBack(t, conns)
 	}, otelpool.WithServerQuery(), otelpool.WithAdapter(otelpool.Adapter{Server: hang}))
@@ -434,12 +433,12 @@ func TestServerQuery_IsNotRepeatedAfterATimeout(t *testing.T) {
 
 func TestServerQuery_IsRepeatedAfterAMinute(t *testing.T) {
 	limit := 2 * time.Second
-	asked := 0
-	ask := func(_ context.Context, _ driver.Conn, ask bool) poolinfo.Server {
-		if !ask {
+	queries := 0
+	server := func(_ context.Context, _ driver.Conn, query bool) poolinfo.Server {
+		if !query {
 			return poolinfo.Server{}
 		}
-		asked++
+		queries++
 		return poolinfo.Server{System: "mariadb", Version: "11", IdleTimeout: limit}
 	}
 	bubble(t, full, func(t *testing.T, db *sql.DB, _ *fakedb.DB, _ *telemetry) {
@@ -450,7 +449,7 @@ func TestServerQuery_IsRepeatedAfterAMinute(t *testing.T) {
 			t.Cleanup(func() { _ = c.Close() })
 			s, err := otelpool.Inspect(db)
 			noError(t, err)
-			got = append(got, fmt.Sprint(asked, s.Server))
+			got = append(got, fmt.Sprint(queries, s.Server))
 		}
 		dial()
 		time.Sleep(59 * time.Second)
@@ -460,10 +459,10 @@ func TestServerQuery_IsRepeatedAfterAMinute(t *testing.T) {
 		dial()
 		wantLines(t, got, "1 {mariadb 11  0 2s}", "1 {mariadb 11  0 2s}", "2 {mariadb 11  0 8h0m0s}")
 		noError(t, db.Close())
-	}, otelpool.WithServerQuery(), otelpool.WithAdapter(otelpool.Adapter{Server: ask}))
+	}, otelpool.WithServerQuery(), otelpool.WithAdapter(otelpool.Adapter{Server: server}))
 }
 
-// The hooks of a program run in its driver's dial.
+// Hooks of the program may run inside the driver's dial.
 func TestAdapter_PanicOfADialReachesTheProgram(t *testing.T) {
 	bubble(t, full, func(t *testing.T, db *sql.DB, fake *fakedb.DB, _ *telemetry) {
 		defer func() {
@@ -481,8 +480,8 @@ func TestAdapter_PanicOfADialReachesTheProgram(t *testing.T) {
 }
 
 func TestServerQuery_ResultAppliesToAllConnections(t *testing.T) {
-	ask := func(_ context.Context, _ driver.Conn, ask bool) poolinfo.Server {
-		if ask {
+	server := func(_ context.Context, _ driver.Conn, query bool) poolinfo.Server {
+		if query {
 			return poolinfo.Server{IdleTimeout: 2 * time.Second}
 		}
 		return poolinfo.Server{}
@@ -493,27 +492,29 @@ func TestServerQuery_ResultAppliesToAllConnections(t *testing.T) {
 		fake.Fail(fakedb.Reset, 2, driver.ErrBadConn)
 		noError(t, db.Ping())
 		got := map[uint64]string{}
-		for _, d := range recentlyClosed(t, db) {
-			got[d.ConnID] = fmt.Sprint(d.Class, " ", d.Server.IdleTimeout)
+		s, err := otelpool.Inspect(db)
+		noError(t, err)
+		for _, c := range s.RecentlyClosed {
+			got[c.ConnID] = fmt.Sprint(c.Class, " ", c.Server.IdleTimeout)
 		}
 		if want := map[uint64]string{1: "server_idle_timeout 2s", 2: "server_idle_timeout 2s"}; !maps.Equal(got, want) {
 			t.Errorf("got %v, want %v", got, want)
 		}
-	}, otelpool.WithServerQuery(), otelpool.WithAdapter(otelpool.Adapter{Server: ask}))
+	}, otelpool.WithServerQuery(), otelpool.WithAdapter(otelpool.Adapter{Server: server}))
 }
 
-// TestServerQuery_IsMadeForAtMostSixteenVersions has a server of another version each time.
+// TestServerQuery_IsMadeForAtMostSixteenVersions has a server of another version at each dial.
 func TestServerQuery_IsMadeForAtMostSixteenVersions(t *testing.T) {
-	dials, asked := 0, 0
+	dials, queries := 0, 0
 	bubble(t, full, func(t *testing.T, db *sql.DB, _ *fakedb.DB, _ *telemetry) {
 		giveBack(t, holdAll(t, db, 20))
-		if asked != 16 {
-			t.Errorf("the server was asked %d times, want 16", asked)
+		if queries != 16 {
+			t.Errorf("there were %d queries, want 16", queries)
 		}
 	}, otelpool.WithServerQuery(), otelpool.WithAdapter(otelpool.Adapter{
-		Server: func(_ context.Context, _ driver.Conn, ask bool) poolinfo.Server {
-			if ask {
-				asked++
+		Server: func(_ context.Context, _ driver.Conn, query bool) poolinfo.Server {
+			if query {
+				queries++
 			} else {
 				dials++
 			}
@@ -529,8 +530,8 @@ func TestAdapter_DriverNoticeClassifiesAFailedDial(t *testing.T) {
 		seen.wantHistogram(t, "db.client.connection.create_time", map[string]hist{"bad_connection auth": {3, 0}}, errorType, class)
 		seen.wantHistogram(t, "db.client.connection.wait_time", map[string]hist{"bad_connection auth": {1, 0}}, errorType, class)
 	}, otelpool.WithAdapter(otelpool.Adapter{
-		Connect: func(ctx context.Context, c driver.Connector, said func(error)) (driver.Conn, error) {
-			said(stateError("28000"))
+		Connect: func(ctx context.Context, c driver.Connector, onNotice func(error)) (driver.Conn, error) {
+			onNotice(stateError("28000"))
 			return c.Connect(ctx)
 		},
 	}))

@@ -17,8 +17,8 @@ import (
 	"github.com/otelpool/otelpool/internal/fakedb"
 )
 
-// A floor gives the signals of one database operation straight to the SDK, with
-// everything prebuilt: what nobody can do for less.
+// A floor emits the signals of one database operation straight to the SDK, with everything
+// prebuilt. Its allocations are the least that these signals can cost.
 type floor struct {
 	tracer              trace.Tracer
 	start               []trace.SpanStartOption
@@ -46,7 +46,7 @@ func newFloor(t testing.TB, traces trace.TracerProvider, metrics metric.MeterPro
 	return f
 }
 
-// hold tells an acquire and a release, and n operations between.
+// hold records an acquire, n operations and a release.
 func (f *floor) hold(ctx context.Context, n int) {
 	if s := trace.SpanFromContext(ctx); s.IsRecording() {
 		s.AddEvent("acquired", f.acquired...)
@@ -61,9 +61,9 @@ func (f *floor) hold(ctx context.Context, n int) {
 	f.use.Record(ctx, 1, f.record...)
 }
 
-// allocations returns how often f allocates. A transaction starts a goroutine,
-// which allocates or not as others have ended; the smallest of some counts is
-// what f needs itself.
+// allocations returns how often f allocates. A transaction starts a goroutine, which
+// allocates unless one that has ended can be reused. So the smallest of several counts is
+// that of f itself.
 func allocations(f func()) float64 {
 	n := testing.AllocsPerRun(50, f)
 	for range 39 {
@@ -72,18 +72,18 @@ func allocations(f func()) float64 {
 	return n
 }
 
-// TestAllocations_StayWithinTheBudget holds what design.md promises: over the
-// driver alone an operation allocates what the SDK does for its signals, and at
-// most one time more, three when the caller's span is recording.
+// TestAllocations_StayWithinTheBudget checks what design.md promises: compared with the bare
+// driver an operation adds the allocations of the SDK for its signals, and at most one more,
+// three more if the caller's span is recording.
 func TestAllocations_StayWithinTheBudget(t *testing.T) {
 	if raceEnabled {
 		t.Skip("the race detector allocates")
 	}
-	quiet := full
-	quiet.Quiet = true
+	cfg := full
+	cfg.Quiet = true
 	recorded := observe()
 	unsampled := sdktrace.NewTracerProvider(sdktrace.WithSampler(sdktrace.NeverSample()))
-	sampled := sdktrace.NewTracerProvider() // no processor: spans are made and dropped
+	sampled := sdktrace.NewTracerProvider() // without a processor spans are made and dropped
 	for _, mode := range []struct {
 		name    string
 		traces  trace.TracerProvider
@@ -96,20 +96,20 @@ func TestAllocations_StayWithinTheBudget(t *testing.T) {
 	} {
 		ctx, caller := mode.traces.Tracer("caller").Start(context.Background(), "caller")
 		defer caller.End()
-		bare := sql.OpenDB(fakedb.New(quiet).Connector())
+		bare := sql.OpenDB(fakedb.New(cfg).Connector())
 		defer bare.Close()
-		wrapped := otelpool.OpenDB(fakedb.New(quiet).Connector(),
+		wrapped := otelpool.OpenDB(fakedb.New(cfg).Connector(),
 			otelpool.WithTracerProvider(mode.traces), otelpool.WithMeterProvider(mode.metrics))
 		defer wrapped.Close()
-		timed, err := otelpool.NewDB(otelpool.OpenDB(fakedb.New(quiet).Connector(),
+		timed, err := otelpool.NewDB(otelpool.OpenDB(fakedb.New(cfg).Connector(),
 			otelpool.WithTracerProvider(mode.traces), otelpool.WithMeterProvider(mode.metrics)))
 		noError(t, err)
 		defer timed.Close()
-		// Of this one nothing is inferred, of that one after each release.
-		unknown := sql.OpenDB(otelpool.NewConnector(fakedb.New(quiet).Connector(),
+		// The waits of unknown are not inferred. Those of limited are, at each release.
+		unknown := sql.OpenDB(otelpool.NewConnector(fakedb.New(cfg).Connector(),
 			otelpool.WithTracerProvider(mode.traces), otelpool.WithMeterProvider(mode.metrics)))
 		defer unknown.Close()
-		limited := otelpool.OpenDB(fakedb.New(quiet).Connector(),
+		limited := otelpool.OpenDB(fakedb.New(cfg).Connector(),
 			otelpool.WithTracerProvider(mode.traces), otelpool.WithMeterProvider(mode.metrics))
 		defer limited.Close()
 		limited.SetMaxOpenConns(1)
@@ -143,20 +143,20 @@ func TestAllocations_StayWithinTheBudget(t *testing.T) {
 					defer s.Close()
 					return allocations(func() { op.do(db, s) })
 				}
-				least := allocations(func() { f.hold(ctx, op.calls) })
-				none := count(bare)
-				added := count(wrapped) - none
-				t.Logf("adds %v allocations, the floor is %v", added, least)
-				if added > least+mode.budget {
-					t.Errorf("adds %v allocations, the budget is %v + %v", added, least, mode.budget)
+				floorCount := allocations(func() { f.hold(ctx, op.calls) })
+				bareCount := count(bare)
+				added := count(wrapped) - bareCount
+				t.Logf("adds %v allocations, the floor is %v", added, floorCount)
+				if added > floorCount+mode.budget {
+					t.Errorf("adds %v allocations, the budget is %v + %v", added, floorCount, mode.budget)
 				}
-				for name, db := range map[string]*sql.DB{"a pool that infers nothing": unknown, "a full pool": limited} {
-					if got := count(db) - none; got != added {
-						t.Errorf("%s adds %v allocations, want %v: the inference has none", name, got, added)
+				for name, db := range map[string]*sql.DB{"a pool whose DB is not known": unknown, "a full pool": limited} {
+					if got := count(db) - bareCount; got != added {
+						t.Errorf("%s adds %v allocations, want %v: inferring waits allocates nothing", name, got, added)
 					}
 				}
-				if got := count(timed) - none; op.name != "prepared exec" && got != added+1 {
-					t.Errorf("a DB adds %v allocations, want %v: one for its clock", got, added+1)
+				if got := count(timed) - bareCount; op.name != "prepared exec" && got != added+1 {
+					t.Errorf("a DB adds %v allocations, want %v: one for the acquire", got, added+1)
 				}
 			})
 		}
@@ -167,10 +167,10 @@ func TestRows_NextAllocatesNothing(t *testing.T) {
 	if raceEnabled {
 		t.Skip("the race detector allocates")
 	}
-	quiet := full
-	quiet.Quiet = true
-	quiet.Answers = map[string]fakedb.Answer{"many": {Rows: 1 << 30}}
-	db := otelpool.OpenDB(fakedb.New(quiet).Connector())
+	cfg := full
+	cfg.Quiet = true
+	cfg.Answers = map[string]fakedb.Answer{"many": {Rows: 1 << 30}}
+	db := otelpool.OpenDB(fakedb.New(cfg).Connector())
 	defer db.Close()
 	rows, err := db.Query("many")
 	noError(t, err)

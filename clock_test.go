@@ -14,19 +14,19 @@ import (
 	"github.com/otelpool/otelpool/poolinfo"
 )
 
-// adjusted is a time on a clock on the wall that is ahead by some seconds. Its monotonic
-// reading is the same, as it is when the clock on the wall is adjusted.
+// adjusted returns at with its wall-clock time ahead by some seconds and the same monotonic
+// reading, as after an adjustment of the system's clock.
 func adjusted(t *testing.T, at time.Time, ahead time.Duration) time.Time {
 	t.Helper()
 	was := at
 	*(*uint64)(unsafe.Pointer(&at)) += uint64(ahead/time.Second) << 30
 	if wall := at.Round(0).Sub(was.Round(0)); wall != ahead || at.Sub(was) != 0 {
-		t.Fatalf("the clock on the wall is ahead by %v, want %v, and the other by %v, want 0", wall, ahead, at.Sub(was))
+		t.Fatalf("the wall clock is ahead by %v, want %v, and the monotonic clock by %v, want 0", wall, ahead, at.Sub(was))
 	}
 	return at
 }
 
-// Not in a bubble: there is no monotonic clock in one.
+// This test needs a monotonic clock, which a bubble does not have.
 func TestSpans_MadeAtTheirEndUseTheClockOfTheParent(t *testing.T) {
 	opts := []otelpool.Option{
 		otelpool.WithHoldSpanThreshold(0),
@@ -37,29 +37,29 @@ func TestSpans_MadeAtTheirEndUseTheClockOfTheParent(t *testing.T) {
 		seen := observe()
 		db := otelpool.OpenDB(fakedb.New(full).Connector(), seen.options(opts...)...)
 		defer db.Close()
-		exact, err := otelpool.NewDB(db)
+		timedDB, err := otelpool.NewDB(db)
 		noError(t, err)
-		noError(t, db.Ping()) // the span of a dial begins by the SDK's clock
+		noError(t, db.Ping()) // the span of a dial starts at the SDK's own time
 		seen.spans.Reset()
 
 		began := adjusted(t, time.Now(), ahead)
 		ctx, _ := seen.traces.Tracer("caller").Start(t.Context(), "caller", trace.WithTimestamp(began))
 		_, err = db.ExecContext(ctx, "x")
 		noError(t, err)
-		_, err = exact.ExecContext(ctx, "y")
+		_, err = timedDB.ExecContext(ctx, "y")
 		noError(t, err)
 		gone, cancel := context.WithCancel(ctx)
 		cancel()
-		if err := exact.PingContext(gone); err == nil {
+		if err := timedDB.PingContext(gone); err == nil {
 			t.Error("a canceled call got a connection")
 		}
-		over := began.Add(time.Since(began)).Round(0)
+		latest := began.Add(time.Since(began)).Round(0)
 
 		var got []string
 		for _, s := range seen.ended() {
 			got = append(got, s.Name())
-			if start, end := s.StartTime().Round(0), s.EndTime().Round(0); start.Before(began.Round(0)) || end.Before(start) || end.After(over) {
-				t.Errorf("%v ahead: %s was from %v to %v, below a span from %v to %v", ahead, s.Name(), start, end, began.Round(0), over)
+			if start, end := s.StartTime().Round(0), s.EndTime().Round(0); start.Before(began.Round(0)) || end.Before(start) || end.After(latest) {
+				t.Errorf("%v ahead: %s is from %v to %v, its parent from %v to %v", ahead, s.Name(), start, end, began.Round(0), latest)
 			}
 		}
 		want := []string{"acquire", "exec", "hold", "exec", "hold", "acquire", "acquire"}

@@ -14,23 +14,23 @@ import (
 	"github.com/otelpool/otelpool/internal/fakedb"
 )
 
-var classifiedSince127 = map[string][]place{
+var classifiedSince127 = map[string][]treatment{
 	"RowsColumnScanner": {{
-		on: onRows, shown: exactly, bits: int(fakedb.RowsColumnScanner), has: has[driver.RowsColumnScanner],
+		on: onRows, offered: exactly, bits: int(fakedb.RowsColumnScanner), has: has[driver.RowsColumnScanner],
 		reason: "with it database/sql never calls Next",
 	}},
 }
 
 const allRowsHere = fakedb.AllRows | fakedb.RowsColumnScanner
 
-// scanScript scans into variables of many types, which a driver with
-// RowsColumnScanner does itself.
+// scanScript scans into variables of many types. A driver with RowsColumnScanner does that
+// itself.
 var scanScript = script{
-	name: "a driver scans into the program's variables itself",
+	name: "a driver with RowsColumnScanner",
 	do: func(r *run) {
 		r.query(r.db, "select two")
 		r.query(r.db, "select sets")
-		r.query(prepared{sure(r.db.PrepareContext(r.ctx, "select sets"))}, "select sets")
+		r.query(prepared{must(r.db.PrepareContext(r.ctx, "select sets"))}, "select sets")
 		r.query(r.db, "select broken")
 		r.query(r.db, "select none")
 		var (
@@ -40,24 +40,24 @@ var scanScript = script{
 			raw   sql.RawBytes
 			at    time.Time
 		)
-		r.tell("query row", r.db.QueryRowContext(r.ctx, "select two").Scan(&id, &text), id, text)
-		r.tell("no row", r.db.QueryRowContext(r.ctx, "select none").Scan(&id))
-		r.tell("too few variables", r.db.QueryRowContext(r.ctx, "select two").Scan(&id))
-		rows := sure(r.db.QueryContext(r.ctx, "select two"))
-		r.tell("scan before next", rows.Scan(&id, &text))
-		r.tell("first", rows.Next(), rows.Scan(&small, &raw), small, string(raw))
-		r.tell("second", rows.Next(), rows.Scan(&small, &at), rows.Scan(nil, &text), rows.Scan(&id, &text), id, text)
+		r.record("query row", r.db.QueryRowContext(r.ctx, "select two").Scan(&id, &text), id, text)
+		r.record("no row", r.db.QueryRowContext(r.ctx, "select none").Scan(&id))
+		r.record("too few variables", r.db.QueryRowContext(r.ctx, "select two").Scan(&id))
+		rows := must(r.db.QueryContext(r.ctx, "select two"))
+		r.record("scan before next", rows.Scan(&id, &text))
+		r.record("first", rows.Next(), rows.Scan(&small, &raw), small, string(raw))
+		r.record("second", rows.Next(), rows.Scan(&small, &at), rows.Scan(nil, &text), rows.Scan(&id, &text), id, text)
 		for _, err := range []error{errBroken, driver.ErrBadConn} {
 			r.fails(1, err, fakedb.Next)
-			r.tell("fails", rows.Next(), rows.Scan(&id, &text), rows.Err(), rows.Close())
-			rows = sure(r.db.QueryContext(r.ctx, "select sets"))
-			r.tell("first", rows.Next(), rows.NextResultSet(), rows.Next(), rows.NextResultSet())
+			r.record("fails", rows.Next(), rows.Scan(&id, &text), rows.Err(), rows.Close())
+			rows = must(r.db.QueryContext(r.ctx, "select sets"))
+			r.record("first", rows.Next(), rows.NextResultSet(), rows.Next(), rows.NextResultSet())
 		}
-		r.tell("close", rows.Close())
+		r.record("close", rows.Close())
 		r.cursor()
 		r.fake.On(fakedb.Next, func(context.Context, string) error { panic(errBroken) })
-		rows = sure(r.db.Query("select two"))
-		r.tell("panic", panicked(func() { rows.Next() }))
+		rows = must(r.db.Query("select two"))
+		r.record("panic", panicked(func() { rows.Next() }))
 		r.fake.On(fakedb.Next, nil)
 	},
 }
@@ -84,13 +84,13 @@ func TestTransparency_ScriptsOverADriverThatScans(t *testing.T) {
 			for _, sh := range pathShapes {
 				sh.rows |= fakedb.RowsColumnScanner
 				s.compare(t, context.Background(), sh, bare, wrapped)
-				s.compare(t, context.Background(), sh, bare, connectorEntrances...)
+				s.compare(t, context.Background(), sh, bare, connectorEntryPoints...)
 			}
 		})
 	}
 }
 
-// driverLog is all that reached the driver.
+// driverLog returns all calls that reached the driver, a line each.
 func driverLog(steps []step) string {
 	var b strings.Builder
 	for _, s := range steps {

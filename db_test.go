@@ -51,8 +51,8 @@ var (
 	_ pooled = (*otelpool.DB)(nil)
 )
 
-// hold takes a connection and gives it back after d. It returns the place where
-// it was taken, as an AcquireError spells it.
+// hold acquires a connection and releases it after d. It returns the call site, as an
+// AcquireError shows it.
 func hold(t *testing.T, db *otelpool.DB, ctx context.Context, d time.Duration) (site string) { //nolint:revive // t comes first in a test
 	t.Helper()
 	_, _, line, _ := runtime.Caller(0)
@@ -62,7 +62,7 @@ func hold(t *testing.T, db *otelpool.DB, ctx context.Context, d time.Duration) (
 	return fmt.Sprintf("db_test.go:%d", line+1)
 }
 
-// acquiring are the methods that acquire a connection; each gives it back at once.
+// acquiring lists the methods that acquire a connection. Each call releases it at once.
 var acquiring = map[string]func(context.Context, *otelpool.DB) error{
 	"Exec":         func(_ context.Context, db *otelpool.DB) error { _, err := db.Exec("x"); return err },
 	"ExecContext":  func(ctx context.Context, db *otelpool.DB) error { _, err := db.ExecContext(ctx, "x"); return err },
@@ -105,7 +105,7 @@ func TestDB_CoversEveryMethodOfSQLDB(t *testing.T) {
 	}
 	want := slices.Sorted(slices.Values(slices.AppendSeq(others, maps.Keys(acquiring))))
 	if !slices.Equal(got, want) {
-		t.Errorf("*sql.DB has the methods %v, known are %v", got, want)
+		t.Errorf("*sql.DB has the methods %v, want %v", got, want)
 	}
 }
 
@@ -123,8 +123,8 @@ func TestDB_RecordsTheWaitOfEveryMethodThatAcquires(t *testing.T) {
 	}
 }
 
-// wantQueue fails unless so many callers wait, the first since oldest, and all
-// callers together have waited for the given time.
+// wantQueue fails unless pending callers wait, the first of them for oldest, and all callers
+// together have waited for waited.
 func (s *telemetry) wantQueue(t testing.TB, pending int64, oldest, waited time.Duration) {
 	t.Helper()
 	type queue struct {
@@ -141,7 +141,7 @@ func (s *telemetry) wantQueue(t testing.TB, pending int64, oldest, waited time.D
 	}
 }
 
-// bubbleStart is when the clock of a bubble starts.
+// bubbleStart is the time at which a bubble starts.
 var bubbleStart = time.Date(2000, 1, 1, 0, 0, 0, 0, time.UTC)
 
 func TestDB_QueueMetricsAreExactAtEachMoment(t *testing.T) {
@@ -153,7 +153,7 @@ func TestDB_QueueMetricsAreExactAtEachMoment(t *testing.T) {
 		time.Sleep(100 * ms) // at 100ms
 		go execOK(t, db.DB, context.Background())
 		synctest.Wait()
-		seen.wantQueue(t, 0, 0, 0) // the plain handle says nothing
+		seen.wantQueue(t, 0, 0, 0) // calls of the plain *sql.DB are not counted
 		go func() { _, _ = db.Exec("x") }()
 		synctest.Wait()
 		seen.wantQueue(t, 1, 0, 0)
@@ -164,9 +164,9 @@ func TestDB_QueueMetricsAreExactAtEachMoment(t *testing.T) {
 		go func() { _, _ = db.ExecContext(ctx, "x") }()
 		time.Sleep(100 * ms) // 300ms
 		seen.wantQueue(t, 2, 200*ms, 300*ms)
-		time.Sleep(175 * ms) // 475ms: one has given up, at 450
+		time.Sleep(175 * ms) // 475ms: one timed out at 450
 		seen.wantQueue(t, 1, 375*ms, (375+250)*ms)
-		time.Sleep(50 * ms) // 525ms: the connection came back at 500, to the plain one or to ours, whoever is chosen
+		time.Sleep(50 * ms) // 525ms: the connection was released at 500, to the plain *sql.DB's caller or to ours
 		time.Sleep(time.Second)
 		waited := seconds(seen.sums(t, "otelpool.connection.waited")[""])
 		if waited != 650*ms && waited != 750*ms {
@@ -177,25 +177,25 @@ func TestDB_QueueMetricsAreExactAtEachMoment(t *testing.T) {
 }
 
 func TestDB_QueueMetricsAreExactHoweverTheCallEnds(t *testing.T) {
-	type look struct {
+	type moment struct {
 		at      time.Duration
 		pending int64
 		oldest  time.Duration
 		waited  time.Duration
 	}
 	for _, test := range []struct {
-		name  string
-		setUp func(context.CancelFunc, *otelpool.DB, *fakedb.DB)
-		holds bool // somebody has the connection, for 300ms
-		looks []look
+		name    string
+		setUp   func(context.CancelFunc, *otelpool.DB, *fakedb.DB)
+		holds   bool // the only connection is held for the first 300ms
+		moments []moment
 	}{
 		{
 			name: "a dial in the background", holds: true,
-			setUp: func(_ context.CancelFunc, db *otelpool.DB, _ *fakedb.DB) { db.SetConnMaxLifetime(100 * ms) },
-			looks: []look{{299 * ms, 1, 299 * ms, 299 * ms}, {329 * ms, 1, 329 * ms, 329 * ms}, {331 * ms, 0, 0, 330 * ms}},
+			setUp:   func(_ context.CancelFunc, db *otelpool.DB, _ *fakedb.DB) { db.SetConnMaxLifetime(100 * ms) },
+			moments: []moment{{299 * ms, 1, 299 * ms, 299 * ms}, {329 * ms, 1, 329 * ms, 329 * ms}, {331 * ms, 0, 0, 330 * ms}},
 		},
 		{
-			name: "a connection that is bad in use",
+			name: "a connection that turns out bad in the call",
 			setUp: func(_ context.CancelFunc, _ *otelpool.DB, fake *fakedb.DB) {
 				fake.On(fakedb.Exec, func(context.Context, string) error {
 					fake.On(fakedb.Exec, nil)
@@ -203,26 +203,26 @@ func TestDB_QueueMetricsAreExactHoweverTheCallEnds(t *testing.T) {
 					return driver.ErrBadConn
 				})
 			},
-			looks: []look{{4 * ms, 0, 0, 0}, {6 * ms, 1, 6 * ms, ms}, {34 * ms, 1, 34 * ms, 29 * ms}, {36 * ms, 0, 0, 30 * ms}},
+			moments: []moment{{4 * ms, 0, 0, 0}, {6 * ms, 1, 6 * ms, ms}, {34 * ms, 1, 34 * ms, 29 * ms}, {36 * ms, 0, 0, 30 * ms}},
 		},
 		{
-			name: "a connection that is found bad",
+			name: "a connection that turns out bad at the reset",
 			setUp: func(_ context.CancelFunc, _ *otelpool.DB, fake *fakedb.DB) {
 				fake.On(fakedb.Reset, func(context.Context, string) error { time.Sleep(5 * ms); return driver.ErrBadConn })
 			},
-			looks: []look{{4 * ms, 1, 4 * ms, 4 * ms}, {34 * ms, 1, 34 * ms, 34 * ms}, {36 * ms, 0, 0, 35 * ms}},
+			moments: []moment{{4 * ms, 1, 4 * ms, 4 * ms}, {34 * ms, 1, 34 * ms, 34 * ms}, {36 * ms, 0, 0, 35 * ms}},
 		},
 		{
-			name: "a cancel", holds: true,
-			setUp: func(cancel context.CancelFunc, _ *otelpool.DB, _ *fakedb.DB) { time.AfterFunc(50*ms, cancel) },
-			looks: []look{{49 * ms, 1, 49 * ms, 49 * ms}, {51 * ms, 0, 0, 50 * ms}},
+			name: "a canceled context", holds: true,
+			setUp:   func(cancel context.CancelFunc, _ *otelpool.DB, _ *fakedb.DB) { time.AfterFunc(50*ms, cancel) },
+			moments: []moment{{49 * ms, 1, 49 * ms, 49 * ms}, {51 * ms, 0, 0, 50 * ms}},
 		},
 		{
-			name: "a close", holds: true,
+			name: "DB.Close", holds: true,
 			setUp: func(_ context.CancelFunc, db *otelpool.DB, _ *fakedb.DB) {
 				time.AfterFunc(50*ms, func() { db.Close() })
 			},
-			looks: []look{{49 * ms, 1, 49 * ms, 49 * ms}},
+			moments: []moment{{49 * ms, 1, 49 * ms, 49 * ms}},
 		},
 	} {
 		t.Run(test.name, func(t *testing.T) {
@@ -238,9 +238,9 @@ func TestDB_QueueMetricsAreExactHoweverTheCallEnds(t *testing.T) {
 				test.setUp(cancel, db, fake)
 				start := time.Now()
 				go func() { _, _ = db.ExecContext(ctx, "x") }()
-				for _, look := range test.looks {
-					time.Sleep(look.at - time.Since(start))
-					seen.wantQueue(t, look.pending, look.oldest, look.waited)
+				for _, m := range test.moments {
+					time.Sleep(m.at - time.Since(start))
+					seen.wantQueue(t, m.pending, m.oldest, m.waited)
 				}
 				time.Sleep(time.Second)
 			})
@@ -265,8 +265,8 @@ func TestDB_QueueMetricsGrowWhileNoCallerGetsAConnection(t *testing.T) {
 	})
 }
 
-// acquireLine spells the span of an acquire: how long it took, of what parts, how
-// it ended.
+// acquireLine formats the span of an acquire: duration, status, the parts of the wait and the
+// source of the connection.
 func acquireLine(r sdktrace.ReadOnlySpan) string {
 	line := spanLine(r)
 	attrs := attributes(r.Attributes())
@@ -296,17 +296,17 @@ func TestDB_WaitTimesAreExact(t *testing.T) {
 	for _, test := range []struct {
 		name  string
 		setUp func(*testing.T, *otelpool.DB)
-		do    func(*testing.T, *otelpool.DB, *fakedb.DB) error // what is measured
+		do    func(*testing.T, *otelpool.DB, *fakedb.DB) error // the acquire under test
 		want  hist
 		typ   string // error.type
 		lines []string
 	}{
 		{
-			name: "a free connection", want: hist{1, 0},
+			name: "an idle connection", want: hist{1, 0},
 			do: func(_ *testing.T, db *otelpool.DB, _ *fakedb.DB) error { _, err := db.Exec("x"); return err },
 		},
 		{
-			name: "a dial of its own", want: hist{2, 30 * ms}, lines: []string{"acquire 30ms dialed 30ms new"},
+			name: "a dial by the caller", want: hist{2, 30 * ms}, lines: []string{"acquire 30ms dialed 30ms new"},
 			do: func(t *testing.T, db *otelpool.DB, _ *fakedb.DB) error {
 				db.SetMaxOpenConns(2)
 				hold(t, db, t.Context(), time.Second)
@@ -323,7 +323,7 @@ func TestDB_WaitTimesAreExact(t *testing.T) {
 			},
 		},
 		{
-			name: "a connection that is given back", want: hist{2, 307 * ms}, lines: []string{"acquire 307ms queued 300ms reset 7ms reused"},
+			name: "a connection that is released", want: hist{2, 307 * ms}, lines: []string{"acquire 307ms queued 300ms reset 7ms reused"},
 			do: func(t *testing.T, db *otelpool.DB, fake *fakedb.DB) error {
 				hold(t, db, t.Context(), 300*ms)
 				fake.On(fakedb.Reset, fakedb.Sleep(7*ms))
@@ -341,19 +341,19 @@ func TestDB_WaitTimesAreExact(t *testing.T) {
 			},
 		},
 		{
-			name: "a connection of its own, dialed in the background", want: hist{2, 330 * ms}, lines: []string{"acquire 330ms queued 300ms dialed 30ms opener"},
+			name: "DB.Conn, dialed in the background", want: hist{2, 330 * ms}, lines: []string{"acquire 330ms queued 300ms dialed 30ms opener"},
 			do: func(t *testing.T, db *otelpool.DB, _ *fakedb.DB) error {
 				db.SetConnMaxLifetime(100 * ms)
 				hold(t, db, t.Context(), 300*ms)
 				c, err := db.Conn(t.Context())
 				noError(t, err)
-				time.Sleep(time.Hour) // not waiting any more
+				time.Sleep(time.Hour) // the wait has ended
 				return c.Close()
 			},
 		},
 		{
-			name: "two connections that are found bad", want: hist{1, 40 * ms}, lines: []string{"acquire 40ms dialed 30ms reset 10ms new"},
-			setUp: two,
+			name: "two connections that turn out bad at the reset", want: hist{1, 40 * ms}, lines: []string{"acquire 40ms dialed 30ms reset 10ms new"},
+			setUp: leaveTwoIdle,
 			do: func(_ *testing.T, db *otelpool.DB, fake *fakedb.DB) error {
 				bad(fake, fakedb.Reset, 5*ms, 2)
 				_, err := db.Exec("x")
@@ -361,8 +361,8 @@ func TestDB_WaitTimesAreExact(t *testing.T) {
 			},
 		},
 		{
-			name: "two connections that are bad in use", want: hist{1, 40 * ms}, lines: []string{"acquire 40ms dialed 30ms retried 10ms new"},
-			setUp: two,
+			name: "two connections that turn out bad in the call", want: hist{1, 40 * ms}, lines: []string{"acquire 40ms dialed 30ms retried 10ms new"},
+			setUp: leaveTwoIdle,
 			do: func(_ *testing.T, db *otelpool.DB, fake *fakedb.DB) error {
 				bad(fake, fakedb.Exec, 5*ms, 2)
 				_, err := db.Exec("x")
@@ -370,14 +370,14 @@ func TestDB_WaitTimesAreExact(t *testing.T) {
 			},
 		},
 		{
-			name: "a connection that is bad, and then a queue", want: hist{2, 275 * ms}, lines: []string{"acquire 275ms queued 270ms retried 5ms reused"},
-			setUp: two,
+			name: "a connection that turns out bad in the call, then a queue", want: hist{2, 275 * ms}, lines: []string{"acquire 275ms queued 270ms retried 5ms reused"},
+			setUp: leaveTwoIdle,
 			do: func(t *testing.T, db *otelpool.DB, fake *fakedb.DB) error {
 				c, err := db.DB.Conn(t.Context())
 				noError(t, err)
 				time.AfterFunc(275*ms, func() { _ = c.Close() })
 				bad(fake, fakedb.Exec, 5*ms, 1)
-				noneInPlace(db, fake, 1)
+				openNoReplacement(db, fake, 1)
 				_, err = db.Exec("x")
 				return err
 			},
@@ -407,7 +407,7 @@ func TestDB_WaitTimesAreExact(t *testing.T) {
 			},
 		},
 		{
-			name: "a cancel", want: hist{1, 250 * ms}, typ: "canceled",
+			name: "a canceled context", want: hist{1, 250 * ms}, typ: "canceled",
 			lines: []string{"acquire 250ms error.type=canceled queued 250ms"},
 			do: func(t *testing.T, db *otelpool.DB, _ *fakedb.DB) error {
 				hold(t, db, t.Context(), time.Second)
@@ -418,7 +418,7 @@ func TestDB_WaitTimesAreExact(t *testing.T) {
 			},
 		},
 		{
-			name: "a context that had ended before", want: hist{1, 0}, typ: "canceled",
+			name: "a context that ended before the call", want: hist{1, 0}, typ: "canceled",
 			lines: []string{"acquire 0s error.type=canceled"},
 			do: func(t *testing.T, db *otelpool.DB, _ *fakedb.DB) error {
 				ctx, cancel := context.WithCancel(t.Context())
@@ -427,7 +427,7 @@ func TestDB_WaitTimesAreExact(t *testing.T) {
 			},
 		},
 		{
-			name: "a close while waiting", want: hist{1, 250 * ms}, typ: "pool_closed",
+			name: "DB.Close while waiting", want: hist{1, 250 * ms}, typ: "pool_closed",
 			lines: []string{"acquire 250ms Error error.type=pool_closed queued 250ms"},
 			do: func(t *testing.T, db *otelpool.DB, _ *fakedb.DB) error {
 				hold(t, db, t.Context(), time.Second)
@@ -437,7 +437,7 @@ func TestDB_WaitTimesAreExact(t *testing.T) {
 			},
 		},
 		{
-			name: "a dial of its own that fails", want: hist{1, 30 * ms}, typ: "*errors.errorString",
+			name: "a dial by the caller that fails", want: hist{1, 30 * ms}, typ: "*errors.errorString",
 			lines: []string{"acquire 30ms Error error.type=*errors.errorString dialed 30ms"},
 			do: func(t *testing.T, db *otelpool.DB, fake *fakedb.DB) error {
 				db.SetMaxOpenConns(2)
@@ -458,7 +458,7 @@ func TestDB_WaitTimesAreExact(t *testing.T) {
 			},
 		},
 		{
-			name: "a driver that calls every connection bad", want: hist{1, 90 * ms}, typ: "bad_connection",
+			name: "dials that all fail with ErrBadConn", want: hist{1, 90 * ms}, typ: "bad_connection",
 			lines: []string{"acquire 90ms Error error.type=bad_connection dialed 90ms"},
 			do: func(_ *testing.T, db *otelpool.DB, fake *fakedb.DB) error {
 				db.SetMaxOpenConns(2)
@@ -484,8 +484,8 @@ func TestDB_WaitTimesAreExact(t *testing.T) {
 				skip := len(seen.ended())
 				noError(t, test.do(t, db, fake))
 				got := seen.histogram(t, "db.client.connection.wait_time", errorType)
-				gone := before[test.typ]
-				if h := (hist{got[test.typ].count - gone.count, got[test.typ].sum - gone.sum}); h != test.want {
+				old := before[test.typ]
+				if h := (hist{got[test.typ].count - old.count, got[test.typ].sum - old.sum}); h != test.want {
 					t.Errorf("got %v, want %v", h, test.want)
 				}
 				var lines []string
@@ -502,8 +502,8 @@ func TestDB_WaitTimesAreExact(t *testing.T) {
 	}
 }
 
-// two leaves two idle connections behind.
-func two(t *testing.T, db *otelpool.DB) {
+// leaveTwoIdle opens two connections and releases them.
+func leaveTwoIdle(t *testing.T, db *otelpool.DB) {
 	t.Helper()
 	db.SetMaxOpenConns(2)
 	db.SetMaxIdleConns(2)
@@ -514,9 +514,9 @@ func two(t *testing.T, db *otelpool.DB) {
 	noError(t, errors.Join(a.Close(), b.Close()))
 }
 
-// noneInPlace lowers the limit with each connection that is closed, from the
-// given one, so that database/sql opens none in its place.
-func noneInPlace(db *otelpool.DB, fake *fakedb.DB, limit int) {
+// openNoReplacement lowers the limit of open connections with each close, starting at limit,
+// so that database/sql does not replace the closed connection.
+func openNoReplacement(db *otelpool.DB, fake *fakedb.DB, limit int) {
 	fake.On(fakedb.Close, func(context.Context, string) error {
 		db.SetMaxOpenConns(limit)
 		limit--
@@ -524,17 +524,17 @@ func noneInPlace(db *otelpool.DB, fake *fakedb.DB, limit int) {
 	})
 }
 
-// closedError is what database/sql says of a closed DB.
+// closedError returns the error of database/sql for a closed DB.
 func closedError(db *otelpool.DB) error { return db.DB.Ping() }
 
-// wantError returns an error unless err is an AcquireError of that cause, and goes
-// back to below.
+// wantError returns an error unless err is an AcquireError with the given cause and wait that
+// unwraps to below.
 func wantError(err, below error, cause poolinfo.Cause, waited time.Duration) error {
 	var e *otelpool.AcquireError
 	if !errors.As(err, &e) {
 		return fmt.Errorf("got %w, want an AcquireError", err)
 	}
-	if e.Unwrap() != below || e.Cause != cause || e.Waited != waited { //nolint:errorlint // the very same
+	if e.Unwrap() != below || e.Cause != cause || e.Waited != waited { //nolint:errorlint // the same error, not one like it
 		return fmt.Errorf("got %w (%s after %v), want %w (%s after %v)", e.Unwrap(), e.Cause, e.Waited, below, cause, waited)
 	}
 	return nil
@@ -544,7 +544,7 @@ func TestDB_ReturnsErrorsAfterTheAcquireUnchanged(t *testing.T) {
 	failure := errors.New("no such table")
 	for name, call := range acquiring {
 		if name == "Conn" {
-			continue // asks the driver for nothing
+			continue // it makes no call of the driver after the acquire
 		}
 		for _, want := range []error{failure, driver.ErrBadConn} {
 			t.Run(fmt.Sprint(name, ", ", want), func(t *testing.T) {
@@ -552,7 +552,7 @@ func TestDB_ReturnsErrorsAfterTheAcquireUnchanged(t *testing.T) {
 					for _, op := range []fakedb.Op{fakedb.Exec, fakedb.Query, fakedb.Prepare, fakedb.Begin, fakedb.Ping} {
 						fake.On(op, func(context.Context, string) error { return want })
 					}
-					if err := call(t.Context(), db); err != want { //nolint:errorlint // the very same
+					if err := call(t.Context(), db); err != want { //nolint:errorlint // the same error, not one like it
 						t.Errorf("got %v, want %v", err, want)
 					}
 				})
@@ -606,11 +606,11 @@ func TestDB_QueryRowReturnsTheAcquireErrorWithoutAConnection(t *testing.T) {
 		defer cancel()
 		row := db.QueryRowContext(ctx, "x")
 		var e *otelpool.AcquireError
-		if err := row.Err(); !errors.As(err, &e) || row.Scan(new(int)) != err { //nolint:errorlint // the very same
+		if err := row.Err(); !errors.As(err, &e) || row.Scan(new(int)) != err { //nolint:errorlint // the same error, not one like it
 			t.Errorf("got %v", err)
 		}
 		if !e.Timeout() {
-			t.Error("a deadline is no timeout")
+			t.Error("an AcquireError of a deadline is not a timeout")
 		}
 		noError(t, db.Close())
 		if err := db.QueryRow("x").Err(); !errors.As(err, &e) || e.Cause != poolinfo.CausePoolClosed || e.Timeout() {
@@ -630,7 +630,7 @@ func TestAcquireError_CauseIsThatOfTheLastAttempt(t *testing.T) {
 		hold(t, db, t.Context(), 300*ms)
 		fake.On(fakedb.Connect, func(context.Context, string) error {
 			fake.On(fakedb.Connect, func(context.Context, string) error { return refused })
-			db.SetMaxOpenConns(1) // the next attempt waits, for a dial in the background
+			db.SetMaxOpenConns(1) // the next attempt waits for a dial in the background
 			return driver.ErrBadConn
 		})
 		if err := wantError(db.Ping(), refused, poolinfo.CauseBackgroundDial, 300*ms); err != nil {
@@ -655,12 +655,12 @@ func TestDB_DriverPanicEndsTheWait(t *testing.T) {
 			fake.On(op, nil)
 		}
 		seen.wantQueue(t, 0, 0, 0)
-		// The one whose statement panicked had its connection.
+		// The call whose statement panicked had acquired a connection.
 		seen.wantHistogram(t, "db.client.connection.wait_time", map[string]hist{"": {1, 0}}, errorType)
 	})
 }
 
-var froms = regexp.MustCompile(` from \S+:\d+`)
+var callerFrames = regexp.MustCompile(` from \S+:\d+`)
 
 func TestAcquireError_DescribesThePool(t *testing.T) {
 	refused := errors.New("dial tcp 10.0.0.7:3306:\nconnect: connection refused")
@@ -723,7 +723,7 @@ func TestAcquireError_DescribesThePool(t *testing.T) {
 				hold(t, db, t.Context(), 100*ms)
 				hold(t, db, t.Context(), 200*ms)
 				noError(t, idle.Close())
-				noneInPlace(db, fake, 3)
+				openNoReplacement(db, fake, 3)
 				fake.On(fakedb.Reset, func(context.Context, string) error { return driver.ErrBadConn })
 				return db.Ping()
 			},
@@ -735,7 +735,7 @@ func TestAcquireError_DescribesThePool(t *testing.T) {
 				time.Sleep(5 * time.Minute)
 				err := test.call(t, db, fake)
 				want := strings.Replace(test.want, "SITE", site, 1)
-				if err == nil || froms.ReplaceAllString(err.Error(), "") != want {
+				if err == nil || callerFrames.ReplaceAllString(err.Error(), "") != want {
 					t.Errorf("got\n%v\nwant\n%s", err, want)
 				}
 				var e *otelpool.AcquireError
@@ -780,7 +780,7 @@ func TestAcquireError_HoldersHaveTheirPhase(t *testing.T) {
 			text, _, _ := strings.Cut(h.String(), " at ")
 			got = append(got, text)
 			if f := h.CallSite.Frames(); len(f) == 0 || !strings.Contains(f[0].Function, t.Name()) {
-				t.Errorf("connection %d was asked for by %v", h.ConnID, f)
+				t.Errorf("connection %d has the call site %v", h.ConnID, f)
 			}
 		}
 		want := []string{
@@ -809,11 +809,11 @@ func TestAcquireError_HoldersHaveCallSitesOnceHalfThePoolIsHeld(t *testing.T) {
 			t.Fatalf("got %v, want an AcquireError", err)
 		}
 		var got []bool
-		for _, h := range e.Holders { // the five who hold for longest
+		for _, h := range e.Holders { // the five longest holds
 			got = append(got, h.CallSite.Frames() != nil)
 		}
 		if want := []bool{false, false, false, true, true}; !slices.Equal(got, want) {
-			t.Errorf("got sites %v, want %v", got, want)
+			t.Errorf("call sites: got %v, want %v", got, want)
 		}
 	})
 }
@@ -828,7 +828,7 @@ func TestWithoutCallers_CapturesNoCallSite(t *testing.T) {
 			t.Fatalf("got %v, want an AcquireError", err)
 		}
 		if len(e.Holders) != 1 || e.Holders[0].CallSite.Frames() != nil || e.Holders[0].String() != "1s (idle for 1s)" {
-			t.Errorf("got %v, want one holder without a site", e.Holders)
+			t.Errorf("got %v, want one holder without a call site", e.Holders)
 		}
 	}, otelpool.WithoutCallers())
 }
@@ -868,7 +868,7 @@ func TestDB_ObservesTheIdleLimitOnceItIsSet(t *testing.T) {
 		db.SetMaxOpenConns(10)
 		db.SetMaxIdleConns(7)
 		seen.wantSums(t, name, map[string]int64{"": 7})
-		db.SetMaxOpenConns(3) // lowers the other too, for good
+		db.SetMaxOpenConns(3) // lowers the idle limit too, permanently
 		seen.wantSums(t, name, map[string]int64{"": 3})
 		db.SetMaxOpenConns(10)
 		seen.wantSums(t, name, map[string]int64{"": 3})
@@ -898,7 +898,7 @@ func TestAcquireSpan_LinksToTheHolders(t *testing.T) {
 			if i == 5 {
 				d = 10 * time.Second
 			}
-			if i == 3 { // one span that holds two
+			if i == 3 { // one span holds two connections
 				spans[first.SpanContext().SpanID()] = 0
 				ctx = trace.ContextWithSpan(ctx, first)
 			}
@@ -915,7 +915,7 @@ func TestAcquireSpan_LinksToTheHolders(t *testing.T) {
 				continue
 			}
 			if s.Parent().SpanID() != caller.SpanContext().SpanID() || s.SpanKind() != trace.SpanKindInternal {
-				t.Errorf("the acquire is %v of %v", s.SpanKind(), s.Parent())
+				t.Errorf("the acquire is a %v span with parent %v", s.SpanKind(), s.Parent())
 			}
 			links := []int{}
 			for _, l := range s.Links() {
@@ -923,7 +923,7 @@ func TestAcquireSpan_LinksToTheHolders(t *testing.T) {
 			}
 			got = append(got, links)
 		}
-		// Number 5 had the connection, and gave it back.
+		// Span 5 released the connection that the caller got.
 		if want := [][]int{{0, 1, 2, 4, 5, 6, 7, 8}}; !reflect.DeepEqual(got, want) {
 			t.Errorf("got links to the holders %v, want %v", got, want)
 		}
@@ -957,8 +957,8 @@ func TestAcquireSpan_LinksToTheHolderOfAClosedConnection(t *testing.T) {
 	})
 }
 
-// wantLinks has a caller ask for a connection and wait for up to a second, and
-// fails unless its acquire is linked to the span of the holder only.
+// wantLinks acquires a connection, waiting for up to a second, and fails unless the span of
+// the acquire has exactly one link, to the holder's span.
 func wantLinks(t *testing.T, db *otelpool.DB, seen *telemetry, holder trace.Span) {
 	t.Helper()
 	ctx, caller := seen.caller()
@@ -983,8 +983,8 @@ func TestReleasedEvent_HasTheWaitersOfTheHold(t *testing.T) {
 		time.Sleep(time.Second)
 		limited, cancel := context.WithTimeout(t.Context(), 3*time.Second)
 		defer cancel()
-		go func() { _ = db.PingContext(limited) }() // gives up after 3s
-		go func() { _ = db.Ping() }()               // has waited for 9s in the end
+		go func() { _ = db.PingContext(limited) }() // times out after 3s
+		go func() { _ = db.Ping() }()               // waits for 9s
 		time.Sleep(9 * time.Second)
 		noError(t, c.Close())
 		synctest.Wait()

@@ -25,7 +25,7 @@ import (
 	"github.com/otelpool/otelpool/poolinfo"
 )
 
-// registerAs makes a driver name that no other run of a test has.
+// registerAs registers d under a name that no other test, or run of this test, has.
 func registerAs(t *testing.T, d driver.Driver) string {
 	t.Helper()
 	name := fmt.Sprint(t.Name(), " ", registrations.Add(1))
@@ -45,11 +45,10 @@ func withDriverContext(cfg fakedb.Config) fakedb.Config {
 	return cfg
 }
 
-// TestOpen_EveryEntryPointOpensAPool goes through the ways in, over drivers with and
-// without OpenConnector.
+// TestOpen_EveryEntryPointOpensAPool opens pools over drivers with and without OpenConnector.
 func TestOpen_EveryEntryPointOpensAPool(t *testing.T) {
 	for driverName, cfg := range map[string]fakedb.Config{"legacy": full, "context": withDriverContext(full)} {
-		entrances := map[string]func(*testing.T, *fakedb.DB, ...otelpool.Option) *sql.DB{
+		entryPoints := map[string]func(*testing.T, *fakedb.DB, ...otelpool.Option) *sql.DB{
 			"Open": func(t *testing.T, fake *fakedb.DB, opts ...otelpool.Option) *sql.DB {
 				db, err := otelpool.Open(registerFake(t, fake), "dsn", opts...)
 				noError(t, err)
@@ -73,7 +72,7 @@ func TestOpen_EveryEntryPointOpensAPool(t *testing.T) {
 				noError(t, err)
 				return db
 			},
-			"a driver that is opened by another wrapper": func(t *testing.T, fake *fakedb.DB, opts ...otelpool.Option) *sql.DB {
+			"NewDriver under another wrapper": func(t *testing.T, fake *fakedb.DB, opts ...otelpool.Option) *sql.DB {
 				db, err := sql.Open(registerAs(t, openOnly{otelpool.NewDriver(fake.Driver(), opts...)}), "dsn")
 				noError(t, err)
 				return db
@@ -87,10 +86,10 @@ func TestOpen_EveryEntryPointOpensAPool(t *testing.T) {
 				return db
 			},
 		}
-		for name, open := range entrances {
+		for name, open := range entryPoints {
 			t.Run(name+" over "+driverName, func(t *testing.T) {
 				fake, seen := fakedb.New(cfg), observe()
-				// A pool that another wrapper opened is never closed, nor its name.
+				// A pool that another wrapper opens is never closed, and keeps its name.
 				pool := fmt.Sprint("pool ", registrations.Add(1))
 				db := open(t, fake, seen.options(otelpool.WithPoolName(pool))...)
 				execOK(t, db, t.Context())
@@ -99,23 +98,23 @@ func TestOpen_EveryEntryPointOpensAPool(t *testing.T) {
 				for _, s := range seen.ended() {
 					got = append(got, s.Name())
 				}
-				if want := "connect exec exec"; strings.Join(got, " ") != want && name != "a driver that is opened by another wrapper" {
+				if want := "connect exec exec"; strings.Join(got, " ") != want && name != "NewDriver under another wrapper" {
 					t.Errorf("got spans %v, want %s", got, want)
 				}
 				seen.wantSums(t, "db.client.connection.count", map[string]int64{pool + " idle": 1, pool + " used": 0, pool + " dialing": 0}, poolName, state)
 				noError(t, db.Close())
 				if fake.Open() != 0 {
-					t.Errorf("%d connections are left open", fake.Open())
+					t.Errorf("%d connections are still open", fake.Open())
 				}
 			})
 		}
 	}
 }
 
-// openOnly is a wrapper from before connectors.
-type openOnly struct{ in driver.Driver }
+// openOnly is a wrapper without OpenConnector.
+type openOnly struct{ inner driver.Driver }
 
-func (d openOnly) Open(dsn string) (driver.Conn, error) { return d.in.Open(dsn) }
+func (d openOnly) Open(dsn string) (driver.Conn, error) { return d.inner.Open(dsn) }
 
 func TestRegister_ReturnsANewNameEachTime(t *testing.T) {
 	fake := fakedb.New(full)
@@ -185,7 +184,7 @@ func TestWatch_RefusesASecondDBOfAConnector(t *testing.T) {
 	}
 }
 
-// refusing is a driver that does not like its data source name.
+// refusing is a driver that refuses every data source name.
 type refusing struct{ err error }
 
 func (d refusing) Open(string) (driver.Conn, error)               { return nil, d.err }
@@ -225,8 +224,8 @@ func TestWithPoolName_NamesOfOpenPoolsAreUnique(t *testing.T) {
 	}
 }
 
-// TestPoolName_DefaultsToTheSystem cannot know which names other tests
-// have left taken.
+// TestPoolName_DefaultsToTheSystem ignores the number after the name, which depends on the
+// pools of other tests.
 func TestPoolName_DefaultsToTheSystem(t *testing.T) {
 	db := otelpool.OpenDB(fakedb.New(full).Connector())
 	defer db.Close()
@@ -241,11 +240,11 @@ func TestOption_NilIsIgnored(t *testing.T) {
 	seen := observe()
 	db := otelpool.OpenDB(fakedb.New(full).Connector(), seen.options(nil,
 		otelpool.WithTracerProvider(nil), otelpool.WithMeterProvider(nil), otelpool.WithPoolName(""), otelpool.WithAttributes(),
-		otelpool.WithAcquireSpanThreshold(-1))...) // a dial may take a while
+		otelpool.WithAcquireSpanThreshold(-1))...) // a slow dial must not add a span
 	defer db.Close()
 	execOK(t, db, t.Context())
 	if len(seen.ended()) != 2 {
-		t.Errorf("got %d spans, want 2 from the provider that was given first", len(seen.ended()))
+		t.Errorf("got %d spans, want 2, from the first provider", len(seen.ended()))
 	}
 }
 
@@ -259,81 +258,81 @@ func TestWithAttributes_CopiesItsSlice(t *testing.T) {
 	seen.wantSums(t, "otelpool.connection.peak", map[string]int64{"1": 0}, "a")
 }
 
-var errRefused = errors.New("not granted")
+var errRefused = errors.New("instrument refused")
 
-// stingyProvider is a MeterProvider over a real one.
-type stingyProvider struct {
+// refusingProvider is a MeterProvider that fails to make some instruments.
+type refusingProvider struct {
 	embedded.MeterProvider
 	real    metric.MeterProvider
 	refused func(name string) bool
 }
 
-func (p stingyProvider) Meter(name string, opts ...metric.MeterOption) metric.Meter {
-	return stingyMeter{p.real.Meter(name, opts...), p.refused}
+func (p refusingProvider) Meter(name string, opts ...metric.MeterOption) metric.Meter {
+	return refusingMeter{p.real.Meter(name, opts...), p.refused}
 }
 
-type stingyMeter struct {
+type refusingMeter struct {
 	metric.Meter
 	refused func(name string) bool
 }
 
-func (m stingyMeter) Float64Histogram(name string, opts ...metric.Float64HistogramOption) (metric.Float64Histogram, error) {
+func (m refusingMeter) Float64Histogram(name string, opts ...metric.Float64HistogramOption) (metric.Float64Histogram, error) {
 	if m.refused(name) {
 		return nil, errRefused
 	}
 	return m.Meter.Float64Histogram(name, opts...)
 }
 
-func (m stingyMeter) Int64Histogram(name string, opts ...metric.Int64HistogramOption) (metric.Int64Histogram, error) {
+func (m refusingMeter) Int64Histogram(name string, opts ...metric.Int64HistogramOption) (metric.Int64Histogram, error) {
 	if m.refused(name) {
 		return nil, errRefused
 	}
 	return m.Meter.Int64Histogram(name, opts...)
 }
 
-func (m stingyMeter) Int64Counter(name string, opts ...metric.Int64CounterOption) (metric.Int64Counter, error) {
+func (m refusingMeter) Int64Counter(name string, opts ...metric.Int64CounterOption) (metric.Int64Counter, error) {
 	if m.refused(name) {
 		return nil, errRefused
 	}
 	return m.Meter.Int64Counter(name, opts...)
 }
 
-func (m stingyMeter) Int64ObservableUpDownCounter(name string, opts ...metric.Int64ObservableUpDownCounterOption) (metric.Int64ObservableUpDownCounter, error) {
+func (m refusingMeter) Int64ObservableUpDownCounter(name string, opts ...metric.Int64ObservableUpDownCounterOption) (metric.Int64ObservableUpDownCounter, error) {
 	if m.refused(name) {
-		return noop.Int64ObservableUpDownCounter{}, errRefused // the SDK refuses with a no-op in hand
+		return noop.Int64ObservableUpDownCounter{}, errRefused // the SDK returns a no-op with its error
 	}
 	return m.Meter.Int64ObservableUpDownCounter(name, opts...)
 }
 
-func (m stingyMeter) Int64ObservableGauge(name string, opts ...metric.Int64ObservableGaugeOption) (metric.Int64ObservableGauge, error) {
+func (m refusingMeter) Int64ObservableGauge(name string, opts ...metric.Int64ObservableGaugeOption) (metric.Int64ObservableGauge, error) {
 	if m.refused(name) {
 		return nil, errRefused
 	}
 	return m.Meter.Int64ObservableGauge(name, opts...)
 }
 
-func (m stingyMeter) Float64ObservableGauge(name string, opts ...metric.Float64ObservableGaugeOption) (metric.Float64ObservableGauge, error) {
+func (m refusingMeter) Float64ObservableGauge(name string, opts ...metric.Float64ObservableGaugeOption) (metric.Float64ObservableGauge, error) {
 	if m.refused(name) {
 		return nil, errRefused
 	}
 	return m.Meter.Float64ObservableGauge(name, opts...)
 }
 
-func (m stingyMeter) Float64ObservableCounter(name string, opts ...metric.Float64ObservableCounterOption) (metric.Float64ObservableCounter, error) {
+func (m refusingMeter) Float64ObservableCounter(name string, opts ...metric.Float64ObservableCounterOption) (metric.Float64ObservableCounter, error) {
 	if m.refused(name) {
 		return nil, errRefused
 	}
 	return m.Meter.Float64ObservableCounter(name, opts...)
 }
 
-func (m stingyMeter) RegisterCallback(f metric.Callback, all ...metric.Observable) (metric.Registration, error) {
+func (m refusingMeter) RegisterCallback(f metric.Callback, all ...metric.Observable) (metric.Registration, error) {
 	if m.refused("callback") {
 		return nil, errRefused
 	}
 	return m.Meter.RegisterCallback(f, all...)
 }
 
-// handled collects what is reported through otel.Handle while f runs.
+// handled returns the errors that are reported through otel.Handle while f runs.
 func handled(f func()) []error {
 	var got []error
 	before := otel.GetErrorHandler()
@@ -355,7 +354,7 @@ func TestInstruments_WorkIfOneIsRefused(t *testing.T) {
 	for _, name := range append(all, "callback", "everything") {
 		t.Run(name, func(t *testing.T) {
 			seen := observe()
-			provider := stingyProvider{real: seen.metrics, refused: func(n string) bool { return n == name || name == "everything" }}
+			provider := refusingProvider{real: seen.metrics, refused: func(n string) bool { return n == name || name == "everything" }}
 			var db *sql.DB
 			errs := handled(func() {
 				db = otelpool.OpenDB(fakedb.New(full).Connector(),
@@ -364,35 +363,34 @@ func TestInstruments_WorkIfOneIsRefused(t *testing.T) {
 				giveBack(t, holdAll(t, db, 3))
 				timed, err := otelpool.NewDB(db)
 				noError(t, err)
-				noError(t, timed.QueryRow("x").Scan(new(int))) // settles the close of the third
+				noError(t, timed.QueryRow("x").Scan(new(int))) // resolves the reason of the third close
 				_ = seen.collect(t)
 			})
 			if len(errs) != 1 || !errors.Is(errs[0], errRefused) {
-				t.Errorf("reported %v, want one report of the refusal", errs)
+				t.Errorf("reported %v, want one report of %v", errs, errRefused)
 			}
 			for _, other := range []string{"otelpool.connection.closed", "db.client.connection.use_time", "otelpool.connection.oldest_hold"} {
-				told := seen.metric(t, other) != nil
+				recorded := seen.metric(t, other) != nil
 				lost := other == name || name == "everything" || name == "callback" && other == "otelpool.connection.oldest_hold"
-				if told == lost {
-					t.Errorf("%s is told: %t, want %t", other, told, !lost)
+				if recorded == lost {
+					t.Errorf("%s is recorded: %t, want %t", other, recorded, !lost)
 				}
 			}
 			noError(t, db.Close())
 			if s, err := otelpool.Inspect(db); err != nil || s.Acquired[poolinfo.SourceNew] != 3 {
-				t.Errorf("the ledger has %v, %v", s.Acquired, err)
+				t.Errorf("Inspect: got acquires %v, %v", s.Acquired, err)
 			}
 		})
 	}
 }
 
-// TestOpenDB_UsesAGlobalProviderThatIsSetLater is about programs that open the database
-// before they set the SDK up. A process can do that once, so the test has one of
-// its own.
+// TestOpenDB_UsesAGlobalProviderThatIsSetLater is about programs that open the database before
+// they set up the SDK. A process can set it up once, so the test runs in a child process.
 func TestOpenDB_UsesAGlobalProviderThatIsSetLater(t *testing.T) {
-	const alone = "OTELPOOL_TEST_ALONE"
-	if os.Getenv(alone) == "" {
+	const childProcess = "OTELPOOL_TEST_ALONE"
+	if os.Getenv(childProcess) == "" {
 		cmd := exec.Command(os.Args[0], "-test.run=^"+t.Name()+"$")
-		cmd.Env = append(os.Environ(), alone+"=1")
+		cmd.Env = append(os.Environ(), childProcess+"=1")
 		if out, err := cmd.CombinedOutput(); err != nil {
 			t.Errorf("%v\n%s", err, out)
 		}
@@ -406,7 +404,7 @@ func TestOpenDB_UsesAGlobalProviderThatIsSetLater(t *testing.T) {
 	otel.SetMeterProvider(seen.metrics)
 	execOK(t, db, t.Context())
 	if got := seen.ended(); len(got) != 1 || got[0].Name() != "exec" {
-		t.Errorf("got %d spans, want the exec that came after", len(got))
+		t.Errorf("got %d spans, want that of the second exec", len(got))
 	}
 	if n := seen.sums(t, "otelpool.connection.acquired", poolName)["early"]; n != 2 {
 		t.Errorf("got %v acquires, want both: the ledger counts from the start", n)
@@ -435,11 +433,11 @@ func TestSpans_AreInTheContextOfTheDriver(t *testing.T) {
 		noError(t, tx.Commit())
 		for _, s := range seen.ended() {
 			if got, ok := ids[s.Name()]; ok && got != s.SpanContext().SpanID().String() {
-				t.Errorf("%s: the driver saw span %s, want its own %s", s.Name(), got, s.SpanContext().SpanID())
+				t.Errorf("%s: the driver got span %s, want %s", s.Name(), got, s.SpanContext().SpanID())
 			}
 		}
 		if len(ids) != 6 {
-			t.Errorf("the driver saw %v", ids)
+			t.Errorf("the driver got the spans %v, want 6", ids)
 		}
 	})
 }

@@ -9,7 +9,7 @@ import (
 	"github.com/otelpool/otelpool/internal/fakedb"
 )
 
-// The driver of these examples; a program would import one.
+// connector is of a fake driver; a program would import a real one.
 var connector = fakedb.New(fakedb.Config{}).Connector()
 
 func ExampleOpenDB() {

@@ -17,16 +17,16 @@ import (
 	"github.com/otelpool/otelpool/internal/fakedb"
 )
 
-// place is how the wrapper answers for one interface on one of its types.
-type place struct {
-	on     kind
-	shown  shown
-	bits   int            // shown == exactly: interfaces of the driver that bring it
-	has    func(any) bool // of a wrapped object
-	reason string
+// A treatment is what the wrapper does about one interface on one of its types.
+type treatment struct {
+	on      kind
+	offered offered
+	bits    int            // if offered == exactly: the driver's interfaces that require it
+	has     func(any) bool // of a wrapped object
+	reason  string
 }
 
-// kind is what can have an optional interface.
+// kind is a type of the wrapper that can have optional interfaces.
 type kind string
 
 const (
@@ -35,76 +35,76 @@ const (
 	onConn      kind = "conn"
 	onStmt      kind = "stmt"
 	onRows      kind = "rows"
-	onNothing   kind = "nothing of ours"
+	onNothing   kind = "no type of the wrapper"
 )
 
-// shown is when the wrapper has an interface.
-type shown string
+// offered is when the wrapper has an interface.
+type offered string
 
 const (
-	exactly   shown = "if and only if the driver has it"
-	always    shown = "always"
-	never     shown = "never"
-	unwrapped shown = "as the driver or the program made it"
+	exactly   offered = "if and only if the driver has it"
+	always    offered = "always"
+	never     offered = "never"
+	unwrapped offered = "as the driver or the program made it"
 )
 
 func has[T any](v any) bool { _, ok := v.(T); return ok }
 
-// classified is every interface of database/sql/driver and what the wrapper does
-// about it. An interface that Go adds has to be added here, with a reason why the
-// wrapper cannot be told from its absence, or as one that is shown exactly.
-var classified = map[string][]place{
-	"Driver":    {{on: onDriver, shown: always, has: has[driver.Driver], reason: "it is wrapped"}},
-	"Connector": {{on: onConnector, shown: always, has: has[driver.Connector], reason: "it is wrapped"}},
-	"Conn":      {{on: onConn, shown: always, has: has[driver.Conn], reason: "it is wrapped"}},
-	"Stmt":      {{on: onStmt, shown: always, has: has[driver.Stmt], reason: "it is wrapped"}},
-	"Rows":      {{on: onRows, shown: always, has: has[driver.Rows], reason: "it is wrapped"}},
-	"Tx":        {{on: onNothing, shown: unwrapped, reason: "it is wrapped, and has no optional interface"}},
+// classified lists every interface of database/sql/driver and what the wrapper does about it.
+// An interface that a Go release adds must be added here: as exactly, or with the reason why
+// programs cannot notice that the wrapper has it.
+var classified = map[string][]treatment{
+	"Driver":    {{on: onDriver, offered: always, has: has[driver.Driver], reason: "it is wrapped"}},
+	"Connector": {{on: onConnector, offered: always, has: has[driver.Connector], reason: "it is wrapped"}},
+	"Conn":      {{on: onConn, offered: always, has: has[driver.Conn], reason: "it is wrapped"}},
+	"Stmt":      {{on: onStmt, offered: always, has: has[driver.Stmt], reason: "it is wrapped"}},
+	"Rows":      {{on: onRows, offered: always, has: has[driver.Rows], reason: "it is wrapped"}},
+	"Tx":        {{on: onNothing, offered: unwrapped, reason: "it is wrapped, and has no optional interface"}},
 
-	"DriverContext": {{on: onDriver, shown: always, has: has[driver.DriverContext], reason: "without it database/sql makes the connector that we make"}},
+	"DriverContext": {{on: onDriver, offered: always, has: has[driver.DriverContext], reason: "without it database/sql makes the connector that we make"}},
 
-	"Pinger":             {{on: onConn, shown: always, has: has[driver.Pinger], reason: "Ping answers nil"}},
-	"ConnPrepareContext": {{on: onConn, shown: always, has: has[driver.ConnPrepareContext], reason: "it falls back to Prepare as database/sql does"}},
-	"ConnBeginTx":        {{on: onConn, shown: always, has: has[driver.ConnBeginTx], reason: "it falls back to Begin as database/sql does, with the same refusals"}},
-	"SessionResetter":    {{on: onConn, shown: always, has: has[driver.SessionResetter], reason: "it answers nil, and tells of the acquire"}},
-	"Validator":          {{on: onConn, shown: always, has: has[driver.Validator], reason: "it answers true, and tells of the release"}},
+	"Pinger":             {{on: onConn, offered: always, has: has[driver.Pinger], reason: "Ping returns nil"}},
+	"ConnPrepareContext": {{on: onConn, offered: always, has: has[driver.ConnPrepareContext], reason: "it falls back to Prepare as database/sql does"}},
+	"ConnBeginTx":        {{on: onConn, offered: always, has: has[driver.ConnBeginTx], reason: "it falls back to Begin as database/sql does, with the same refusals"}},
+	"SessionResetter":    {{on: onConn, offered: always, has: has[driver.SessionResetter], reason: "it returns nil, and marks the acquire"}},
+	"Validator":          {{on: onConn, offered: always, has: has[driver.Validator], reason: "it returns true, and marks the release"}},
 	"ExecerContext": {{
-		on: onConn, shown: exactly, bits: int(fakedb.ExecerContext | fakedb.Execer), has: has[driver.ExecerContext],
+		on: onConn, offered: exactly, bits: int(fakedb.ExecerContext | fakedb.Execer), has: has[driver.ExecerContext],
 		reason: "arguments are converted before it can decline",
 	}},
 	"QueryerContext": {{
-		on: onConn, shown: exactly, bits: int(fakedb.QueryerContext | fakedb.Queryer), has: has[driver.QueryerContext],
+		on: onConn, offered: exactly, bits: int(fakedb.QueryerContext | fakedb.Queryer), has: has[driver.QueryerContext],
 		reason: "arguments are converted before it can decline",
 	}},
-	"Execer":  {{on: onConn, shown: never, has: has[driver.Execer], reason: "database/sql asks for ExecerContext first"}},
-	"Queryer": {{on: onConn, shown: never, has: has[driver.Queryer], reason: "database/sql asks for QueryerContext first"}},
+	"Execer":  {{on: onConn, offered: never, has: has[driver.Execer], reason: "database/sql looks for ExecerContext first"}},
+	"Queryer": {{on: onConn, offered: never, has: has[driver.Queryer], reason: "database/sql looks for QueryerContext first"}},
 
 	"NamedValueChecker": {
-		{on: onConn, shown: always, has: has[driver.NamedValueChecker], reason: "it answers ErrSkip"},
-		{on: onStmt, shown: always, has: has[driver.NamedValueChecker], reason: "it asks the connection, as database/sql does"},
+		{on: onConn, offered: always, has: has[driver.NamedValueChecker], reason: "it returns ErrSkip"},
+		{on: onStmt, offered: always, has: has[driver.NamedValueChecker], reason: "it calls the connection's, as database/sql does"},
 	},
-	"StmtExecContext":  {{on: onStmt, shown: always, has: has[driver.StmtExecContext], reason: "it falls back to Exec as database/sql does"}},
-	"StmtQueryContext": {{on: onStmt, shown: always, has: has[driver.StmtQueryContext], reason: "it falls back to Query as database/sql does"}},
+	"StmtExecContext":  {{on: onStmt, offered: always, has: has[driver.StmtExecContext], reason: "it falls back to Exec as database/sql does"}},
+	"StmtQueryContext": {{on: onStmt, offered: always, has: has[driver.StmtQueryContext], reason: "it falls back to Query as database/sql does"}},
 	"ColumnConverter": {{
-		on: onStmt, shown: exactly, bits: int(fakedb.StmtColumnConverter), has: has[driver.ColumnConverter],
-		reason: "its presence changes how arguments are counted and what the error says",
+		on: onStmt, offered: exactly, bits: int(fakedb.StmtColumnConverter), has: has[driver.ColumnConverter],
+		reason: "its presence changes how arguments are counted, and the text of the error",
 	}},
 
-	"RowsNextResultSet":              {{on: onRows, shown: always, has: has[driver.RowsNextResultSet], reason: "there is no next one"}},
-	"RowsColumnTypeScanType":         {{on: onRows, shown: always, has: has[driver.RowsColumnTypeScanType], reason: "it answers the type of any"}},
-	"RowsColumnTypeDatabaseTypeName": {{on: onRows, shown: always, has: has[driver.RowsColumnTypeDatabaseTypeName], reason: "it answers the empty string"}},
-	"RowsColumnTypeLength":           {{on: onRows, shown: always, has: has[driver.RowsColumnTypeLength], reason: "it answers ok = false"}},
-	"RowsColumnTypeNullable":         {{on: onRows, shown: always, has: has[driver.RowsColumnTypeNullable], reason: "it answers ok = false"}},
-	"RowsColumnTypePrecisionScale":   {{on: onRows, shown: always, has: has[driver.RowsColumnTypePrecisionScale], reason: "it answers ok = false"}},
+	"RowsNextResultSet":              {{on: onRows, offered: always, has: has[driver.RowsNextResultSet], reason: "HasNextResultSet returns false"}},
+	"RowsColumnTypeScanType":         {{on: onRows, offered: always, has: has[driver.RowsColumnTypeScanType], reason: "it returns the type of any"}},
+	"RowsColumnTypeDatabaseTypeName": {{on: onRows, offered: always, has: has[driver.RowsColumnTypeDatabaseTypeName], reason: "it returns the empty string"}},
+	"RowsColumnTypeLength":           {{on: onRows, offered: always, has: has[driver.RowsColumnTypeLength], reason: "it returns ok = false"}},
+	"RowsColumnTypeNullable":         {{on: onRows, offered: always, has: has[driver.RowsColumnTypeNullable], reason: "it returns ok = false"}},
+	"RowsColumnTypePrecisionScale":   {{on: onRows, offered: always, has: has[driver.RowsColumnTypePrecisionScale], reason: "it returns ok = false"}},
 
-	"Result":         {{on: onNothing, shown: unwrapped, reason: "the driver's result is handed on"}},
-	"Valuer":         {{on: onNothing, shown: unwrapped, reason: "arguments are the program's"}},
-	"ValueConverter": {{on: onNothing, shown: unwrapped, reason: "the driver's converter is handed on"}},
+	"Result":         {{on: onNothing, offered: unwrapped, reason: "the driver's result is returned unchanged"}},
+	"Valuer":         {{on: onNothing, offered: unwrapped, reason: "arguments belong to the program"}},
+	"ValueConverter": {{on: onNothing, offered: unwrapped, reason: "the driver's converter is returned unchanged"}},
 }
 
 func TestInterfaces_ListHasAllOfTheDriverPackage(t *testing.T) {
 	var names []string
-	for name := range classifiedHere() {
+	for name := range classifiedInThisRelease() {
 		names = append(names, name)
 	}
 	slices.Sort(names)
@@ -115,18 +115,18 @@ func TestInterfaces_ListHasAllOfTheDriverPackage(t *testing.T) {
 
 func TestInterfaces_WrapperHasThoseOfTheList(t *testing.T) {
 	for conn := range fakedb.AllConn + 1 {
-		checkPlaces(t, shape{conn: conn}, onConn, int(conn))
+		checkShape(t, shape{conn: conn}, onConn, int(conn))
 	}
 	for stmt := range fakedb.AllStmt + 1 {
-		checkPlaces(t, shape{stmt: stmt}, onStmt, int(stmt))
+		checkShape(t, shape{stmt: stmt}, onStmt, int(stmt))
 	}
 	for rows := range allRowsHere + 1 {
-		checkPlaces(t, shape{rows: rows}, onRows, int(rows))
+		checkShape(t, shape{rows: rows}, onRows, int(rows))
 	}
 	for _, is := range []bool{false, true} {
 		fake := fakedb.New(fakedb.Config{DriverContext: is, Closer: is})
-		checkPlace(t, onDriver, 0, otelpool.NewDriver(fake.Driver()))
-		checkPlace(t, onConnector, 0, otelpool.NewConnector(fake.Connector()))
+		checkInterfaces(t, onDriver, 0, otelpool.NewDriver(fake.Driver()))
+		checkInterfaces(t, onConnector, 0, otelpool.NewConnector(fake.Connector()))
 	}
 }
 
@@ -144,21 +144,21 @@ func TestConn_ReturnsTheDriversResultUnchanged(t *testing.T) {
 	}
 }
 
-// classifiedHere is what is classified of the Go release that the test runs on.
-func classifiedHere() map[string][]place {
+// classifiedInThisRelease returns the interfaces of the Go release that runs the test.
+func classifiedInThisRelease() map[string][]treatment {
 	all := maps.Clone(classified)
 	maps.Copy(all, classifiedSince127)
 	return all
 }
 
-// checkPlaces checks the wrapped object of one kind over a driver of a shape.
-func checkPlaces(t *testing.T, sh shape, on kind, bits int) {
+// checkShape checks the wrapper's type of one kind over a driver with the given shape.
+func checkShape(t *testing.T, sh shape, on kind, bits int) {
 	t.Helper()
 	fake := fakedb.New(fakedb.Config{Conn: sh.conn, Stmt: sh.stmt, Rows: sh.rows, Quiet: true})
 	c := connect(t, fake)
 	defer func() { _ = c.Close() }()
 	if on == onConn {
-		checkPlace(t, on, bits, c)
+		checkInterfaces(t, on, bits, c)
 		return
 	}
 	s, err := c.Prepare("")
@@ -167,7 +167,7 @@ func checkPlaces(t *testing.T, sh shape, on kind, bits int) {
 	}
 	defer func() { _ = s.Close() }()
 	if on == onStmt {
-		checkPlace(t, on, bits, s)
+		checkInterfaces(t, on, bits, s)
 		return
 	}
 	r, err := s.(driver.StmtQueryContext).QueryContext(t.Context(), nil)
@@ -175,27 +175,26 @@ func checkPlaces(t *testing.T, sh shape, on kind, bits int) {
 		t.Fatal(err)
 	}
 	defer func() { _ = r.Close() }()
-	checkPlace(t, on, bits, r)
+	checkInterfaces(t, on, bits, r)
 }
 
-// checkPlace compares a wrapped object with the table; bits is what the driver
-// has.
-func checkPlace(t *testing.T, on kind, bits int, wrapped any) {
+// checkInterfaces compares a wrapped object with classified; bits is what the driver has.
+func checkInterfaces(t *testing.T, on kind, bits int, wrapped any) {
 	t.Helper()
-	for name, places := range classifiedHere() {
-		for _, p := range places {
+	for name, treatments := range classifiedInThisRelease() {
+		for _, p := range treatments {
 			if p.on != on {
 				continue
 			}
-			want := p.shown == always || p.shown == exactly && bits&p.bits != 0
+			want := p.offered == always || p.offered == exactly && bits&p.bits != 0
 			if got := p.has(wrapped); got != want {
-				t.Errorf("%s on a %s that has %#b: got %t, want %t: it is shown %s, for %s", name, on, bits, got, want, p.shown, p.reason)
+				t.Errorf("%s on a %s that has %#b: got %t, want %t: offered %s, because %s", name, on, bits, got, want, p.offered, p.reason)
 			}
 		}
 	}
 }
 
-// connect returns a wrapped connection. Its pool ends with the test.
+// connect returns a wrapped connection. Its pool is closed at the end of the test.
 func connect(t *testing.T, fake *fakedb.DB) driver.Conn {
 	t.Helper()
 	connector := otelpool.NewConnector(fake.Connector())
@@ -235,7 +234,7 @@ func driverInterfaces(t *testing.T) []string {
 	}
 	var names []string
 	for name, def := range types {
-		// One type may be defined as another.
+		// A type may be defined by the name of another.
 		for other, ok := def.(*ast.Ident); ok && types[other.Name] != nil; other, ok = def.(*ast.Ident) {
 			def = types[other.Name]
 		}

@@ -20,10 +20,9 @@ import (
 	"github.com/otelpool/otelpool/poolinfo"
 )
 
-// A load is a random pool and random callers, in virtual time but on real
-// goroutines.
+// A load is a random pool with random callers, in virtual time but on real goroutines.
 type load struct {
-	rng   *rand.Rand // for what is decided before the workers start
+	rng   *rand.Rand // used only before the workers start
 	fake  *fakedb.DB
 	db    *sql.DB
 	timed *otelpool.DB // the same pool
@@ -34,9 +33,8 @@ type load struct {
 
 func (l *load) pick(d ...time.Duration) time.Duration { return d[l.rng.IntN(len(d))] }
 
-// start opens a pool with random limits over a driver with random faults. The
-// shape of the driver is random too, so that acquires and releases are seen both
-// with and without the driver's own signals.
+// start opens a pool with random limits over a driver with a random shape, so that acquires
+// and releases are noticed both with and without SessionResetter and Validator.
 func start(t *testing.T, seed uint64) *load {
 	l := &load{rng: rand.New(rand.NewPCG(seed, 1)), seen: observe(), calls: 60}
 	l.fake = fakedb.New(fakedb.Config{
@@ -56,8 +54,8 @@ func start(t *testing.T, seed uint64) *load {
 	return l
 }
 
-// disturb makes a share of the calls of each kind fail.
-func (l *load) disturb() {
+// injectFaults makes a share of the calls of each kind fail.
+func (l *load) injectFaults() {
 	var mu sync.Mutex
 	rng := rand.New(rand.NewPCG(l.rng.Uint64(), 2))
 	odds := func(n int) bool { mu.Lock(); defer mu.Unlock(); return rng.IntN(100) < n }
@@ -77,8 +75,8 @@ func (l *load) disturb() {
 	l.fake.On(fakedb.Rollback, bad(l.rng.IntN(5), errors.New("no rollback")))
 }
 
-// work is one caller: it does what programs do with a pool, gives everything
-// back, and does not mind errors.
+// work is one caller. It uses the pool as programs do, releases every connection and ignores
+// errors.
 func (l *load) work(rng *rand.Rand) {
 	nap := func() { time.Sleep(time.Duration(rng.IntN(8)) * time.Millisecond) }
 	for range l.calls {
@@ -135,8 +133,8 @@ func (l *load) work(rng *rand.Rand) {
 			if l.stmt != nil {
 				_, _ = l.stmt.ExecContext(ctx)
 			}
-			// A statement that is closed takes the locks of the DB and of all
-			// connections that it was prepared on, in that order.
+			// Closing a statement takes the lock of the DB, then those of all connections
+			// that it was prepared on.
 			if s, err := db.PrepareContext(ctx, "y"); err == nil {
 				_, _ = s.ExecContext(ctx)
 				nap()
@@ -157,7 +155,7 @@ func (l *load) work(rng *rand.Rand) {
 	}
 }
 
-// check holds the invariants of the ledger, which are true at any moment.
+// check checks the invariants of the ledger, which hold at any moment.
 func (l *load) check(t *testing.T) poolinfo.Snapshot {
 	t.Helper()
 	s, err := otelpool.Inspect(l.db)
@@ -177,8 +175,7 @@ func (l *load) check(t *testing.T) poolinfo.Snapshot {
 	return s
 }
 
-// TestLedger_AgreesWithDBStatsUnderRandomLoad takes other seeds in each of the
-// runs of one -count.
+// TestLedger_AgreesWithDBStatsUnderRandomLoad uses new seeds in each run of -count.
 func TestLedger_AgreesWithDBStatsUnderRandomLoad(t *testing.T) {
 	run := uint64(loadRuns.Add(1) - 1)
 	seeds := uint64(40)
@@ -187,19 +184,19 @@ func TestLedger_AgreesWithDBStatsUnderRandomLoad(t *testing.T) {
 	}
 	for seed := run * seeds; seed < (run+1)*seeds; seed++ {
 		t.Run(fmt.Sprint("seed ", seed), func(t *testing.T) {
-			synctest.Test(t, func(t *testing.T) { loadOnce(t, seed) })
+			synctest.Test(t, func(t *testing.T) { runLoad(t, seed) })
 		})
 	}
 }
 
 var loadRuns atomic.Int64
 
-func loadOnce(t *testing.T, seed uint64) {
+func runLoad(t *testing.T, seed uint64) {
 	l := start(t, seed)
 	l.stmt, _ = l.db.Prepare("x")
-	l.disturb()
+	l.injectFaults()
 	done := make(chan struct{})
-	go func() { // a reader at work all the time
+	go func() { // reads during the load
 		for {
 			select {
 			case <-done:
@@ -226,13 +223,13 @@ func loadOnce(t *testing.T, seed uint64) {
 
 	s, stats := l.check(t), l.db.Stats()
 	if s.Held != 0 || stats.InUse != 0 {
-		t.Errorf("at rest %d are held and %d in use, want 0 and 0", s.Held, stats.InUse)
+		t.Errorf("after the load %d are held and %d in use, want 0 and 0", s.Held, stats.InUse)
 	}
 	if s.Dialing != 0 {
-		t.Errorf("at rest %d dials are in progress, want 0", s.Dialing)
+		t.Errorf("after the load %d dials are in progress, want 0", s.Dialing)
 	}
 	if s.Open != stats.OpenConnections || s.Open != l.fake.Open() {
-		t.Errorf("%d are open, DBStats says %d, the driver %d", s.Open, stats.OpenConnections, l.fake.Open())
+		t.Errorf("%d are open, %d by DBStats, %d by the driver", s.Open, stats.OpenConnections, l.fake.Open())
 	}
 	for reason, want := range map[poolinfo.Reason]int64{
 		poolinfo.ReasonLifetime:  stats.MaxLifetimeClosed,
@@ -253,7 +250,7 @@ func loadOnce(t *testing.T, seed uint64) {
 	}
 	l.seen.wantQueue(t, 0, 0, seconds(l.seen.sums(t, "otelpool.connection.waited")[""]))
 	if acquired != held {
-		t.Errorf("%d acquires and %d holds, want as many", acquired, held)
+		t.Errorf("%d acquires and %d holds, want equal numbers", acquired, held)
 	}
 	if stmt := l.stmt; stmt != nil {
 		_ = stmt.Close()
@@ -266,6 +263,6 @@ func loadOnce(t *testing.T, seed uint64) {
 	}
 	l.seen.wantSums(t, "otelpool.connection.acquired", byText(s.Acquired), "otelpool.source")
 	if misuse := slices.Compact(l.fake.Misuse()); len(misuse) > 0 {
-		t.Errorf("calls against the rules: %v", misuse)
+		t.Errorf("misuse of the driver: %v", misuse)
 	}
 }

@@ -11,8 +11,8 @@ import (
 
 // TestStmt_CloseDoesNotDeadlockWithClosingConnections is about the locks of
 // database/sql. sql.Stmt.Close holds that of the DB while it waits for those of
-// the connections; a connection that is being closed holds its own, so whoever
-// asks the DB for anything then may wait for ever.
+// the connections; a connection that is being closed holds its own, so calling
+// the DB then may wait for ever.
 func TestStmt_CloseDoesNotDeadlockWithClosingConnections(t *testing.T) {
 	cfg := full
 	cfg.Quiet = true
@@ -27,7 +27,7 @@ func TestStmt_CloseDoesNotDeadlockWithClosingConnections(t *testing.T) {
 	})
 	for range 300 {
 		db.SetMaxIdleConns(8)
-		db.SetMaxOpenConns(8) // all are held at once, so that each release and each acquire asks the DB
+		db.SetMaxOpenConns(8) // all are held at once, so that each release and each acquire reads DBStats
 		s, err := db.Prepare("x")
 		noError(t, err)
 		var all sync.WaitGroup

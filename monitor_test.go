@@ -193,7 +193,7 @@ func TestCallSite_OfAPlainAcquireIsCapturedAfterALongHoldWithoutOne(t *testing.T
 	})
 }
 
-func TestWithoutCallers_CapturesNoCallSite(t *testing.T) {
+func TestWithoutCallers_CapturesNoCallSiteOfAnyHandle(t *testing.T) {
 	timed(t, full, func(t *testing.T, db *otelpool.DB, _ *fakedb.DB, _ *telemetry) {
 		for _, on := range []pooled{db, db.DB} {
 			c, err := on.Conn(t.Context())

@@ -39,7 +39,7 @@ const (
 	system    = attribute.Key("db.system.name")
 )
 
-// full is a driver with everything that real ones have.
+// full is a driver with every optional interface that real drivers have.
 var full = fakedb.Config{
 	Conn:   fakedb.AllConn &^ (fakedb.Execer | fakedb.Queryer),
 	Stmt:   fakedb.StmtExecContext | fakedb.StmtQueryContext,
@@ -47,8 +47,8 @@ var full = fakedb.Config{
 	Closer: true,
 }
 
-// bubble runs a test in virtual time, on a pool over a fake driver. The pool is
-// closed at the end.
+// bubble runs a test in virtual time, on a pool over a fake driver. It closes the pool at the
+// end.
 func bubble(t *testing.T, cfg fakedb.Config, test func(*testing.T, *sql.DB, *fakedb.DB, *telemetry), opts ...otelpool.Option) {
 	t.Helper()
 	synctest.Test(t, func(t *testing.T) {
@@ -69,7 +69,7 @@ func noError(t testing.TB, err error) {
 	}
 }
 
-// execOK runs a statement that has to succeed.
+// execOK runs a statement and fails the test if that fails.
 func execOK(t testing.TB, db *sql.DB, ctx context.Context) { //nolint:revive // t comes first in a test
 	t.Helper()
 	_, err := db.ExecContext(ctx, "x")
@@ -126,10 +126,10 @@ func TestOperation_IsASpanAndADuration(t *testing.T) {
 				t.Errorf("%s has attributes %v, want %v", s.Name(), got, want)
 			}
 			if s.Parent().SpanID() != caller.SpanContext().SpanID() || s.SpanKind() != trace.SpanKindClient {
-				t.Errorf("%s is a %v of %v, want a client span of the caller", s.Name(), s.SpanKind(), s.Parent())
+				t.Errorf("%s is a %v span with parent %v, want a client span with the caller as parent", s.Name(), s.SpanKind(), s.Parent())
 			}
 			if scope := s.InstrumentationScope(); scope.Name != otelpool.ScopeName || scope.Version != otelpool.Version {
-				t.Errorf("%s is of scope %+v", s.Name(), scope)
+				t.Errorf("%s has the scope %+v", s.Name(), scope)
 			}
 		}
 		seen.wantHistogram(t, "db.client.operation.duration", map[string]hist{
@@ -142,9 +142,9 @@ func TestOperation_IsASpanAndADuration(t *testing.T) {
 
 func TestHold_IsMeasuredFromAcquireToRelease(t *testing.T) {
 	bubble(t, full, func(t *testing.T, db *sql.DB, fake *fakedb.DB, seen *telemetry) {
-		fake.On(fakedb.Reset, fakedb.Sleep(time.Hour)) // not part of the hold
+		fake.On(fakedb.Reset, fakedb.Sleep(time.Hour)) // the reset is not part of the hold
 		fake.On(fakedb.Exec, fakedb.Sleep(2*ms))
-		fake.On(fakedb.Valid, fakedb.Sleep(1*ms)) // the driver's own check is
+		fake.On(fakedb.Valid, fakedb.Sleep(1*ms)) // the driver's own check is part of it
 		execOK(t, db, t.Context())
 		execOK(t, db, t.Context())
 		seen.wantHistogram(t, "db.client.connection.use_time", map[string]hist{"": {2, 6 * ms}})
@@ -154,7 +154,7 @@ func TestHold_IsMeasuredFromAcquireToRelease(t *testing.T) {
 
 func TestHold_TimeInEachPhaseIsObservedDuringTheHold(t *testing.T) {
 	bubble(t, full, func(t *testing.T, db *sql.DB, fake *fakedb.DB, seen *telemetry) {
-		told := func(executing, rows, tx, pinned time.Duration) {
+		wantHeld := func(executing, rows, tx, pinned time.Duration) {
 			t.Helper()
 			want := map[string]time.Duration{"executing": executing, "rows": rows, "tx": tx, "pinned": pinned}
 			got := map[string]time.Duration{}
@@ -170,30 +170,30 @@ func TestHold_TimeInEachPhaseIsObservedDuringTheHold(t *testing.T) {
 				t.Errorf("Inspect: got %v, want %v", got, want)
 			}
 		}
-		told(0, 0, 0, 0)
+		wantHeld(0, 0, 0, 0)
 		fake.On(fakedb.Exec, fakedb.Sleep(8*time.Second))
 		conn, err := db.Conn(t.Context())
 		noError(t, err)
 		time.Sleep(time.Second)
-		told(0, 0, 0, time.Second)
+		wantHeld(0, 0, 0, time.Second)
 		tx, err := conn.BeginTx(t.Context(), nil)
 		noError(t, err)
 		time.Sleep(2 * time.Second)
-		told(0, 0, 2*time.Second, time.Second)
+		wantHeld(0, 0, 2*time.Second, time.Second)
 		rows, err := tx.QueryContext(t.Context(), "x")
 		noError(t, err)
 		time.Sleep(4 * time.Second)
-		told(0, 4*time.Second, 2*time.Second, time.Second)
+		wantHeld(0, 4*time.Second, 2*time.Second, time.Second)
 		noError(t, rows.Close())
 		go func() { _, _ = tx.ExecContext(t.Context(), "x") }()
 		time.Sleep(3 * time.Second)
-		told(3*time.Second, 4*time.Second, 2*time.Second, time.Second)
+		wantHeld(3*time.Second, 4*time.Second, 2*time.Second, time.Second)
 		time.Sleep(10 * time.Second)
-		told(8*time.Second, 4*time.Second, 7*time.Second, time.Second)
+		wantHeld(8*time.Second, 4*time.Second, 7*time.Second, time.Second)
 		noError(t, tx.Commit())
 		noError(t, conn.Close())
 		time.Sleep(time.Hour)
-		told(8*time.Second, 4*time.Second, 7*time.Second, time.Second)
+		wantHeld(8*time.Second, 4*time.Second, 7*time.Second, time.Second)
 	})
 }
 
@@ -201,16 +201,16 @@ func TestPool_CountsAreReadAtEachCollection(t *testing.T) {
 	cfg := full
 	cfg.Dial = 10 * ms
 	bubble(t, cfg, func(t *testing.T, db *sql.DB, _ *fakedb.DB, seen *telemetry) {
-		told := func(used, idle, dialing, peak int64, oldest time.Duration) {
+		wantCounts := func(used, idle, dialing, peak int64, oldest time.Duration) {
 			t.Helper()
-			// The peak starts anew at each collection, so it is taken first.
+			// Each collection resets the peak, so it is read first.
 			seen.wantSums(t, "otelpool.connection.peak", map[string]int64{"": peak})
 			seen.wantSums(t, "db.client.connection.count", map[string]int64{"used": used, "idle": idle, "dialing": dialing}, state)
 			if got := seconds(seen.sums(t, "otelpool.connection.oldest_hold")[""]); got != oldest {
 				t.Errorf("oldest hold: got %v, want %v", got, oldest)
 			}
 		}
-		told(0, 0, 0, 0, 0)
+		wantCounts(0, 0, 0, 0, 0)
 		var conns []*sql.Conn
 		hold := func() {
 			conn, err := db.Conn(t.Context())
@@ -220,16 +220,16 @@ func TestPool_CountsAreReadAtEachCollection(t *testing.T) {
 		}
 		go hold()
 		time.Sleep(5 * ms)
-		told(0, 0, 1, 0, 0)
+		wantCounts(0, 0, 1, 0, 0)
 		time.Sleep(5 * ms)
 		synctest.Wait()
 		hold()
-		told(2, 0, 0, 2, 10*ms)
+		wantCounts(2, 0, 0, 2, 10*ms)
 		noError(t, conns[0].Close())
-		told(1, 1, 0, 2, 0)
+		wantCounts(1, 1, 0, 2, 0)
 		noError(t, conns[1].Close())
-		told(0, 2, 0, 1, 0)
-		told(0, 2, 0, 0, 0)
+		wantCounts(0, 2, 0, 1, 0)
+		wantCounts(0, 2, 0, 0, 0)
 	})
 }
 
@@ -250,7 +250,7 @@ func TestEvents_AcquireAndReleaseAreOnTheCallersSpan(t *testing.T) {
 		execOK(t, db, ctx)
 		fake.On(fakedb.Reset, fakedb.Sleep(5*ms))
 		execOK(t, db, ctx)
-		execOK(t, db, t.Context()) // nobody's span
+		execOK(t, db, t.Context()) // without a caller's span
 		caller.End()
 
 		type event struct {
@@ -304,7 +304,7 @@ func TestWithHoldSpanThreshold_DecidesWhichHoldsAreSpans(t *testing.T) {
 				}
 				got = append(got, spanLine(s))
 				if s.Parent().SpanID() != caller.SpanContext().SpanID() || !s.EndTime().Equal(s.StartTime().Add(s.EndTime().Sub(s.StartTime()))) {
-					t.Errorf("hold is a child of %v, want of the caller", s.Parent())
+					t.Errorf("the parent of hold is %v, want the caller", s.Parent())
 				}
 				held := attributes(s.Attributes())
 				want := map[attribute.Key]any{
@@ -355,8 +355,8 @@ func TestExemplars_PointToTheMeasuredSpan(t *testing.T) {
 		want := map[string][]string{
 			"db.client.operation.duration":     {"begin", "commit", "exec"},
 			"db.client.connection.create_time": {"connect"},
-			"db.client.connection.wait_time":   {"caller"},         // a short wait has no span of its own
-			"db.client.connection.use_time":    {"caller", "hold"}, // nor has a short hold
+			"db.client.connection.wait_time":   {"caller"},         // a short wait has no span
+			"db.client.connection.use_time":    {"caller", "hold"}, // a short hold has none
 		}
 		if !maps.EqualFunc(got, want, slices.Equal) {
 			t.Errorf("exemplars: got %v, want %v", got, want)
@@ -374,10 +374,10 @@ func TestHold_OfABackgroundDialBeginsWithTheFirstCall(t *testing.T) {
 		noError(t, err)
 		go func() {
 			time.Sleep(100 * ms)
-			_ = first.Raw(func(any) error { return driver.ErrBadConn }) // makes database/sql open another
+			_ = first.Raw(func(any) error { return driver.ErrBadConn }) // makes database/sql dial another
 		}()
 		fake.On(fakedb.Exec, fakedb.Sleep(7*ms))
-		execOK(t, db, ctx) // waits 100ms, and 30ms for the dial on another goroutine
+		execOK(t, db, ctx) // waits 100ms, and 30ms for the dial in the background
 		caller.End()
 		seen.wantSpans(t, "acquire 30ms", "connect 30ms", "acquire 130ms", "exec 7ms")
 		seen.wantHistogram(t, "db.client.connection.create_time", map[string]hist{"": {2, 60 * ms}})
@@ -386,7 +386,7 @@ func TestHold_OfABackgroundDialBeginsWithTheFirstCall(t *testing.T) {
 	})
 }
 
-// stateError is an error with an SQLSTATE, as those of pgx and lib/pq.
+// stateError is an error with an SQLSTATE.
 type stateError string
 
 func (e stateError) Error() string    { return "a text that nobody should see" }
@@ -399,18 +399,18 @@ func TestOperation_FailureHasItsErrorType(t *testing.T) {
 		name string
 		ctx  context.Context // for the call; nil for one that never ends
 		err  error
-		want string // of the span
+		want string // the span
 		typ  string
 	}{
-		{"a driver's own type", nil, &driverError{}, "exec 0s Error error.type=*otelpool_test.driverError", "*otelpool_test.driverError"},
-		{"wrapped by fmt", nil, fmt.Errorf("at 7: %w", &driverError{}), "exec 0s Error error.type=*otelpool_test.driverError", "*otelpool_test.driverError"},
+		{"a type of the driver", nil, &driverError{}, "exec 0s Error error.type=*otelpool_test.driverError", "*otelpool_test.driverError"},
+		{"wrapped by fmt.Errorf", nil, fmt.Errorf("at 7: %w", &driverError{}), "exec 0s Error error.type=*otelpool_test.driverError", "*otelpool_test.driverError"},
 		{"an SQLSTATE", nil, fmt.Errorf("at 7: %w", stateError("23505")), "exec 0s Error error.type=23505 db.response.status_code=23505", "23505"},
-		{"an SQLSTATE that is none", nil, stateError("Robert'); DROP"), "exec 0s Error error.type=github.com/otelpool/otelpool_test.stateError", "github.com/otelpool/otelpool_test.stateError"},
-		{"five letters that are none", nil, stateError("23é0"), "exec 0s Error error.type=github.com/otelpool/otelpool_test.stateError", "github.com/otelpool/otelpool_test.stateError"},
+		{"not an SQLSTATE, too long", nil, stateError("Robert'); DROP"), "exec 0s Error error.type=github.com/otelpool/otelpool_test.stateError", "github.com/otelpool/otelpool_test.stateError"},
+		{"not an SQLSTATE, not ASCII", nil, stateError("23é0"), "exec 0s Error error.type=github.com/otelpool/otelpool_test.stateError", "github.com/otelpool/otelpool_test.stateError"},
 		{"a nil pointer whose methods panic", nil, (*codeError)(nil), "exec 0s Error error.type=*otelpool_test.codeError", "*otelpool_test.codeError"},
 		{"a deadline", nil, context.DeadlineExceeded, "exec 0s Error error.type=deadline_exceeded", "deadline_exceeded"},
-		{"a caller that hung up", nil, context.Canceled, "exec 0s error.type=canceled", "canceled"},
-		{"the server's word for that", canceled, stateError("57014"), "exec 0s error.type=57014 db.response.status_code=57014", "57014"},
+		{"canceled", nil, context.Canceled, "exec 0s error.type=canceled", "canceled"},
+		{"stopped by the server for a canceled caller", canceled, stateError("57014"), "exec 0s error.type=57014 db.response.status_code=57014", "57014"},
 	} {
 		t.Run(test.name, func(t *testing.T) {
 			bubble(t, full, func(t *testing.T, db *sql.DB, fake *fakedb.DB, seen *telemetry) {
@@ -432,7 +432,7 @@ func TestOperation_FailureHasItsErrorType(t *testing.T) {
 	}
 }
 
-// codeError is an error as pgx and lib/pq have it: a pointer with a field.
+// codeError is as the errors of pgx and lib/pq: a pointer, and SQLState panics if it is nil.
 type codeError struct{ code string }
 
 func (*codeError) Error() string      { return "a text that nobody should see" }
@@ -477,7 +477,7 @@ func TestErrSkip_DeclinedCallIsOneSpan(t *testing.T) {
 		spans := seen.ended()
 		for _, i := range []int{1, 3} {
 			if spans[i].Parent().SpanID() != spans[i+1].SpanContext().SpanID() || spans[i+1].Parent().SpanID() != caller.SpanContext().SpanID() {
-				t.Errorf("%s is not a child of the %s that it serves", spans[i].Name(), spans[i+1].Name())
+				t.Errorf("%s is not a child of its %s", spans[i].Name(), spans[i+1].Name())
 			}
 		}
 		seen.wantHistogram(t, "db.client.operation.duration", map[string]hist{
@@ -490,11 +490,11 @@ func TestErrSkip_DeclinedCallThatNeverRunsEndsItsSpan(t *testing.T) {
 	bubble(t, full, func(t *testing.T, db *sql.DB, fake *fakedb.DB, seen *telemetry) {
 		fake.Fail(fakedb.Exec, -1, driver.ErrSkip)
 		if _, err := db.Exec("x ?", 1, 2); err == nil {
-			t.Error("two arguments for one placeholder went through")
+			t.Error("two arguments for one placeholder were accepted")
 		}
 		fake.Fail(fakedb.Prepare, 1, &driverError{})
 		if _, err := db.Exec("x"); err == nil {
-			t.Error("a statement that could not be prepared went through")
+			t.Error("a statement that could not be prepared succeeded")
 		}
 		seen.wantSpans(
 			t, "connect 0s", "prepare 0s", "exec 0s Error error.type=not_executed",
@@ -521,7 +521,7 @@ func TestOperation_DriverPanicEndsItsSpan(t *testing.T) {
 		crash(func() { _, _ = db.Exec("x") })
 		tx, err := db.Begin()
 		noError(t, err)
-		crash(func() { _ = db.Ping() }) // the only connection is taken
+		crash(func() { _ = db.Ping() }) // dials, as the only connection is held
 		noError(t, tx.Rollback())
 		seen.wantSpans(
 			t, "connect 0s", "ping 0s", "exec 0s Error error.type=panic", "begin 0s",
@@ -557,7 +557,7 @@ func TestWithAttributes_AreOnEverySpanAndMetric(t *testing.T) {
 				metrics++
 				for k := range pointSums(t, m.Data, []attribute.Key{mine.Key, poolName}) {
 					if k != "7 orders" {
-						t.Errorf("%s has a point of shard and pool %q", m.Name, k)
+						t.Errorf("%s has a point with shard and pool %q", m.Name, k)
 					}
 				}
 			}
@@ -580,12 +580,12 @@ func TestTelemetry_HasNoArgumentsAndNoErrorTexts(t *testing.T) {
 		_ = db.PingContext(ctx)
 		caller.End()
 		for _, s := range seen.spans.Ended() {
-			if told := fmt.Sprint(s.Name(), s.Attributes(), s.Events(), s.Status(), s.Links()); strings.Contains(told, secret) {
-				t.Errorf("span tells the secret: %s", told)
+			if all := fmt.Sprint(s.Name(), s.Attributes(), s.Events(), s.Status(), s.Links()); strings.Contains(all, secret) {
+				t.Errorf("a span has the secret: %s", all)
 			}
 		}
-		if told := fmt.Sprint(seen.collect(t)); strings.Contains(told, secret) {
-			t.Errorf("metrics tell the secret: %s", told)
+		if all := fmt.Sprint(seen.collect(t)); strings.Contains(all, secret) {
+			t.Errorf("metrics have the secret: %s", all)
 		}
 	})
 }
@@ -610,7 +610,7 @@ func TestOperation_ErrorTypesAreBounded(t *testing.T) {
 		}
 		got := seen.histogram(t, "db.client.operation.duration", errorType)
 		if len(got) != 101 || got["_OTHER"].count != 50 {
-			t.Errorf("got %d types with %d others, want 101 with 50", len(got), got["_OTHER"].count)
+			t.Errorf("got %d types, and %d of _OTHER, want 101 and 50", len(got), got["_OTHER"].count)
 		}
 	})
 }

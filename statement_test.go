@@ -32,8 +32,8 @@ const (
 	selectName = "SELECT name FROM users WHERE id = ?"
 )
 
-// one runs one statement and returns the last span, which is its.
-func one(t *testing.T, db *sql.DB, seen *telemetry, text string, args ...any) sdktrace.ReadOnlySpan {
+// execSpan runs one statement and returns its span, which is the last.
+func execSpan(t *testing.T, db *sql.DB, seen *telemetry, text string, args ...any) sdktrace.ReadOnlySpan {
 	t.Helper()
 	_, err := db.Exec(text, args...)
 	noError(t, err)
@@ -96,14 +96,14 @@ func TestQueryText_FollowsTheOptions(t *testing.T) {
 		want any
 	}{
 		{"default", nil, "SELECT ?, name FROM users WHERE id IN (?, ?, ?)"},
-		{"off", otelpool.WithoutQueryText(), nil},
-		{"raw", otelpool.WithRawQueryText(), long},
-		{"limit", otelpool.WithQueryTextLimit(10), "SELECT ?, "},
-		{"collapsed", otelpool.WithCollapsedLists(), "SELECT ?, name FROM users WHERE id IN (?)"},
+		{"WithoutQueryText", otelpool.WithoutQueryText(), nil},
+		{"WithRawQueryText", otelpool.WithRawQueryText(), long},
+		{"WithQueryTextLimit", otelpool.WithQueryTextLimit(10), "SELECT ?, "},
+		{"WithCollapsedLists", otelpool.WithCollapsedLists(), "SELECT ?, name FROM users WHERE id IN (?)"},
 	} {
 		t.Run(test.name, func(t *testing.T) {
 			bubble(t, full, func(t *testing.T, db *sql.DB, _ *fakedb.DB, seen *telemetry) {
-				s := one(t, db, seen, long)
+				s := execSpan(t, db, seen, long)
 				if got := attributes(s.Attributes())[queryText]; got != test.want || s.Name() != "SELECT users" {
 					t.Errorf("%s: got %v, want %v", s.Name(), got, test.want)
 				}
@@ -114,7 +114,7 @@ func TestQueryText_FollowsTheOptions(t *testing.T) {
 
 func TestWithoutQuerySummaryMetric_OmitsTheSummary(t *testing.T) {
 	bubble(t, full, func(t *testing.T, db *sql.DB, _ *fakedb.DB, seen *telemetry) {
-		if s := one(t, db, seen, insertJane); s.Name() != "INSERT users" {
+		if s := execSpan(t, db, seen, insertJane); s.Name() != "INSERT users" {
 			t.Errorf("got span %s", s.Name())
 		}
 		noError(t, db.QueryRow(selectName, 1).Scan(new(int)))
@@ -129,14 +129,14 @@ func TestStatement_SummariesInMetricsAreBounded(t *testing.T) {
 	const texts = 1500
 	bubble(t, full, func(t *testing.T, db *sql.DB, fake *fakedb.DB, seen *telemetry) {
 		for i := range texts {
-			one(t, db, seen, fmt.Sprintf("SELECT a FROM t%d", i))
+			execSpan(t, db, seen, fmt.Sprintf("SELECT a FROM t%d", i))
 		}
 		got := seen.histogram(t, "db.client.operation.duration", querySummary)
 		if want := 200; len(got) != want {
 			t.Errorf("%d summaries, want %d", len(got), want)
 		}
 		if rest := got[""]; rest.count != texts-199 {
-			t.Errorf("%d are told without a summary, want %d", rest.count, texts-199)
+			t.Errorf("%d are recorded without a summary, want %d", rest.count, texts-199)
 		}
 	})
 }
@@ -146,8 +146,8 @@ func TestStatement_PreparedOneIsParsedOnce(t *testing.T) {
 		s, err := db.Prepare(insertJane)
 		noError(t, err)
 		defer s.Close()
-		for i := range 2000 { // nothing of it is kept but by the statement
-			one(t, db, seen, fmt.Sprintf("SELECT a FROM t%d", i))
+		for i := range 2000 { // evict insertJane from the cache of texts
+			execSpan(t, db, seen, fmt.Sprintf("SELECT a FROM t%d", i))
 		}
 		_, err = s.Exec()
 		noError(t, err)
@@ -158,8 +158,8 @@ func TestStatement_PreparedOneIsParsedOnce(t *testing.T) {
 	})
 }
 
-// rows returns the points of returned_rows by summary: how many result sets, and
-// the sum of their rows.
+// rows returns the points of returned_rows by summary: the number of result sets, and the sum
+// of their rows.
 func (s *telemetry) rows(t testing.TB) map[string]hist {
 	t.Helper()
 	got := map[string]hist{}
@@ -193,7 +193,7 @@ func TestRows_AreRecordedWhenTheyAreClosed(t *testing.T) {
 		count(t.Context(), db, "SELECT a FROM none", 0)
 		tx, err := db.BeginTx(t.Context(), nil)
 		noError(t, err)
-		count(ctx, tx, selectName, 1000) // the transaction is not the caller's, the query is
+		count(ctx, tx, selectName, 1000) // the query has the caller's span, the transaction has not
 		noError(t, tx.Commit())
 		caller.End()
 
@@ -233,7 +233,7 @@ func TestRows_FailedReadHasItsErrorType(t *testing.T) {
 	})
 }
 
-// A span keeps 128 events, the last ones. Those of result sets leave room for others.
+// A span keeps its last 128 events, so events of result sets are limited.
 func TestRows_EventsAreTheFirstOfAHoldAndEachFailure(t *testing.T) {
 	bubble(t, full, func(t *testing.T, db *sql.DB, fake *fakedb.DB, seen *telemetry) {
 		for range 2 {
@@ -255,8 +255,8 @@ func TestRows_EventsAreTheFirstOfAHoldAndEachFailure(t *testing.T) {
 				got = append(got, fmt.Sprint(attributes(e.Attributes)[errorType]))
 			}
 		}
-		one := append(slices.Repeat([]string{"<nil>"}, 32), slices.Repeat([]string{"*errors.errorString"}, 4)...)
-		if want := slices.Concat(one, one); !slices.Equal(got, want) {
+		want := append(slices.Repeat([]string{"<nil>"}, 32), slices.Repeat([]string{"*errors.errorString"}, 4)...)
+		if want = slices.Concat(want, want); !slices.Equal(got, want) {
 			t.Errorf("got events %v, want %v", got, want)
 		}
 	})
@@ -265,7 +265,7 @@ func TestRows_EventsAreTheFirstOfAHoldAndEachFailure(t *testing.T) {
 func TestStatement_LongTextHasASummary(t *testing.T) {
 	bubble(t, full, func(t *testing.T, db *sql.DB, _ *fakedb.DB, seen *telemetry) {
 		for _, size := range []int{1 << 10, 100 << 10, 200 << 10} {
-			s := one(t, db, seen, "INSERT INTO t VALUES ('"+strings.Repeat("secret ", size/7)+"')")
+			s := execSpan(t, db, seen, "INSERT INTO t VALUES ('"+strings.Repeat("secret ", size/7)+"')")
 			a := attributes(s.Attributes())
 			text, _ := a[queryText].(string)
 			want := ""
@@ -310,13 +310,13 @@ func TestStatement_RowsAffectedAreAnAttribute(t *testing.T) {
 	cfg := full
 	cfg.Answers = map[string]fakedb.Answer{
 		"UPDATE a":  {Result: affected(7)},
-		"UPDATE b":  {Result: ids{}}, // it does not know
+		"UPDATE b":  {Result: ids{}}, // RowsAffected fails
 		"UPDATE c":  {Result: nil},
 		"UPDATE no": {Nothing: true},
 	}
 	bubble(t, cfg, func(t *testing.T, db *sql.DB, _ *fakedb.DB, seen *telemetry) {
 		for text, want := range map[string]any{"UPDATE a": int64(7), "UPDATE b": nil, "UPDATE c": int64(1), "UPDATE no": nil} {
-			if got := attributes(one(t, db, seen, text).Attributes())["otelpool.rows_affected"]; got != want {
+			if got := attributes(execSpan(t, db, seen, text).Attributes())["otelpool.rows_affected"]; got != want {
 				t.Errorf("%s: got %v, want %v", text, got, want)
 			}
 		}
@@ -325,7 +325,7 @@ func TestStatement_RowsAffectedAreAnAttribute(t *testing.T) {
 
 type affected int64
 
-func (affected) LastInsertId() (int64, error)   { panic("nobody asked") }
+func (affected) LastInsertId() (int64, error)   { panic("LastInsertId was called") }
 func (n affected) RowsAffected() (int64, error) { return int64(n), nil }
 
 func TestWithQueryParameters_RecordsArguments(t *testing.T) {
@@ -333,7 +333,7 @@ func TestWithQueryParameters_RecordsArguments(t *testing.T) {
 		bubble(t, full, func(t *testing.T, db *sql.DB, _ *fakedb.DB, seen *telemetry) {
 			at := time.Date(2000, 1, 2, 3, 4, 5, 6, time.UTC)
 			args := []any{"jane", int64(7), 1.5, true, nil, []byte("raw"), []byte{0xff}, at, sql.Named("id", "x")}
-			s := one(t, db, seen, "INSERT INTO t VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?)", args...)
+			s := execSpan(t, db, seen, "INSERT INTO t VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?)", args...)
 			got := map[string]any{}
 			for k, v := range attributes(s.Attributes()) {
 				if key, ok := strings.CutPrefix(string(k), "db.query.parameter."); ok {
@@ -353,7 +353,7 @@ func TestWithQueryParameters_RecordsArguments(t *testing.T) {
 	}
 }
 
-// sent returns the texts that reached the driver.
+// sent returns the texts of statements that reached the driver.
 func sent(fake *fakedb.DB) (texts []string) {
 	for _, line := range fake.Log() {
 		if _, text, ok := strings.Cut(line, `Context("`); ok {
@@ -366,14 +366,14 @@ func sent(fake *fakedb.DB) (texts []string) {
 
 func TestWithSQLCommenter_AddsTheSpanOfTheStatement(t *testing.T) {
 	bubble(t, full, func(t *testing.T, db *sql.DB, fake *fakedb.DB, seen *telemetry) {
-		s := one(t, db, seen, "INSERT INTO t VALUES (1)")
+		s := execSpan(t, db, seen, "INSERT INTO t VALUES (1)")
 		sc := s.SpanContext()
 		want := []string{fmt.Sprintf("INSERT INTO t VALUES (1) /*traceparent='00-%s-%s-01'*/", sc.TraceID(), sc.SpanID())}
 		if got := sent(fake); !slices.Equal(got, want) {
 			t.Errorf("the driver got %q, want %q", got, want)
 		}
 		if got := attributes(s.Attributes())[queryText]; got != "INSERT INTO t VALUES (?)" {
-			t.Errorf("the span says %v", got)
+			t.Errorf("the span has the text %v", got)
 		}
 	}, otelpool.WithSQLCommenter(propagation.TraceContext{}))
 }
@@ -399,8 +399,8 @@ func TestWithSQLCommenter_SkipsPreparedAndCommentedStatements(t *testing.T) {
 		_, err = s.Exec()
 		noError(t, err)
 		noError(t, s.Close())
-		one(t, db, seen, "INSERT /* hint */ INTO t VALUES (3)")
-		one(t, db, seen, "INSERT INTO t VALUES (4) -- end")
+		execSpan(t, db, seen, "INSERT /* hint */ INTO t VALUES (3)")
+		execSpan(t, db, seen, "INSERT INTO t VALUES (4) -- end")
 		for _, text := range sent(fake) {
 			if strings.Contains(text, "traceparent") {
 				t.Errorf("the driver got %q", text)
@@ -458,7 +458,7 @@ func TestHooks_NameAndDescribeStatements(t *testing.T) {
 
 func TestHooks_KeepDecidesWhenTheStatementEnds(t *testing.T) {
 	keep := func(_ context.Context, _ poolinfo.StatementInfo, o poolinfo.StatementResult) bool {
-		time.Sleep(5 * ms) // is no part of the span
+		time.Sleep(5 * ms) // is not part of the span
 		return o.Err != nil || o.Duration >= 10*ms
 	}
 	bubble(t, full, func(t *testing.T, db *sql.DB, fake *fakedb.DB, seen *telemetry) {
@@ -476,7 +476,7 @@ func TestHooks_KeepDecidesWhenTheStatementEnds(t *testing.T) {
 		seen.wantSpans(t, "connect 0s", "INSERT users 10ms", "SELECT users 0s Error error.type=*errors.errorString")
 		slow := seen.ended()[1]
 		if slow.Parent().SpanID() != caller.SpanContext().SpanID() {
-			t.Errorf("the span is a child of %v", slow.Parent())
+			t.Errorf("the parent of the span is %v", slow.Parent())
 		}
 		got := attributes(slow.Attributes())
 		want := map[attribute.Key]any{
@@ -536,12 +536,12 @@ func TestTelemetry_HasNoLiterals(t *testing.T) {
 		}
 		caller.End()
 		for _, s := range seen.spans.Ended() {
-			if told := fmt.Sprint(s.Name(), s.Attributes(), s.Events(), s.Status()); strings.Contains(told, secret) {
-				t.Errorf("a span tells the secret: %s", told)
+			if all := fmt.Sprint(s.Name(), s.Attributes(), s.Events(), s.Status()); strings.Contains(all, secret) {
+				t.Errorf("a span has the secret: %s", all)
 			}
 		}
-		if told := fmt.Sprint(seen.collect(t)); strings.Contains(told, secret) {
-			t.Errorf("metrics tell the secret: %s", told)
+		if all := fmt.Sprint(seen.collect(t)); strings.Contains(all, secret) {
+			t.Errorf("metrics have the secret: %s", all)
 		}
 	})
 }

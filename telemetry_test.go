@@ -22,7 +22,7 @@ import (
 	"github.com/otelpool/otelpool/poolinfo"
 )
 
-// telemetry is a real SDK that keeps what it is told.
+// telemetry is a real SDK that keeps what is recorded.
 type telemetry struct {
 	spans   *tracetest.SpanRecorder
 	traces  *sdktrace.TracerProvider
@@ -55,7 +55,7 @@ func (s *telemetry) report(r poolinfo.Report) {
 	s.reports = append(s.reports, r)
 }
 
-// takeReports returns the reports since it was last called.
+// takeReports returns the reports since the last call of takeReports.
 func (s *telemetry) takeReports() []poolinfo.Report {
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -64,7 +64,7 @@ func (s *telemetry) takeReports() []poolinfo.Report {
 	return all
 }
 
-// caller starts the span of a caller.
+// caller starts a span that stands for that of the program.
 func (s *telemetry) caller() (context.Context, trace.Span) {
 	return s.traces.Tracer("caller").Start(context.Background(), "caller")
 }
@@ -91,8 +91,7 @@ func (s *telemetry) metric(t testing.TB, name string) metricdata.Aggregation {
 	return nil
 }
 
-// sums returns the value of each data point of a counter or gauge, by the given
-// attributes.
+// sums returns the values of the data points of a counter or gauge, by the given attributes.
 func (s *telemetry) sums(t testing.TB, name string, by ...attribute.Key) map[string]float64 {
 	t.Helper()
 	return pointSums(t, s.metric(t, name), by)
@@ -144,8 +143,7 @@ type hist struct {
 	sum   time.Duration
 }
 
-// histogram returns the points of a histogram of seconds, by the given
-// attributes.
+// histogram returns the data points of a histogram of seconds, by the given attributes.
 func (s *telemetry) histogram(t testing.TB, name string, by ...attribute.Key) map[string]hist {
 	t.Helper()
 	got := map[string]hist{}
@@ -164,11 +162,11 @@ func (s *telemetry) wantHistogram(t testing.TB, name string, want map[string]his
 	}
 }
 
-// seconds undoes Duration.Seconds; a float64 has room for the nanoseconds of
-// years, so nothing is lost.
+// seconds is the inverse of Duration.Seconds. A float64 represents the nanoseconds of years
+// without loss.
 func seconds(s float64) time.Duration { return time.Duration(s*float64(time.Second) + 0.5) }
 
-// attributeValues spells the values of some attributes; a missing one is blank.
+// attributeValues joins the values of some attributes; a missing one is blank.
 func attributeValues(set attribute.Set, by []attribute.Key) string {
 	parts := make([]string, len(by))
 	for i, k := range by {
@@ -179,12 +177,12 @@ func attributeValues(set attribute.Set, by []attribute.Key) string {
 	return strings.TrimRight(strings.Join(parts, " "), " ")
 }
 
-// ended returns the spans that ended, those of callers left out.
+// ended returns the spans that ended, without those of caller.
 func (s *telemetry) ended() []sdktrace.ReadOnlySpan {
 	return slices.DeleteFunc(s.spans.Ended(), func(r sdktrace.ReadOnlySpan) bool { return r.Name() == "caller" })
 }
 
-// wantSpans compares the ended spans, spelled as lines, with the given ones.
+// wantSpans compares the lines of the ended spans with the given ones.
 func (s *telemetry) wantSpans(t testing.TB, want ...string) {
 	t.Helper()
 	var got []string
@@ -196,8 +194,7 @@ func (s *telemetry) wantSpans(t testing.TB, want ...string) {
 	}
 }
 
-// spanLine makes a line of a span: its name, how long it took, its status unless
-// that is unset, and what it says of an error.
+// spanLine formats a span: name, duration, status unless unset, and the attributes of an error.
 func spanLine(r sdktrace.ReadOnlySpan) string {
 	line := fmt.Sprint(r.Name(), " ", r.EndTime().Sub(r.StartTime()))
 	if st := r.Status(); st.Code != 0 {
@@ -220,7 +217,7 @@ func attributes(kvs []attribute.KeyValue) map[attribute.Key]any {
 	return m
 }
 
-// pointAttributes returns some attributes of each data point.
+// pointAttributes returns the given attributes of each data point.
 func pointAttributes(t testing.TB, data metricdata.Aggregation, by ...attribute.Key) []string {
 	t.Helper()
 	var got []string
@@ -236,7 +233,7 @@ func pointAttributes(t testing.TB, data metricdata.Aggregation, by ...attribute.
 	return got
 }
 
-// byText returns a map by the texts of its keys.
+// byText returns m with the texts of its keys as keys.
 func byText[K interface {
 	comparable
 	fmt.Stringer

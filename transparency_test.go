@@ -24,11 +24,10 @@ import (
 	"github.com/otelpool/otelpool/internal/fakedb"
 )
 
-// A program must not be able to tell that otelpool is there. The tests in this
-// file run one script twice, over the bare driver and over the wrapped one, and
-// compare all there is to see: what database/sql returns to the program, every
-// call that reaches the driver, and what the pool says of itself, after each
-// step and on an exact clock. The scripts are in script_test.go.
+// A program must not be able to notice otelpool. The tests in this file run one script twice,
+// over the bare driver and over the wrapped one. After each step they compare, in virtual
+// time, everything that can be seen: what database/sql returns to the program, every call that
+// reaches the driver, and DBStats. The scripts are in script_test.go.
 
 func TestTransparency_OpenDBBehavesAsTheBareDriver(t *testing.T) {
 	run, stride := int(runs.Add(1)), 1
@@ -41,7 +40,7 @@ func TestTransparency_OpenDBBehavesAsTheBareDriver(t *testing.T) {
 	for _, s := range scripts {
 		t.Run(s.name, func(t *testing.T) {
 			t.Parallel()
-			for i, sh := range s.about.all() {
+			for i, sh := range s.varies.all() {
 				if (i+run)%stride == 0 {
 					s.compare(t, context.Background(), sh, bare, wrapped)
 				}
@@ -50,26 +49,26 @@ func TestTransparency_OpenDBBehavesAsTheBareDriver(t *testing.T) {
 	}
 }
 
-// runs and entranceRuns count the runs of the tests beside them. The race detector is slow, so a run
-// under it takes one shape in so many; the next run begins one further, and as
-// many runs as the stride take all. A prime stride meets all interfaces in each.
-var runs, entranceRuns atomic.Int64
+// runs and entryPointRuns count the runs of the two tests. The race detector is slow, so a run
+// under it takes one shape in stride, and the next run starts one shape further: as many runs
+// as the stride take all shapes. With a prime stride each run covers all interfaces.
+var runs, entryPointRuns atomic.Int64
 
 func TestTransparency_EveryEntryPointBehavesAsTheBareDriver(t *testing.T) {
-	run := int(entranceRuns.Add(1))
+	run := int(entryPointRuns.Add(1))
 	tracer := sdktrace.NewTracerProvider(sdktrace.WithSyncer(tracetest.NewNoopExporter())).Tracer("")
-	ctx, span := tracer.Start(context.Background(), "the caller's")
+	ctx, span := tracer.Start(context.Background(), "caller")
 	defer span.End()
 	for _, s := range scripts {
 		t.Run(s.name, func(t *testing.T) {
 			t.Parallel()
 			for i, sh := range pathShapes {
 				if testing.Short() && (i+run)%len(pathShapes) != 0 {
-					continue // another run's
+					continue // another run takes it
 				}
-				s.compare(t, ctx, sh, bare, connectorEntrances...)
-				s.compare(t, ctx, sh, plainDriver().bareEntrance(), plainDriver().entrances()...)
-				s.compare(t, ctx, sh, contextDriver().bareEntrance(), contextDriver().entrances()...)
+				s.compare(t, ctx, sh, bare, connectorEntryPoints...)
+				s.compare(t, ctx, sh, plainDriver().bareEntryPoint(), plainDriver().entryPoints()...)
+				s.compare(t, ctx, sh, contextDriver().bareEntryPoint(), contextDriver().entryPoints()...)
 			}
 		})
 	}
@@ -81,17 +80,17 @@ func TestUnwrap_ReturnsTheDriversConnection(t *testing.T) {
 		wrap []func(driver.Connector) driver.Connector // from the driver upwards
 	}{
 		{"unwrapped", nil},
-		{"wrapped", chain(ours)},
-		{"wrapped twice", chain(ours, ours)},
-		{"under a wrapper with Unwrap", chain(ours, withUnwrap)},
-		{"under a wrapper with Raw", chain(ours, withRaw)},
-		{"under a wrapper with WrappedConn", chain(ours, withWrappedConn)},
-		{"over other wrappers", chain(withWrappedConn, withRaw, withUnwrap, ours)},
-		{"between other wrappers", chain(withRaw, ours, withUnwrap, ours, withWrappedConn)},
+		{"wrapped", chain(withOtelpool)},
+		{"wrapped twice", chain(withOtelpool, withOtelpool)},
+		{"under a wrapper with Unwrap", chain(withOtelpool, withUnwrap)},
+		{"under a wrapper with Raw", chain(withOtelpool, withRaw)},
+		{"under a wrapper with WrappedConn", chain(withOtelpool, withWrappedConn)},
+		{"over other wrappers", chain(withWrappedConn, withRaw, withUnwrap, withOtelpool)},
+		{"between other wrappers", chain(withRaw, withOtelpool, withUnwrap, withOtelpool, withWrappedConn)},
 	} {
 		t.Run(c.name, func(t *testing.T) {
 			var want driver.Conn
-			connector := over(fakedb.New(fakedb.Config{Conn: fakedb.AllConn}).Connector(), func(own driver.Conn) driver.Conn {
+			connector := wrapConns(fakedb.New(fakedb.Config{Conn: fakedb.AllConn}).Connector(), func(own driver.Conn) driver.Conn {
 				want = own
 				return own
 			})
@@ -126,7 +125,7 @@ func TestUnwrap_ReturnsOtherValuesUnchanged(t *testing.T) {
 	}
 }
 
-// The ways in which wrappers let go of what they wrap.
+// The methods of wrappers that Unwrap knows.
 type (
 	withUnwrapConn      struct{ driver.Conn }
 	withRawConn         struct{ driver.Conn }
@@ -137,35 +136,35 @@ func (c withUnwrapConn) Unwrap() driver.Conn           { return c.Conn }
 func (c withRawConn) Raw() driver.Conn                 { return c.Conn }
 func (c withWrappedConnConn) WrappedConn() driver.Conn { return c.Conn }
 
-func ours(c driver.Connector) driver.Connector { return otelpool.NewConnector(c) }
+func withOtelpool(c driver.Connector) driver.Connector { return otelpool.NewConnector(c) }
 
 func withUnwrap(c driver.Connector) driver.Connector {
-	return over(c, func(c driver.Conn) driver.Conn { return withUnwrapConn{c} })
+	return wrapConns(c, func(c driver.Conn) driver.Conn { return withUnwrapConn{c} })
 }
 
 func withRaw(c driver.Connector) driver.Connector {
-	return over(c, func(c driver.Conn) driver.Conn { return withRawConn{c} })
+	return wrapConns(c, func(c driver.Conn) driver.Conn { return withRawConn{c} })
 }
 
 func withWrappedConn(c driver.Connector) driver.Connector {
-	return over(c, func(c driver.Conn) driver.Conn { return withWrappedConnConn{c} })
+	return wrapConns(c, func(c driver.Conn) driver.Conn { return withWrappedConnConn{c} })
 }
 
 func chain(wrap ...func(driver.Connector) driver.Connector) []func(driver.Connector) driver.Connector {
 	return wrap
 }
 
-// over returns a connector that hands out its connections through f.
-func over(c driver.Connector, f func(driver.Conn) driver.Conn) driver.Connector {
-	return connectorOver{c, f}
+// wrapConns returns a connector that passes each new connection through f.
+func wrapConns(c driver.Connector, f func(driver.Conn) driver.Conn) driver.Connector {
+	return wrappingConnector{c, f}
 }
 
-type connectorOver struct {
+type wrappingConnector struct {
 	driver.Connector
 	f func(driver.Conn) driver.Conn
 }
 
-func (c connectorOver) Connect(ctx context.Context) (driver.Conn, error) {
+func (c wrappingConnector) Connect(ctx context.Context) (driver.Conn, error) {
 	conn, err := c.Connector.Connect(ctx)
 	if err != nil {
 		return nil, err
@@ -173,7 +172,7 @@ func (c connectorOver) Connect(ctx context.Context) (driver.Conn, error) {
 	return c.f(conn), nil
 }
 
-// shape is what the driver under the wrapper can do.
+// shape is the optional interfaces of the driver under the wrapper.
 type shape struct {
 	conn fakedb.ConnShape
 	stmt fakedb.StmtShape
@@ -184,47 +183,46 @@ func (s shape) String() string {
 	return fmt.Sprintf("conn %v; stmt %v; rows %v", s.conn, s.stmt, s.rows)
 }
 
-// everything is every optional interface that there is.
+// everything is every optional interface.
 var everything = shape{fakedb.AllConn, fakedb.AllStmt, fakedb.AllRows}
 
-// all returns every shape that differs in the interfaces of s, the others being
-// all there or none: every connection over the least and the most that a
-// statement and a result set can do, and every statement and every result set
-// under connections that use them directly and through statements.
+// all returns every combination of the interfaces of s, with all other interfaces or none.
+// Every connection has statements and result sets with no interface and with all. Every
+// statement and every result set is under connections that run directly and under those that
+// prepare.
 func (s shape) all() []shape {
 	var all []shape
-	for _, conn := range varied(s.conn, everything.conn) {
+	for _, conn := range combinations(s.conn, everything.conn) {
 		all = append(all, shape{conn, 0, 0}, shape{conn, everything.stmt, everything.rows})
 	}
 	if s.stmt != 0 {
-		for _, stmt := range varied(s.stmt, everything.stmt) {
+		for _, stmt := range combinations(s.stmt, everything.stmt) {
 			for _, conn := range []fakedb.ConnShape{0, fakedb.NamedValueChecker, everything.conn} {
 				all = append(all, shape{conn, stmt, everything.rows})
 			}
 		}
 	}
 	if s.rows != 0 {
-		for _, rows := range varied(s.rows, everything.rows) {
+		for _, rows := range combinations(s.rows, everything.rows) {
 			all = append(all, shape{0, everything.stmt, rows}, shape{everything.conn, 0, rows})
 		}
 	}
 	return all
 }
 
-// varied returns the subsets of about, each without and with all of the rest.
-func varied[S ~int](about, all S) []S {
+// combinations returns the subsets of some, each without and with all of the rest.
+func combinations[S ~int](some, all S) []S {
 	var sets []S
 	for set := range all + 1 {
-		if rest := set &^ about; rest == 0 || rest == all&^about {
+		if rest := set &^ some; rest == 0 || rest == all&^some {
 			sets = append(sets, set)
 		}
 	}
 	return sets
 }
 
-// pathShapes are those that lead the wrapper down different paths: what runs
-// directly, and whether the pool keeps the connection of a transaction whose
-// context ended.
+// pathShapes take the wrapper's different paths: what runs directly, and whether the pool
+// keeps the connection of a transaction whose context ended.
 var pathShapes = []shape{
 	{0, 0, 0},
 	everything,
@@ -233,23 +231,23 @@ var pathShapes = []shape{
 	{fakedb.QueryerContext | fakedb.Validator, 0, 0},
 }
 
-// entrance is a way to open a DB.
-type entrance struct {
+// An entryPoint is a way to open a DB.
+type entryPoint struct {
 	name string
 	open func(*fakedb.DB) (database, error)
 
-	// records is set if spans are recorded, for which each result is asked how many
-	// rows it is about. That is all that a driver sees of it.
+	// records is set if spans are recorded. RowsAffected of each result is called then,
+	// which is all that a driver can notice.
 	records bool
 }
 
 var (
-	bare    = entrance{name: "sql.OpenDB", open: func(f *fakedb.DB) (database, error) { return sql.OpenDB(f.Connector()), nil }}
-	wrapped = entrance{name: "OpenDB", open: func(f *fakedb.DB) (database, error) { return otelpool.OpenDB(f.Connector()), nil }}
+	bare    = entryPoint{name: "sql.OpenDB", open: func(f *fakedb.DB) (database, error) { return sql.OpenDB(f.Connector()), nil }}
+	wrapped = entryPoint{name: "OpenDB", open: func(f *fakedb.DB) (database, error) { return otelpool.OpenDB(f.Connector()), nil }}
 )
 
-// connectorEntrances are the other ones that start from a connector.
-var connectorEntrances = []entrance{
+// connectorEntryPoints are the others that start from a connector.
+var connectorEntryPoints = []entryPoint{
 	{name: "NewConnector", open: func(f *fakedb.DB) (database, error) {
 		db := sql.OpenDB(otelpool.NewConnector(f.Connector()))
 		return db, otelpool.Watch(db)
@@ -267,8 +265,8 @@ var connectorEntrances = []entrance{
 	}},
 }
 
-// fakes are the fakes that a data source name leads to. database/sql cannot
-// forget a driver, so the tests share two, one with DriverContext.
+// fakes holds the fake of each data source name. database/sql cannot unregister a driver, so
+// the tests share two, one of them with DriverContext.
 var (
 	fakes         sync.Map // of *fakedb.DB, by data source name
 	lastFake      atomic.Int64
@@ -288,14 +286,14 @@ func (fakeContextDriver) OpenConnector(name string) (driver.Connector, error) {
 	return fakeConnector{fakeNamed(name).Connector()}, nil
 }
 
-// fakeConnector belongs to the driver that is registered.
+// fakeConnector returns the registered driver as its Driver.
 type fakeConnector struct{ driver.Connector }
 
 func (fakeConnector) Driver() driver.Driver { return fakeContextDriver{} }
 
 func (c fakeConnector) Close() error {
-	if in, ok := c.Connector.(io.Closer); ok {
-		return in.Close()
+	if closer, ok := c.Connector.(io.Closer); ok {
+		return closer.Close()
 	}
 	return nil
 }
@@ -305,7 +303,7 @@ func fakeNamed(dsn string) *fakedb.DB {
 	return f.(*fakedb.DB)
 }
 
-// driverNames are the names under which database/sql knows one driver.
+// driverNames are the names under which one driver is registered.
 type driverNames struct{ bare, registered, wrapped string }
 
 func register(name string, d driver.Driver) driverNames {
@@ -319,45 +317,44 @@ func register(name string, d driver.Driver) driverNames {
 	return n
 }
 
-func (n driverNames) bareEntrance() entrance { return named("sql.Open", n.bare, sql.Open) }
+func (n driverNames) bareEntryPoint() entryPoint { return named("sql.Open", n.bare, sql.Open) }
 
-func (n driverNames) entrances() []entrance {
-	return []entrance{
+func (n driverNames) entryPoints() []entryPoint {
+	return []entryPoint{
 		named("Open", n.bare, func(name, dsn string) (*sql.DB, error) { return otelpool.Open(name, dsn) }),
 		named("Register", n.registered, sql.Open),
 		named("NewDriver", n.wrapped, sql.Open),
 	}
 }
 
-func named(title, driverName string, open func(name, dsn string) (*sql.DB, error)) entrance {
-	return entrance{name: title + " " + driverName, open: func(f *fakedb.DB) (database, error) {
+func named(title, driverName string, open func(name, dsn string) (*sql.DB, error)) entryPoint {
+	return entryPoint{name: title + " " + driverName, open: func(f *fakedb.DB) (database, error) {
 		dsn := fmt.Sprint(lastFake.Add(1))
 		fakes.Store(dsn, f)
 		return open(driverName, dsn)
 	}}
 }
 
-// script is one thing that programs do.
+// A script is something that programs do.
 type script struct {
 	name   string
-	about  shape                // the interfaces that it runs over every combination of
-	config func(*fakedb.Config) // what its driver is like; may be nil
+	varies shape                // it runs with every combination of these interfaces
+	config func(*fakedb.Config) // configures its driver; may be nil
 	do     func(*run)           // the program
 
-	// except returns the lines of the driver's log that may be missing, for the
-	// one difference that there is; nil if there is none.
+	// except returns lines of the driver's log that may be missing; nil if none may.
 	except func(shape) []string
 }
 
-// compare runs the script over the bare driver and through each of the wrapped
-// entrances, and fails unless all are the same.
-func (s script) compare(t *testing.T, ctx context.Context, sh shape, bare entrance, wrapped ...entrance) {
+// compare runs the script over the bare driver and through each wrapped entry point, and
+// fails unless all steps are equal.
+func (s script) compare(t *testing.T, ctx context.Context, sh shape, bare entryPoint, wrapped ...entryPoint) {
 	t.Helper()
 	want := s.run(t, ctx, sh, bare)
 	for _, e := range wrapped {
 		got, want := s.run(t, ctx, sh, e), want
 		if e.records {
-			got, want = unasked(got), unasked(want)
+			got, want = withoutRowsAffected(got), withoutRowsAffected(want)
 		}
 		if !slices.EqualFunc(got, want, step.equal) {
 			t.Fatalf("%s; %v\n%s", e.name, sh, difference(want, got))
@@ -365,9 +362,8 @@ func (s script) compare(t *testing.T, ctx context.Context, sh shape, bare entran
 	}
 }
 
-// unasked returns the steps without the questions of how many rows a result is
-// about.
-func unasked(steps []step) []step {
+// withoutRowsAffected returns the steps without the calls of RowsAffected in the driver's log.
+func withoutRowsAffected(steps []step) []step {
 	steps = slices.Clone(steps)
 	for i := range steps {
 		steps[i].driver = slices.DeleteFunc(slices.Clone(steps[i].driver), func(line string) bool {
@@ -378,7 +374,7 @@ func unasked(steps []step) []step {
 }
 
 // run runs the script in a bubble and returns its steps.
-func (s script) run(t *testing.T, ctx context.Context, sh shape, e entrance) (steps []step) {
+func (s script) run(t *testing.T, ctx context.Context, sh shape, e entryPoint) (steps []step) {
 	t.Helper()
 	synctest.Test(t, func(t *testing.T) {
 		config := fakedb.Config{Conn: sh.conn, Stmt: sh.stmt, Rows: sh.rows, Closer: true, Answers: answers}
@@ -396,63 +392,63 @@ func (s script) run(t *testing.T, ctx context.Context, sh shape, e entrance) (st
 			r.except = s.except(sh)
 		}
 		if v := panicked(func() { s.do(r) }); v != nil {
-			u, ok := v.(unsure)
+			u, ok := v.(scriptError)
 			if !ok {
 				panic(v)
 			}
-			r.tell("the script ends", u.error)
+			r.record("the script ends", u.error)
 		}
 		cancel()
-		r.tell("the context ends")
-		r.tell("db.Close", db.Close())
-		r.tell("broken rules", fake.Misuse())
+		r.record("the context ends")
+		r.record("db.Close", db.Close())
+		r.record("broken rules", fake.Misuse())
 		steps = r.steps
 	})
 	return steps
 }
 
-// run is a script that runs.
+// A run is one execution of a script.
 type run struct {
-	ctx    context.Context // ends with the script; the log shows that it arrives
+	ctx    context.Context // ends with the script; the log shows that it reaches the driver
 	fake   *fakedb.DB
 	db     database
 	except []string
 	start  time.Time
-	seen   int // lines of the driver's log that belong to earlier steps
+	seen   int // how many lines of the driver's log belong to earlier steps
 	steps  []step
 }
 
-// step is all there is to see after one thing that the program did.
+// A step is everything that can be seen after one action of the program.
 type step struct {
-	did            string   // what it did, and what came of it
-	driver         []string // the calls that reached the driver meanwhile
+	action         string   // the action and its results
+	driver         []string // the calls that reached the driver
 	stats          sql.DBStats
 	opened, closed int
 	at             time.Duration
 }
 
 func (s step) equal(to step) bool {
-	return s.did == to.did && s.stats == to.stats && s.opened == to.opened && s.closed == to.closed &&
+	return s.action == to.action && s.stats == to.stats && s.opened == to.opened && s.closed == to.closed &&
 		s.at == to.at && slices.Equal(s.driver, to.driver)
 }
 
-// tell ends a step, once all that it set in motion has come to rest.
-func (r *run) tell(did string, outcome ...any) {
+// record ends a step, once all goroutines are blocked.
+func (r *run) record(action string, results ...any) {
 	synctest.Wait()
 	log := r.fake.LogFrom(r.seen)
 	r.seen += len(log)
 	log = slices.DeleteFunc(log, func(line string) bool { return slices.Contains(r.except, line) })
-	for _, v := range outcome {
-		did += " | " + spell(v)
+	for _, v := range results {
+		action += " | " + describe(v)
 	}
-	r.steps = append(r.steps, step{did, log, r.db.Stats(), r.fake.Opened(), r.fake.Closed(), time.Since(r.start)})
+	r.steps = append(r.steps, step{action, log, r.db.Stats(), r.fake.Opened(), r.fake.Closed(), time.Since(r.start)})
 }
 
-// errBroken is an error of the driver's own.
+// errBroken is an error of the driver.
 var errBroken = errors.New("broken")
 
-// known are the errors whose identity programs rely on.
-var known = []struct {
+// sentinels are errors that programs compare by identity.
+var sentinels = []struct {
 	name string
 	err  error
 }{
@@ -468,10 +464,9 @@ var known = []struct {
 	{"io.EOF", io.EOF},
 }
 
-// spell writes a value so that two are spelled alike only if a program cannot
-// tell them apart: errors by identity, and by their text where database/sql
-// makes a new one.
-func spell(v any) string {
+// describe formats a value so that two values look alike only if a program cannot distinguish
+// them. Errors are compared by identity, and by text if database/sql makes a new one.
+func describe(v any) string {
 	switch v := v.(type) {
 	case nil:
 		return "nil"
@@ -480,25 +475,24 @@ func spell(v any) string {
 	}
 	err, ok := v.(error)
 	if e, explained := v.(*otelpool.AcquireError); explained {
-		err = e.Unwrap() // the one difference of a DB
+		err = e.Unwrap() // the one difference of a DB from a *sql.DB
 	}
 	if !ok {
 		return fmt.Sprintf("%T %+v", v, v)
 	}
-	for _, k := range known {
-		if err == k.err { //nolint:errorlint // it is the identity that is told
+	for _, k := range sentinels {
+		if err == k.err { //nolint:errorlint // identity is what is compared
 			return k.name
 		}
 	}
 	text := fmt.Sprintf("%T %q", err, err)
 	if below := errors.Unwrap(err); below != nil {
-		text += " over " + spell(below)
+		text += " over " + describe(below)
 	}
 	return text
 }
 
-// difference shows where two runs part, and both from there to where they meet
-// again.
+// difference formats two runs: their common beginning and end once, and what differs of both.
 func difference(bare, wrapped []step) string {
 	want, got := lines(bare), lines(wrapped)
 	same := 0
@@ -531,15 +525,14 @@ func lines(steps []step) []string {
 		for _, l := range s.driver {
 			all = append(all, "  "+l)
 		}
-		all = append(all, fmt.Sprintf("%v %s", s.at, s.did), fmt.Sprintf("  opened %d, closed %d, %+v", s.opened, s.closed, s.stats))
+		all = append(all, fmt.Sprintf("%v %s", s.at, s.action), fmt.Sprintf("  opened %d, closed %d, %+v", s.opened, s.closed, s.stats))
 	}
 	return all
 }
 
-// The rest is what scripts say often.
+// The rest are helpers of scripts.
 
-// handle is what runs statements: a DB, a Conn, a Tx, or a statement prepared
-// on one of them.
+// A handle runs statements: a DB, a Conn, a Tx, or a statement prepared on one of them.
 type handle interface {
 	ExecContext(ctx context.Context, query string, args ...any) (sql.Result, error)
 	QueryContext(ctx context.Context, query string, args ...any) (*sql.Rows, error)
@@ -563,7 +556,7 @@ type database interface {
 	SetMaxOpenConns(n int)
 }
 
-// prepared makes a statement a handle, which has its text already.
+// prepared makes a prepared statement a handle. It ignores the text of the query.
 type prepared struct{ s *sql.Stmt }
 
 func (p prepared) ExecContext(ctx context.Context, _ string, args ...any) (sql.Result, error) {
@@ -578,26 +571,26 @@ func (p prepared) QueryRowContext(ctx context.Context, _ string, args ...any) *s
 	return p.s.QueryRowContext(ctx, args...)
 }
 
-// exec executes, and looks at the result.
+// exec executes and records the result.
 func (r *run) exec(h handle, query string, args ...any) { r.execIn(r.ctx, h, query, args...) }
 
 func (r *run) execIn(ctx context.Context, h handle, query string, args ...any) {
 	res, err := h.ExecContext(ctx, query, args...)
 	if err != nil {
-		r.tell("exec "+query, res, err)
+		r.record("exec "+query, res, err)
 		return
 	}
 	n, err := res.RowsAffected()
 	id, noID := res.LastInsertId()
-	r.tell("exec "+query, n, err, id, noID)
+	r.record("exec "+query, n, err, id, noID)
 }
 
-// query queries, and reads all there is.
+// query queries and reads all result sets.
 func (r *run) query(h handle, query string, args ...any) { r.queryIn(r.ctx, h, query, args...) }
 
 func (r *run) queryIn(ctx context.Context, h handle, query string, args ...any) {
 	rows, err := h.QueryContext(ctx, query, args...)
-	r.tell("query "+query, err)
+	r.record("query "+query, err)
 	if err == nil {
 		r.read(rows)
 	}
@@ -614,25 +607,25 @@ func (r *run) read(rows *sql.Rows) {
 			}
 			set = append(set, rows.Scan(dest...), values)
 		}
-		r.tell("set", append(set, rows.Err())...)
+		r.record("set", append(set, rows.Err())...)
 	}
-	r.tell("end of rows", rows.Err(), rows.Close(), rows.Err())
+	r.record("end of rows", rows.Err(), rows.Close(), rows.Err())
 }
 
-// sure returns v. A script calls it for what cannot fail over the bare driver; if
-// it fails the script ends, and differs by that.
-func sure[T any](v T, err error) T {
+// must returns v. An error ends the script. Scripts use it for calls that do not fail over the
+// bare driver.
+func must[T any](v T, err error) T {
 	if err != nil {
-		panic(unsure{err})
+		panic(scriptError{err})
 	}
 	return v
 }
 
-type unsure struct{ error }
+type scriptError struct{ error }
 
-func (u unsure) Unwrap() error { return u.error }
+func (u scriptError) Unwrap() error { return u.error }
 
-// panicked returns what f panics with.
+// panicked calls f and returns the value of its panic.
 func panicked(f func()) (v any) {
 	defer func() { v = recover() }()
 	f()
