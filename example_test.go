@@ -3,6 +3,7 @@ package otelpool_test
 import (
 	"context"
 	"database/sql"
+	"database/sql/driver"
 	"fmt"
 
 	"github.com/otelpool/otelpool"
@@ -47,7 +48,7 @@ func ExampleWatch() {
 }
 
 func ExampleUnwrap() {
-	db := otelpool.OpenDB(connector)
+	db := otelpool.OpenDB(versionConnector{connector})
 	defer db.Close()
 	conn, err := db.Conn(context.Background())
 	if err != nil {
@@ -55,10 +56,27 @@ func ExampleUnwrap() {
 		return
 	}
 	defer conn.Close()
-	_ = conn.Raw(func(dc any) error {
-		_, isDriversOwn := otelpool.Unwrap(dc).(interface{ Unwrap() any })
-		fmt.Println("a wrapper:", isDriversOwn)
+	err = conn.Raw(func(dc any) error {
+		if own, ok := otelpool.Unwrap(dc).(versionConn); ok {
+			fmt.Println("server version", own.ServerVersion())
+		}
 		return nil
 	})
-	// Output: a wrapper: false
+	fmt.Println(err)
+	// Output:
+	// server version 17.2
+	// <nil>
+}
+
+// versionConn is a driver's connection with a method that database/sql does not call.
+type versionConn struct{ driver.Conn }
+
+func (versionConn) ServerVersion() string { return "17.2" }
+
+// versionConnector opens connections of that type.
+type versionConnector struct{ driver.Connector }
+
+func (c versionConnector) Connect(ctx context.Context) (driver.Conn, error) {
+	conn, err := c.Connector.Connect(ctx)
+	return versionConn{conn}, err
 }
