@@ -14,10 +14,10 @@ import (
 	semconv "go.opentelemetry.io/otel/semconv/v1.43.0"
 )
 
-var update = flag.Bool("update", false, "write docs/metrics.md anew from the table of instruments")
+var update = flag.Bool("update", false, "regenerate docs/metrics.md from the table of instruments")
 
-// TestTable_IsTheMetricsPage keeps docs/metrics.md equal to the code. Run it with -update
-// after a change of the table.
+// TestTable_IsTheMetricsPage compares docs/metrics.md with the table. Run it with -update after
+// a change of the table.
 func TestTable_IsTheMetricsPage(t *testing.T) {
 	const file = "../../docs/metrics.md"
 	want := metricsPage()
@@ -31,7 +31,7 @@ func TestTable_IsTheMetricsPage(t *testing.T) {
 		t.Fatal(err)
 	}
 	if string(got) != want {
-		t.Errorf("%s is not what the table says; run: go test ./internal/telemetry -run %s -update", file, t.Name())
+		t.Errorf("%s differs from the table; run: go test ./internal/telemetry -run %s -update", file, t.Name())
 	}
 }
 
@@ -44,7 +44,7 @@ func metricsPage() string {
 	p("")
 	p("Instrumentation scope `%s`, schema %s. Names and units of `db.client.*` are those of the", "github.com/otelpool/otelpool", semconv.SchemaURL)
 	p("OpenTelemetry semantic conventions (package `semconv/v1.43.0/dbconv`); the conventions call `db.client.operation.duration`")
-	p("stable and `db.client.connection.*` in development. What they lack is under `otelpool.` and ours to keep.")
+	p("stable and `db.client.connection.*` in development. Metrics that they lack have the prefix `otelpool.`.")
 	p("")
 	p("Every metric carries `%s`, the name of the pool, and the attributes given with", semconv.DBClientConnectionPoolNameKey)
 	p("`WithAttributes`. Times are in seconds, on the monotonic clock.")
@@ -71,9 +71,9 @@ func metricsPage() string {
 	p("")
 	p("| attribute | values |")
 	p("| --- | --- |")
-	p("| `%s` | `WithPoolName`, else what the adapter makes of the target, else the database system; unique among the open pools of the process (`-2`, `-3` is added) |", semconv.DBClientConnectionPoolNameKey)
-	p("| `%s` | what the server reports to be, or the adapter of the driver (see `WithAdapter`), else by the driver's type; `%s` for a driver that is not known |", semconv.DBSystemNameKey, semconv.DBSystemNameOtherSQL.Value.AsString())
-	p("| `%s`, `%s`, `%s` | what the pool connects to, if an adapter knows; the port only if it is not the default one. Of several servers there is no address: spans have the one that was reached |", semconv.ServerAddressKey, semconv.ServerPortKey, semconv.DBNamespaceKey)
+	p("| `%s` | `WithPoolName`, else the name that the adapter derives from the target, else the database system; unique among the open pools of the process (`-2`, `-3` is appended) |", semconv.DBClientConnectionPoolNameKey)
+	p("| `%s` | from the server or the target, if an adapter knows (see `WithAdapter`), else by the driver's type; `%s` for an unknown driver |", semconv.DBSystemNameKey, semconv.DBSystemNameOtherSQL.Value.AsString())
+	p("| `%s`, `%s`, `%s` | what the pool connects to, if an adapter knows; the port only if it is not the default one. With several servers there is no address, and spans have that of their connection's server |", semconv.ServerAddressKey, semconv.ServerPortKey, semconv.DBNamespaceKey)
 	p("| `%s` | `used`, `idle`, and `dialing`, which the conventions do not have |", semconv.DBClientConnectionStateKey)
 	var ops []string
 	for o := range numOps {
@@ -89,8 +89,8 @@ func metricsPage() string {
 		semconv.ErrorTypeKey, codeList([]string{errclass.TypeCanceled, errclass.TypeDeadline, errclass.TypeBadConn, errclass.TypeClosed, string(errclass.ErrPanicked), string(errclass.ErrNotRun)}), maxErrorTypes, errclass.TypeOther)
 	p("| `%s` | wherever `%s` is, and on connections that were closed as `bad`: one of the [classes](#classes) |", keyClass, semconv.ErrorTypeKey)
 	p("")
-	p("`canceled` is a caller that canceled: its span has no error status, and a rule about database errors should leave it out.")
-	p("`panic` is a panic of the driver, which passes through. `not_executed` is a call that the driver declined with `ErrSkip` and whose")
+	p("`canceled` is a call that its caller canceled: its span has no error status, and an alert on database errors should exclude it.")
+	p("`panic` is a panic of the driver, which reaches the program. `not_executed` is a call that the driver declined with `ErrSkip` and whose")
 	p("statement then did not run, because the arguments did not fit it. `pool_closed` is a caller of `otelpool.DB` that waited when the pool was closed.")
 	p("")
 	p("## Classes")
@@ -107,11 +107,11 @@ func metricsPage() string {
 	p("The class follows from `error.type`, except:")
 	p("")
 	p("- A statement that the server stopped, and a socket that timed out, after the caller's context had ended, are `canceled` or `deadline`.")
-	p("- A dial that ran out of time while its caller had some left is `dial_timeout`.")
-	p("- A driver that reports only that a connection is bad or cut gets a class from what it reported besides, such as to its logger; else")
-	p("  `server_idle_timeout`, if nothing had been done with the connection for as long as the server allows, less half a second, and that is known;")
-	p("  else `canceled` or `deadline`, if the caller's context had ended. A failure before it, such as `killed`, is the class of what follows from it,")
-	p("  until a call succeeds.")
+	p("- A dial that timed out before its caller's deadline is `dial_timeout`.")
+	p("- If a driver reports only that a connection is bad or cut, the class is that of what else it reported, such as to its logger; else")
+	p("  `server_idle_timeout`, if the server's limit for idle connections is known and the connection was not used for as long, less half a second;")
+	p("  else `canceled` or `deadline`, if the caller's context had ended. An earlier failure, such as `killed`, gives its class to those that")
+	p("  follow from it, until a call succeeds.")
 	p("")
 	p("PostgreSQL reports the same code, 57P01, when it stops and when an administrator ends a connection: both are `killed`. It has one code,")
 	p("57014, for a statement that took too long and for one that was canceled at the server: both are `statement_timeout`.")
@@ -119,32 +119,32 @@ func metricsPage() string {
 	p("## How exact the inferred waits are")
 	p("")
 	p("A call of `otelpool.DB` carries a clock, and its wait is exact. For the plain `*sql.DB`, and for prepared statements, the wait is")
-	p("inferred: `DBStats.WaitDuration` grows by it just before the connection is reset, so it is read when a connection is released that")
-	p("a caller may be waiting for, and when the same connection is acquired again. While a connection is idle nobody waits, and nothing is read.")
+	p("inferred: `DBStats.WaitDuration` grows by it just before the connection is reset. So it is read when a connection is released for which")
+	p("a caller may be waiting, and when that connection is acquired again. While a connection is idle nobody waits, and nothing is read.")
 	p("")
 	p("[A test](../wait_test.go) compares the two on the same acquires, of 64 goroutines on 8 connections, and fails beyond the bounds, in virtual")
 	p("time and, in slow motion, on a real clock. The worst of three runs on a real clock, on a machine of two cores:")
 	p("")
 	p("| | p50 | p90 | p95 | p99 | sum | bound in the test |")
 	p("| --- | --- | --- | --- | --- | --- | --- |")
-	p("| nobody gives up | 0.5 %% | 0.4 %% | 0.5 %% | 0.3 %% | 0.1 %% | 5 %% each |")
+	p("| no acquire times out | 0.5 %% | 0.4 %% | 0.5 %% | 0.3 %% | 0.1 %% | 5 %% each |")
 	p("| half of all acquires time out | 1.4 %% | 3.0 %% | 2.4 %% | 16 %% | 3.9 %% | p50 10 %% |")
 	p("| a connection is idle | 0 | 0 | 0 | 0 | 0 | no wait above 1 ms |")
 	p("")
-	p("Where the error comes from: waits that end at the same moment are one sum, and one caller may get the other's part. The sum stays")
-	p("right, unless callers give up: the wait of one that does is in `WaitDuration` too, and makes that of another look longer. A wait is never")
-	p("recorded as longer than the caller's own span has lasted, if the SDK records that span; in the table there was none.")
-	p("Time on connections that were found bad before is not in an inferred wait.")
+	p("Where the error comes from: waits that end at the same moment are read as one sum, and one caller may get another's part. The sum is")
+	p("right unless callers time out: their waits are in `WaitDuration` too, and make another caller's look longer. A wait is never")
+	p("recorded as longer than the caller's own span has lasted, if the SDK records that span; the runs of the table had no such span.")
+	p("Time on connections that turned out bad before is not in an inferred wait.")
 	p("")
-	p("The table is of statements of 4 ms and a machine with nothing else to do. Where a waiter that is woken has to wait for a processor too, more")
-	p("callers give up before it reads the sum: with half of them timing out after 18 ms, on two processors that were more than busy, p50 was")
-	p("25 %% too long and p99 as five times what it was. Without time-outs it made no difference. The slower the statements, the less it is.")
+	p("The table is for statements of 4 ms on a machine that does nothing else. If a woken waiter must wait for a processor, more callers time")
+	p("out before it reads the sum: with half of them timing out after 18 ms, on two overloaded processors, p50 was 25 %% too long and p99")
+	p("five times its true value. Without timeouts there was no difference. The slower the statements, the smaller the error.")
 	p("")
 	p("## What cannot be seen")
 	p("")
 	p("- A caller of the plain `*sql.DB` that waits now, or got no connection: database/sql waits before it calls a driver. `otelpool.DB` sees both.")
 	p("- A connection that was opened in the background, handed to a `sql.Conn` and not used yet is recorded as `idle`.")
-	p("- What is done with the driver's own connection inside `sql.Conn.Raw` is time `pinned`, and no operation.")
+	p("- Calls on the driver's own connection inside `sql.Conn.Raw` are time `pinned`, and not operations.")
 	p("- Reading rows is time in phase `rows`, and has no duration of its own.")
 	return b.String()
 }
@@ -178,8 +178,7 @@ func namesUpTo[T interface {
 	return s
 }
 
-// TestTable_EveryRowIsComplete finds a metric that was added to the list and not to the
-// table, or half.
+// TestTable_EveryRowIsComplete finds a metric whose row is missing or incomplete.
 func TestTable_EveryRowIsComplete(t *testing.T) {
 	seen := map[string]bool{}
 	for id, d := range table {
@@ -187,11 +186,11 @@ func TestTable_EveryRowIsComplete(t *testing.T) {
 			t.Errorf("row %d is incomplete: %+v", id, d)
 		}
 		if seen[d.name] {
-			t.Errorf("%s is there twice", d.name)
+			t.Errorf("%s is listed twice", d.name)
 		}
 		seen[d.name] = true
 		if own, conv := strings.HasPrefix(d.name, "otelpool."), strings.HasPrefix(d.name, "db.client."); own == conv {
-			t.Errorf("%s is neither ours nor the conventions'", d.name)
+			t.Errorf("%s has neither the prefix otelpool. nor db.client.", d.name)
 		}
 		if (d.kind == kindHistogram) != (d.buckets != nil) || !slices.IsSorted(d.buckets) {
 			t.Errorf("%s is a %s with buckets %v", d.name, d.kind, d.buckets)
