@@ -257,8 +257,8 @@ func TestDB_QueueMetricsGrowWhileNoCallerGetsAConnection(t *testing.T) {
 			go func() { _, _ = db.Exec("x") }()
 		}
 		synctest.Wait()
-		for dead := time.Duration(0); dead < 20*time.Second; dead += time.Second {
-			seen.wantQueue(t, callers, dead, callers*dead)
+		for elapsed := time.Duration(0); elapsed < 20*time.Second; elapsed += time.Second {
+			seen.wantQueue(t, callers, elapsed, callers*elapsed)
 			time.Sleep(time.Second)
 		}
 		noError(t, c.Close())
@@ -334,7 +334,7 @@ func TestDB_WaitTimesAreExact(t *testing.T) {
 		{
 			name: "a dial in the background", want: hist{2, 330 * ms}, lines: []string{"acquire 330ms queued 300ms dialed 30ms opener"},
 			do: func(t *testing.T, db *otelpool.DB, _ *fakedb.DB) error {
-				db.SetConnMaxLifetime(100 * ms) // the connection is closed when it is given back
+				db.SetConnMaxLifetime(100 * ms) // the connection is closed at its release
 				hold(t, db, t.Context(), 300*ms)
 				_, err := db.Exec("x")
 				return err

@@ -389,7 +389,7 @@ func TestHold_OfABackgroundDialBeginsWithTheFirstCall(t *testing.T) {
 // stateError is an error with an SQLSTATE.
 type stateError string
 
-func (e stateError) Error() string    { return "a text that nobody should see" }
+func (e stateError) Error() string    { return "a text that must not be recorded" }
 func (e stateError) SQLState() string { return string(e) }
 
 func TestOperation_FailureHasItsErrorType(t *testing.T) {
@@ -435,12 +435,12 @@ func TestOperation_FailureHasItsErrorType(t *testing.T) {
 // codeError is as the errors of pgx and lib/pq: a pointer, and SQLState panics if it is nil.
 type codeError struct{ code string }
 
-func (*codeError) Error() string      { return "a text that nobody should see" }
+func (*codeError) Error() string      { return "a text that must not be recorded" }
 func (e *codeError) SQLState() string { return e.code }
 
 type driverError struct{}
 
-func (*driverError) Error() string { return "a text that nobody should see" }
+func (*driverError) Error() string { return "a text that must not be recorded" }
 
 func TestDial_FailuresAreASeriesOfTheirOwn(t *testing.T) {
 	cfg := full

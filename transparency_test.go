@@ -172,6 +172,13 @@ func (c wrappingConnector) Connect(ctx context.Context) (driver.Conn, error) {
 	return c.f(conn), nil
 }
 
+func (c wrappingConnector) Close() error {
+	if closer, ok := c.Connector.(io.Closer); ok {
+		return closer.Close()
+	}
+	return nil
+}
+
 // shape is the optional interfaces of the driver under the wrapper.
 type shape struct {
 	conn fakedb.ConnShape
