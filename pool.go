@@ -23,22 +23,43 @@ import (
 //	monitor --> ledger, telemetry                      reports
 //	Inspect, Pools --> ledger, monitor
 //
-// The order of locks. A lock is taken only while those before it are held, never while one after it
-// is:
+// The order of locks: while a lock is held, only those below it are taken.
 //
-//	sqlDriver.mu              the pools of Driver.Open
-//	poolNames.mu              the names of open pools
-//	database/sql: driverConn  held while a driver is called; see below
-//	closeReasons.mu           reads DBStats
-//	database/sql: DB.mu       taken by DB.Stats
-//	ledger.Ledger.mu
-//	ledger.Conn.mu
-//	any other of ours         each guards the fields below it, and nothing is called while
-//	                          it is held
+//	sqlDriver.mu                  held while Driver.Open makes a pool: the driver, the adapter and
+//	                              OpenTelemetry are called
+//	database/sql.driverConn       held by database/sql while a driver is called
+//	closeReasons.mu               held while DBStats is read
+//	database/sql.DB.mu            taken by DB.Stats and most other methods
+//	monitor.distributions.mu      held while histograms are read
+//	ledger.Ledger.mu              held while the connections are read
+//	ledger.Conn.mu                one connection at a time
 //
-// Under driver Conn.Close and Stmt.Close database/sql may hold DB.mu, or wait for the lock of a
-// connection while it holds DB.mu. There DB.Stats is not called, nor closeReasons.mu taken, except
-// for a connection that database/sql is about to hand out: see closeReasons.
+// The rest are leaves: while one is held, no lock of this list is taken.
+//
+//	backgroundDials.mu            errors of dials in the background
+//	driverNotice.mu               the last notice of a driver
+//	names.mu                      the names of open pools
+//	servers.mu                    what is known of servers
+//	ledger.doubt.mu               connections that may have been handed to a waiter
+//	ledger.retries.mu             retries by error type
+//	ledger.sites.mu               holds by call site
+//	ledger.waits.mu               callers that wait
+//	monitor.leaks.mu              leaks that were resolved
+//	monitor.losses.mu             connections that were lost
+//	monitor.ring.mu               the last samples, reports and closed connections
+//	query.Cache.mu                statements by text
+//	telemetry.acquireCounter.mu   acquires that were counted; a counter of OpenTelemetry is called
+//	telemetry.failures.mu         options for failed calls
+//	telemetry.statements.mu       options by summary
+//	telemetry.systems.mu          database systems
+//
+// A driver, a function of the program or an instrument is called under a lock of ours only where the
+// list says so.
+//
+// database/sql may hold DB.mu while it calls the driver's Conn.Close or Stmt.Close, and Stmt.Close of
+// database/sql waits for driverConn while it holds DB.mu. So under these two calls neither
+// closeReasons.mu nor DB.mu is taken, except for a connection that was about to be handed out: no
+// goroutine waits for its driverConn. See closeReasons.
 type pool struct {
 	cfg     config
 	name    string
