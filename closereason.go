@@ -13,10 +13,10 @@ import (
 	"github.com/otelpool/otelpool/poolinfo"
 )
 
-// closeReasons finds out which limit of a DB closed a connection. database/sql counts a close
-// by a limit before it makes it, so the limit is one whose count has grown by more than was
-// attributed so far. Two closes at the same moment may be attributed in each other's place; the
-// sums are those of DBStats.
+// closeReasons finds out which limit of a DB closed a connection. database/sql counts a close by a
+// limit before it makes it, so the limit is one whose count has grown by more than was attributed
+// so far. Two closes at the same moment may be attributed in each other's place; the sums are those
+// of DBStats.
 //
 // The counts cannot be read under the close itself. A connection that is being closed holds its own
 // lock, or the opener that of the DB; and sql.Stmt.Close waits for the locks of connections while

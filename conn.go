@@ -44,16 +44,6 @@ type conn struct {
 	events *telemetry.Events // nil until there is a span to add one to
 }
 
-var (
-	_ driver.Conn               = (*conn)(nil)
-	_ driver.ConnPrepareContext = (*conn)(nil)
-	_ driver.ConnBeginTx        = (*conn)(nil)
-	_ driver.Pinger             = (*conn)(nil)
-	_ driver.SessionResetter    = (*conn)(nil)
-	_ driver.Validator          = (*conn)(nil)
-	_ driver.NamedValueChecker  = (*conn)(nil)
-)
-
 func newConn(p *pool, inner driver.Conn, rec *ledger.Conn) *conn {
 	return &conn{capabilities: capabilitiesOf(inner), inner: inner, pool: p, rec: rec}
 }

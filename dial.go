@@ -18,8 +18,7 @@ import (
 type dial struct {
 	telemetry.Call
 	pool      *pool
-	ctx       context.Context //nolint:containedctx // of the caller, or of the opener; a dial ends with Connect
-	forCaller bool            // and not for database/sql's opener
+	forCaller bool // and not for database/sql's opener
 
 	endedAt time.Duration // when there was a connection, before the server was probed
 	rec     *ledger.Conn  // nil if there is no connection
@@ -27,11 +26,11 @@ type dial struct {
 	fault   errclass.Fault
 }
 
-// begin starts the span of the dial, if it has one, and its clock. Until the dial has a result, that
-// is a panic of the driver.
+// begin starts the span of the dial, if it has one, and its clock. Until the dial has a result,
+// that is a panic of the driver.
 func (d *dial) begin(ctx context.Context, p *pool, forCaller bool) {
 	d.Parent, d.Op, d.Statement = ctx, telemetry.OpConnect, p.telemetry.NoStatement()
-	d.pool, d.ctx, d.forCaller = p, ctx, forCaller
+	d.pool, d.forCaller = p, forCaller
 	d.err, d.fault = errclass.ErrPanicked, errclass.Fault{Type: string(errclass.ErrPanicked), Class: poolinfo.ClassOther}
 	if d.forCaller {
 		d.pool.telemetry.Begin(&d.Call)
@@ -47,9 +46,9 @@ func (d *dial) connect(connector driver.Connector) (driver.Conn, error) {
 	p := d.pool
 	inner, server, notice, err := d.dialAndProbe(connector)
 	if d.err = err; err != nil {
-		d.fault = p.adapter.dialFault(d.ctx, err, notice)
+		d.fault = p.adapter.dialFault(d.Parent, err, notice)
 		if errors.Is(err, driver.ErrBadConn) {
-			p.retried(d.ctx, telemetry.Retry{Fault: d.fault})
+			p.retried(d.Parent, telemetry.Retry{Fault: d.fault})
 		}
 		return nil, err
 	}
@@ -66,15 +65,15 @@ func (d *dial) connect(connector driver.Connector) (driver.Conn, error) {
 	c.setServer(&d.Call, server)
 	p.waits.readLimit()
 	if d.forCaller {
-		c.acquired(d.ctx, poolinfo.SourceNew, opened, telemetry.Wait{Dialed: opened - d.Start})
+		c.acquired(d.Parent, poolinfo.SourceNew, opened, telemetry.Wait{Dialed: opened - d.Start})
 	} else {
 		c.baseline.setForOpener(p, d.rec)
 	}
 	return c.shape(), nil
 }
 
-// dialAndProbe dials, and probes the server. A connection that was lost by the probe is replaced by one
-// that is not probed by a query.
+// dialAndProbe dials, and probes the server. A connection that was lost by the probe is replaced by
+// one that is not probed by a query.
 func (d *dial) dialAndProbe(connector driver.Connector) (inner driver.Conn, server poolinfo.Server, notice *driverNotice, err error) {
 	p := d.pool
 	inner, notice, err = p.adapter.connect(d.Ctx, connector, p.ledger.Now)
@@ -104,7 +103,7 @@ func (d *dial) end() {
 		d.endedAt = d.pool.ledger.DialFailed()
 		if !d.forCaller {
 			d.pool.dials.fail(d.err)
-		} else if a := d.pool.acquireFrom(d.ctx); a != nil {
+		} else if a := d.pool.acquireFrom(d.Parent); a != nil {
 			a.dialFailed(d.endedAt-d.Start, d.err, d.fault)
 		}
 	}

@@ -92,7 +92,14 @@ type sqlDriver struct {
 	pool *pool
 
 	mu     sync.Mutex // guards opened
-	opened map[string]*connector
+	opened map[string]*openedConnector
+}
+
+// openedConnector is the connector of a data source that was opened by Open. It is made once.
+type openedConnector struct {
+	once      sync.Once
+	connector *connector
+	err       error
 }
 
 var (
@@ -135,20 +142,30 @@ func (d *sqlDriver) connector(dsn string) (*connector, error) {
 // same data source make one pool.
 func (d *sqlDriver) Open(dsn string) (driver.Conn, error) {
 	d.mu.Lock()
-	c, ok := d.opened[dsn]
-	if !ok {
-		var err error
-		if c, err = d.connector(dsn); err != nil {
-			d.mu.Unlock()
-			return nil, err
-		}
+	o := d.opened[dsn]
+	if o == nil {
 		if d.opened == nil {
-			d.opened = map[string]*connector{}
+			d.opened = map[string]*openedConnector{}
 		}
-		d.opened[dsn] = c
+		o = &openedConnector{}
+		d.opened[dsn] = o
 	}
 	d.mu.Unlock()
-	return c.Connect(context.Background())
+	o.once.Do(func() { o.connector, o.err = d.connector(dsn) }) // calls the driver, so not under the lock
+	if o.err != nil {
+		d.forget(dsn, o)
+		return nil, o.err
+	}
+	return o.connector.Connect(context.Background())
+}
+
+// forget lets the next Open of a data source try again.
+func (d *sqlDriver) forget(dsn string, o *openedConnector) {
+	d.mu.Lock()
+	if d.opened[dsn] == o {
+		delete(d.opened, dsn)
+	}
+	d.mu.Unlock()
 }
 
 // Unwrap returns the driver below, or nil if it is known by name only and was never opened.

@@ -102,8 +102,8 @@ func TestLockOrder_IsThatOfTheComment(t *testing.T) {
 	}
 }
 
-// locksOfComment returns the locks in the comment of type pool, in its order. Each is the first word
-// of an indented line and has a dot in it. Those that follow the word "leaves" are leaves.
+// locksOfComment returns the locks in the comment of type pool, in its order: the first word of an
+// indented line that has a dot in it, and after the word "leaves" every word of an indented line.
 func locksOfComment(files []*ast.File) (order []string, leaves map[string]bool) {
 	leaves = map[string]bool{}
 	inLeaves := false
@@ -113,10 +113,15 @@ func locksOfComment(files []*ast.File) (order []string, leaves map[string]bool) 
 			inLeaves = inLeaves || strings.Contains(line, "leaves")
 			continue
 		}
-		lock, _, _ := strings.Cut(strings.TrimSpace(text), " ")
-		if strings.HasPrefix(text, lock) && strings.Contains(lock, ".") {
-			order = append(order, lock)
-			leaves[lock] = inLeaves
+		words := strings.Fields(text)
+		if !inLeaves && len(words) > 0 {
+			words = words[:1]
+		}
+		for _, lock := range words {
+			if strings.Contains(lock, ".") {
+				order = append(order, lock)
+				leaves[lock] = inLeaves
+			}
 		}
 	}
 	return order, leaves

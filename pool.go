@@ -25,8 +25,6 @@ import (
 //
 // The order of locks: while a lock is held, only those below it are taken.
 //
-//	sqlDriver.mu                  held while Driver.Open makes a pool: the driver, the adapter and
-//	                              OpenTelemetry are called
 //	database/sql.driverConn       held by database/sql while a driver is called
 //	closeReasons.mu               held while DBStats is read
 //	database/sql.DB.mu            taken by DB.Stats and most other methods
@@ -36,28 +34,15 @@ import (
 //
 // The rest are leaves: while one is held, no lock of this list is taken.
 //
-//	backgroundDials.mu            errors of dials in the background
-//	driverNotice.mu               the last notice of a driver
-//	names.mu                      the names of open pools
-//	servers.mu                    what is known of servers
-//	ledger.doubt.mu               connections that may have been handed to a waiter
-//	ledger.retries.mu             retries by error type
-//	ledger.sites.mu               holds by call site
-//	ledger.waits.mu               callers that wait
-//	monitor.leaks.mu              leaks that were resolved
-//	monitor.losses.mu             connections that were lost
-//	monitor.ring.mu               the last samples, reports and closed connections
-//	query.Cache.mu                statements by text
-//	telemetry.acquireCounter.mu   acquires that were counted; a counter of OpenTelemetry is called
-//	telemetry.failures.mu         options for failed calls
-//	telemetry.statements.mu       options by summary
-//	telemetry.systems.mu          database systems
+//	backgroundDials.mu driverNotice.mu names.mu servers.mu sqlDriver.mu
+//	ledger.doubt.mu ledger.retries.mu ledger.sites.mu ledger.waits.mu
+//	monitor.leaks.mu monitor.losses.mu monitor.ring.mu query.Cache.mu
+//	telemetry.acquireCounter.mu telemetry.failures.mu telemetry.statements.mu telemetry.systems.mu
 //
-// A driver, a function of the program or an instrument is called under a lock of ours only where the
-// list says so.
+// No driver, function of the program or instrument is called while a lock of ours is held.
 //
-// database/sql may hold DB.mu while it calls the driver's Conn.Close or Stmt.Close, and Stmt.Close of
-// database/sql waits for driverConn while it holds DB.mu. So under these two calls neither
+// database/sql may hold DB.mu while it calls the driver's Conn.Close or Stmt.Close, and its own
+// Stmt.Close waits for driverConn while it holds DB.mu. So under these two calls neither
 // closeReasons.mu nor DB.mu is taken, except for a connection that was about to be handed out: no
 // goroutine waits for its driverConn. See closeReasons.
 type pool struct {

@@ -28,16 +28,6 @@ type rows struct {
 	fault  *errclass.Fault // of the first error that reading them returned, nil if there was none
 }
 
-var (
-	_ driver.Rows                           = (*rows)(nil)
-	_ driver.RowsNextResultSet              = (*rows)(nil)
-	_ driver.RowsColumnTypeScanType         = (*rows)(nil)
-	_ driver.RowsColumnTypeDatabaseTypeName = (*rows)(nil)
-	_ driver.RowsColumnTypeLength           = (*rows)(nil)
-	_ driver.RowsColumnTypeNullable         = (*rows)(nil)
-	_ driver.RowsColumnTypePrecisionScale   = (*rows)(nil)
-)
-
 // wrapRows wraps what a query returned. A driver that returns neither rows nor an error gets the
 // treatment from database/sql that it would have got.
 func (c *conn) wrapRows(call *driverCall, inner driver.Rows, err error) (driver.Rows, error) {

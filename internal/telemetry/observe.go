@@ -104,13 +104,22 @@ type acquireCounter struct {
 // observable counter would not. The context of the collection is not used: it would
 // make exemplars of the collector's own spans.
 func (t *Telemetry) flushAcquired(s *ledger.Snapshot) {
-	c := &t.acquires
+	for source, n := range t.acquires.take(s) {
+		if n > 0 {
+			t.acquired.Add(context.Background(), n, t.bySource[source]...)
+		}
+	}
+}
+
+// take returns what was acquired since it was last called.
+func (c *acquireCounter) take(s *ledger.Snapshot) (more [ledger.NumSources]int64) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	for source, n := range s.Acquired {
-		if more := n - c.added[source]; more > 0 {
-			t.acquired.Add(context.Background(), more, t.bySource[source]...)
+		if n > c.added[source] {
+			more[source] = n - c.added[source]
 			c.added[source] = n
 		}
 	}
+	return more
 }
