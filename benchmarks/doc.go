@@ -7,5 +7,5 @@
 // measured separately, by their throughput.
 //
 //	go test -bench . ./benchmarks          # plain benchmarks
-//	go run ./benchmarks/compare            # side by side, with the verdict
+//	go run ./benchmarks/compare            # side by side, with the goals
 package benchmarks

@@ -30,7 +30,7 @@ type Peer struct {
 	do func(op Op, db *sql.DB, p providers) (call, error)
 }
 
-// The names of the peers in the verdict.
+// The names of the peers in the report.
 const (
 	Bare       = "bare"
 	Floor      = "floor"

@@ -1,6 +1,6 @@
 // Compare measures every peer in turn, in one process. It prints what each adds to the
 // bare driver, what statements add with cached and new texts, and the throughput of
-// saturated pools, with a verdict on otelpool's budget.
+// saturated pools, with the goals that otelpool meets and misses.
 //
 //	go run ./benchmarks/compare                          # five and a half minutes
 //	go run ./benchmarks/compare -quick                   # a minute and a half

@@ -60,7 +60,7 @@ each acquire, and report callers that wait and callers that get no connection.
 `)
 	fmt.Fprintf(&s, "%s, %s, %d CPUs, %s. %s.\n\n", m.goVersion, m.platform, m.cpus, m.date, strings.Join(m.versions, ", "))
 	fmt.Fprintf(&s, "Each number is the fastest of %d rounds over all peers in turn; %s.\n\n", rounds, noise(cells))
-	fmt.Fprintf(&s, "## Verdict\n\n%s", verdict(cells)+saturatedVerdict(pools))
+	fmt.Fprintf(&s, "## Verdict\n\n%s", goalList(cells)+saturatedGoals(pools))
 	for _, mode := range benchmarks.Modes {
 		fmt.Fprintf(&s, "\n## %s\n\n%s\n\n", mode.Name, mode.Note)
 		inMode := slices.DeleteFunc(slices.Clone(cells), func(c *cell) bool { return c.mode.Name != mode.Name })

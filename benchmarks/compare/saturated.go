@@ -79,19 +79,19 @@ const maxLoss = 5
 
 // losses are the comparisons of saturated pools. The first is the cost of everything that
 // otelpool does because it knows the DB. The second leaves out the cost of emitting the
-// waits: the record of each call, and the spans of long waits. A loss without a promise
-// is not in the verdict.
-var losses = []struct{ head, promise, peer, against string }{
+// waits: the record of each call, and the spans of long waits. A loss without a goal
+// is not in the list of goals.
+var losses = []struct{ head, goal, peer, against string }{
 	{"to call sites, inferring and emitting", "saturated: less than 5 % lost to call sites, and to inferring and emitting the waits", benchmarks.Otelpool, benchmarks.NotInferred},
 	{"to inferring alone", "saturated: less than 5 % lost to inferring alone", benchmarks.Inferred, benchmarks.Recorded},
 	{"of otelpool.DB", "", benchmarks.OtelpoolDB, benchmarks.NotInferred},
 }
 
-// saturatedVerdict is the verdict on saturated pools.
-func saturatedVerdict(all []*saturatedPool) string {
+// saturatedGoals lists the goals for saturated pools.
+func saturatedGoals(all []*saturatedPool) string {
 	var text strings.Builder
 	for _, l := range losses {
-		if l.promise == "" {
+		if l.goal == "" {
 			continue
 		}
 		var o outcome
@@ -99,7 +99,7 @@ func saturatedVerdict(all []*saturatedPool) string {
 			lost := s.loss(l.peer, l.against)
 			o.add(lost < maxLoss, "%s: %.1f %%", s.name(), lost)
 		}
-		o.write(&text, l.promise)
+		o.write(&text, l.goal)
 	}
 	return text.String()
 }

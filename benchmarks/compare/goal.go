@@ -14,13 +14,13 @@ const (
 	budgetNs     = 400
 )
 
-// A rule is a promise about what a peer, otelpool or otelpool.DB, adds to the bare driver.
-type rule struct {
-	peer    string
-	promise string
-	in      func(benchmarks.Mode) bool
+// A goal limits what a peer, otelpool or otelpool.DB, adds to the bare driver.
+type goal struct {
+	peer string
+	text string
+	in   func(benchmarks.Mode) bool
 
-	// limit is the most that the peer may add in a cell. ok is false if the rule does
+	// limit is the most that the peer may add in a cell. ok is false if the goal does
 	// not apply to the cell.
 	limit func(*cell) (_ cost, ok bool)
 	value func(cost) float64
@@ -63,7 +63,7 @@ func timed(peer string) func(*cell) (cost, bool) {
 	}
 }
 
-var rules = []rule{
+var goals = []goal{
 	{benchmarks.Otelpool, "allocations: at most the floor and 1 with no SDK, and 1 unsampled, and 3 sampled", every, budget, allocations, "allocations"},
 	{benchmarks.Otelpool, "time: at most 1.3 times the floor and 0.4 µs", every, budget, nanoseconds, "ns"},
 	{benchmarks.OtelpoolDB, "allocations of otelpool.DB: at most the same", every, budget, allocations, "allocations"},
@@ -81,48 +81,48 @@ var rules = []rule{
 	{benchmarks.Otelpool, "allocations below uptrace with fewer attributes", reduced, timed(benchmarks.Uptrace), allocations, "allocations"},
 }
 
-// verdict reports for each rule in how many cells it holds, and lists the others.
-func verdict(cells []*cell) string {
+// goalList lists the goals, in how many cells each is met, and the cells that miss it.
+func goalList(cells []*cell) string {
 	var s strings.Builder
-	for _, r := range rules {
+	for _, g := range goals {
 		var o outcome
 		for _, c := range cells {
-			if !r.in(c.mode) {
+			if !g.in(c.mode) {
 				continue
 			}
-			limit, ok := r.limit(c)
+			limit, ok := g.limit(c)
 			if !ok {
 				continue
 			}
-			got, _ := c.added(r.peer)
-			o.add(r.value(got) <= r.value(limit), "%s, %s: %s %s against %s",
-				c.mode.Name, c.name(), thousands(r.value(got)), r.unit, thousands(r.value(limit)))
+			got, _ := c.added(g.peer)
+			o.add(g.value(got) <= g.value(limit), "%s, %s: %s %s against %s",
+				c.mode.Name, c.name(), thousands(g.value(got)), g.unit, thousands(g.value(limit)))
 		}
-		o.write(&s, r.promise)
+		o.write(&s, g.text)
 	}
 	return s.String()
 }
 
-// An outcome counts where a promise holds, and lists where it does not.
+// An outcome counts where a goal is met, and lists where it is missed.
 type outcome struct {
-	kept   int
+	met    int
 	misses []string
 }
 
-func (o *outcome) add(kept bool, format string, args ...any) {
-	if kept {
-		o.kept++
+func (o *outcome) add(met bool, format string, args ...any) {
+	if met {
+		o.met++
 	} else {
 		o.misses = append(o.misses, fmt.Sprintf(format, args...))
 	}
 }
 
-func (o *outcome) write(s *strings.Builder, promise string) {
+func (o *outcome) write(s *strings.Builder, text string) {
 	word := "holds"
 	if len(o.misses) > 0 {
 		word = "**fails**, holds"
 	}
-	fmt.Fprintf(s, "- %s: %s in %d of %d.\n", promise, word, o.kept, o.kept+len(o.misses))
+	fmt.Fprintf(s, "- %s: %s in %d of %d.\n", text, word, o.met, o.met+len(o.misses))
 	for _, m := range o.misses {
 		fmt.Fprintf(s, "  - %s\n", m)
 	}

@@ -24,7 +24,7 @@ func oneCell(costs map[string]cost) []*cell {
 	return nil
 }
 
-func TestVerdict_ListsWhatExceedsTheBudget(t *testing.T) {
+func TestGoalList_ListsWhatExceedsTheBudget(t *testing.T) {
 	within := map[string]cost{
 		benchmarks.Floor:      {200, 3},
 		benchmarks.Otelpool:   {660, 4},
@@ -33,7 +33,7 @@ func TestVerdict_ListsWhatExceedsTheBudget(t *testing.T) {
 		benchmarks.Nhatthm:    {900, 18},
 		benchmarks.Uptrace:    {700, 9},
 	}
-	if got := verdict(oneCell(within)); strings.Contains(got, "fails") {
+	if got := goalList(oneCell(within)); strings.Contains(got, "fails") {
 		t.Errorf("660 ns and 4 allocations are within the budget:\n%s", got)
 	}
 
@@ -51,8 +51,8 @@ func TestVerdict_ListsWhatExceedsTheBudget(t *testing.T) {
   - no_sdk, exec: 662 ns against 660
 - time below XSAM: holds in 1 of 1.
 `
-	if got := verdict(oneCell(within)); !strings.HasPrefix(got, want) {
-		t.Errorf("verdict:\n%s\nwant at its beginning:\n%s", got, want)
+	if got := goalList(oneCell(within)); !strings.HasPrefix(got, want) {
+		t.Errorf("goals:\n%s\nwant at its beginning:\n%s", got, want)
 	}
 }
 
@@ -65,7 +65,7 @@ func onePool(ns map[string]float64) []*saturatedPool {
 	return []*saturatedPool{s}
 }
 
-func TestSaturatedVerdict_ListsPoolsThatLoseFivePercent(t *testing.T) {
+func TestSaturatedGoals_ListsPoolsThatLoseFivePercent(t *testing.T) {
 	ns := map[string]float64{
 		benchmarks.Bare: 800, benchmarks.NotInferred: 950, benchmarks.Recorded: 970,
 		benchmarks.Inferred: 990, benchmarks.Otelpool: 999, benchmarks.OtelpoolDB: 2000,
@@ -73,8 +73,8 @@ func TestSaturatedVerdict_ListsPoolsThatLoseFivePercent(t *testing.T) {
 	within := `- saturated: less than 5 % lost to call sites, and to inferring and emitting the waits: holds in 1 of 1.
 - saturated: less than 5 % lost to inferring alone: holds in 1 of 1.
 `
-	if got := saturatedVerdict(onePool(ns)); got != within {
-		t.Errorf("verdict:\n%s\nwant:\n%s", got, within)
+	if got := saturatedGoals(onePool(ns)); got != within {
+		t.Errorf("goals:\n%s\nwant:\n%s", got, within)
 	}
 
 	ns[benchmarks.Otelpool] = 1001
@@ -82,8 +82,8 @@ func TestSaturatedVerdict_ListsPoolsThatLoseFivePercent(t *testing.T) {
   - none, 1, unsampled: 5.1 %
 - saturated: less than 5 % lost to inferring alone: holds in 1 of 1.
 `
-	if got := saturatedVerdict(onePool(ns)); got != want {
-		t.Errorf("verdict:\n%s\nwant:\n%s", got, want)
+	if got := saturatedGoals(onePool(ns)); got != want {
+		t.Errorf("goals:\n%s\nwant:\n%s", got, want)
 	}
 }
 
