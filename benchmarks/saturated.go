@@ -96,12 +96,12 @@ type Server struct {
 var Servers = []Server{
 	{
 		Name: "none",
-		Note: "the driver does nothing: a connection is held only for the time that the wrapper and database/sql take",
+		Note: "the driver does nothing, so a connection is held only for the time that the wrapper and database/sql take",
 		open: func() (driver.Connector, error) { return nopConnector{}, nil },
 	},
 	{
 		Name: "loopback",
-		Note: "the driver makes a round trip over the loopback interface to a server that answers at once",
+		Note: "the driver makes a round trip over the loopback interface to a server that answers immediately",
 		open: openLoopback,
 	},
 }

@@ -50,26 +50,34 @@ func report(cells, statements []*cell, pools []*saturatedPool, m machine) string
 	var s strings.Builder
 	fmt.Fprint(&s, `# What it costs
 
-Made by `+"`go run ./benchmarks/compare`"+`; do not edit. Each number is what a call takes more than with the bare
-driver, which does nothing, in the same mode of the same run: the cost of the wrapper and of the OpenTelemetry SDK
-below it. The floor emits otelpool's signals directly to the SDK, with options built beforehand: no wrapper that emits
-them can be cheaper. The peers emit fewer signals: none reports acquires, releases, waits and hold times. otelpool is
-the plain *sql.DB. otelpool.DB is the same pool through the methods of that type. They also record the call site of
-each acquire, and report callers that wait and callers that get no connection.
+Made by `+"`go run ./benchmarks/compare`"+`; do not edit. Each number is the cost of a call minus its cost with the bare
+driver, which does nothing, in the same mode of the same run. What remains is the cost of the wrapper and of the
+OpenTelemetry SDK. A mode is a setup of the SDK, and has a section below.
+
+- floor emits otelpool's signals directly to the SDK, with options built beforehand. No wrapper that emits these signals
+  can be cheaper.
+- otelpool is the plain *sql.DB.
+- otelpool.DB is the same pool through the methods of that type. They also record the call site of each acquire, and
+  report callers that wait and callers that get no connection.
+- XSAM, nhatthm, uptrace and sqlmw are other wrappers. They emit fewer signals: none reports acquires, releases, waits
+  and hold times.
 
 `)
 	fmt.Fprintf(&s, "%s, %s, %d CPUs, %s. %s.\n\n", m.goVersion, m.platform, m.cpus, m.date, strings.Join(m.versions, ", "))
-	fmt.Fprintf(&s, "Each number is the fastest of %d rounds over all peers in turn; %s.\n\n", rounds, noise(cells))
-	fmt.Fprintf(&s, "## Verdict\n\n%s", goalList(cells)+saturatedGoals(pools))
+	fmt.Fprintf(&s, "Each number is the fastest of %d rounds; in a round each wrapper runs once. %s.\n\n", rounds, noise(cells))
+	fmt.Fprintf(&s, "## Goals\n\n%s\n%s", goalsNote, goalList(cells)+saturatedGoals(pools))
 	for _, mode := range benchmarks.Modes {
 		fmt.Fprintf(&s, "\n## %s\n\n%s\n\n", mode.Name, mode.Note)
 		inMode := slices.DeleteFunc(slices.Clone(cells), func(c *cell) bool { return c.mode.Name != mode.Name })
 		fmt.Fprintf(&s, "Added to the bare driver: time, allocations.\n\n%s\n", addedTable(inMode))
-		fmt.Fprintf(&s, "The same time as a multiple of the floor's, and in brackets of otelpool's.\n\n%s", ratioTable(inMode))
+		fmt.Fprintf(&s, "The same time, divided by the floor's and, in brackets, by otelpool's.\n\n%s", ratioTable(inMode))
 	}
 	fmt.Fprintf(&s, "\n%s\n%s", statementSection(statements), saturatedSection(pools))
 	return s.String()
 }
+
+const goalsNote = `Each goal is a limit for rows of the tables below. The rows that miss it follow, with their number and the limit.
+`
 
 // noise describes the spread of the bare driver's runs.
 func noise(cells []*cell) string {
@@ -79,7 +87,7 @@ func noise(cells []*cell) string {
 			spread = append(spread, median(m.ns)/slices.Min(m.ns)-1)
 		}
 	}
-	return fmt.Sprintf("the median round of the bare driver was %.0f %% slower than its fastest", 100*median(spread))
+	return fmt.Sprintf("The median round of the bare driver was %.0f %% slower than its fastest", 100*median(deviations))
 }
 
 func median(v []float64) float64 {

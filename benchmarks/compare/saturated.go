@@ -82,9 +82,9 @@ const maxLoss = 5
 // waits: the record of each call, and the spans of long waits. A loss without a goal
 // is not in the list of goals.
 var losses = []struct{ head, goal, peer, against string }{
-	{"to call sites, inferring and emitting", "saturated: less than 5 % lost to call sites, and to inferring and emitting the waits", benchmarks.Otelpool, benchmarks.NotInferred},
-	{"to inferring alone", "saturated: less than 5 % lost to inferring alone", benchmarks.Inferred, benchmarks.Recorded},
-	{"of otelpool.DB", "", benchmarks.OtelpoolDB, benchmarks.NotInferred},
+	{"to call sites, inferring and emitting waits", "saturated pools: call sites, inferring the waits and emitting them cost less than 5 % of the throughput", benchmarks.Otelpool, benchmarks.NotInferred},
+	{"to inferring alone", "saturated pools: inferring the waits alone costs less than 5 % of the throughput", benchmarks.Inferred, benchmarks.Recorded},
+	{"with otelpool.DB", "", benchmarks.OtelpoolDB, benchmarks.NotInferred},
 }
 
 // saturatedGoals lists the goals for saturated pools.
@@ -109,25 +109,25 @@ func saturatedSection(all []*saturatedPool) string {
 	var s strings.Builder
 	fmt.Fprint(&s, `## Saturated
 
-64 goroutines run exec on a pool of 1 or 8 connections: nearly every call waits. Operations per second, of all
-goroutines together, the median of `, saturatedRounds, ` rounds.
+64 goroutines run exec on a pool of 1 or 8 connections, so nearly every call waits. The numbers are operations per
+second of all goroutines together, the median of `, saturatedRounds, ` rounds.
 
 `)
 	for _, server := range benchmarks.Servers {
 		fmt.Fprintf(&s, "- server %s: %s.\n", server.Name, server.Note)
 	}
 	fmt.Fprintf(&s, `- %s: otelpool without Watch. It does not know the DB, so it infers and emits no waits.
-- %s: the same, and the goroutines record a wait_time of 0 for each call, directly to the SDK.
+- %s: as not inferred, but the goroutines record a wait_time of 0 for each call, directly to the SDK.
 - %s: otelpool without acquire spans and call sites. It infers the waits and records them.
-- otelpool, and otelpool.DB, which measures the waits: with a span for each wait of 1 ms or more, linked to the spans of
-  the holders. While at least half of the pool is in use, the call site of each acquire is recorded.
+- otelpool infers the waits, and otelpool.DB measures them. Both emit a span for each wait of 1 ms or more, linked to the
+  spans of the holders. While at least half of the pool is in use, they record the call site of each acquire.
 
 `, benchmarks.NotInferred, benchmarks.Recorded, benchmarks.Inferred)
 	var speed, loss table
 	speed.row("server, connections, mode", names(all[0].peers)...)
 	var heads []string
 	for _, l := range losses {
-		heads = append(heads, fmt.Sprintf("%s: %s against %s", l.head, l.peer, l.against))
+		heads = append(heads, fmt.Sprintf("%s: %s compared with %s", l.head, l.peer, l.against))
 	}
 	loss.row("server, connections, mode", heads...)
 	for _, c := range all {
@@ -142,7 +142,7 @@ goroutines together, the median of `, saturatedRounds, ` rounds.
 		}
 		loss.row(c.name(), row...)
 	}
-	fmt.Fprintf(&s, "%s\nThe loss. %s\n\n%s", &speed.Builder, saturatedNoise(all), &loss.Builder)
+	fmt.Fprintf(&s, "%s\nHow much of the throughput is lost. %s\n\n%s", &speed.Builder, saturatedNoise(all), &loss.Builder)
 	return s.String()
 }
 

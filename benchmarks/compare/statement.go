@@ -28,9 +28,9 @@ func statementSection(cells []*cell) string {
 	var s strings.Builder
 	fmt.Fprint(&s, `## Statements
 
-What an exec in one goroutine takes, with texts that the pool has in its cache, and others. The first use of a text
-computes its summary and its sanitised form. The cache holds them for a thousand texts, and at most a MiB of texts.
-The floor has them from the beginning.
+What an exec costs in one goroutine, with texts that are in the pool's cache and with texts that are not. At the first
+use of a text, the pool computes its summary and its sanitised form. The cache holds both for a thousand texts, and at
+most a MiB of texts. The floor computes neither: it has them before the measurement.
 
 `)
 	for _, op := range benchmarks.Statements {
