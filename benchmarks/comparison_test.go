@@ -88,7 +88,7 @@ var operations = []comparison{
 		end()
 		return list(w.made(anySpan), "no spans")
 	}, datadog: "`Prepare`, `Exec`, `Close`"},
-	{text: "an exec that database/sql retries twice, after two bad connections", label: "calls that database/sql has retried", observe: func(t *testing.T, w *watched) string {
+	{text: "an exec that database/sql retries twice, after two bad connections", label: "calls that database/sql retried", observe: func(t *testing.T, w *watched) string {
 		w.open(t)
 		before := w.numbers(t)
 		w.fake.Fail(fakedb.Exec, 2, driver.ErrBadConn)
@@ -98,13 +98,13 @@ var operations = []comparison{
 		names := grown(before, w.numbers(t), func(n number, by float64) bool { return strings.HasSuffix(n.metric, ".retries") && by == 2 })
 		return list(append(names, prefixed("span ", w.made(anySpan))...), "not reported")
 	}, datadog: "span `Exec` (failed), span `Connect`, span `Exec` (failed), span `Connect`, span `Exec`"},
-	{text: "rows that a query has returned", observe: func(t *testing.T, w *watched) string {
+	{text: "number of rows that a query returned", observe: func(t *testing.T, w *watched) string {
 		w.open(t)
 		before := w.numbers(t)
 		w.query(t)
 		return list(grown(before, w.numbers(t), func(n number, _ float64) bool { return strings.HasSuffix(n.metric, "rows") && n.part == "sum" }), "not reported")
 	}, datadog: "not reported"},
-	{text: "rows that an exec has changed", observe: func(t *testing.T, w *watched) string {
+	{text: "number of rows that an exec changed", observe: func(t *testing.T, w *watched) string {
 		w.open(t)
 		must(w.ExecContext(t.Context(), update, 1))(t)
 		return list(w.attributesOf(anySpan, "rows_affected"), "not reported")
@@ -122,8 +122,8 @@ var poolComparisons = []comparison{
 			}
 		}
 		return list(sorted(names), "none")
-	}, datadog: "nine numbers for statsd, `wait_duration` as a timing and the rest as gauges: `datadog.tracer.sql.db.connections.` and `max_open`, `open`, `in_use`, `idle`, `waiting`, `wait_duration`, `closed.max_idle_conns`, `closed.max_idle_time`, `closed.max_lifetime`"},
-	{text: "attribute that identifies the pool of a metric, by default", observe: func(t *testing.T, w *watched) string {
+	}, datadog: "nine numbers for statsd, `wait_duration` as a timing and the rest as gauges: `datadog.tracer.sql.db.connections.` followed by `max_open`, `open`, `in_use`, `idle`, `waiting`, `wait_duration`, `closed.max_idle_conns`, `closed.max_idle_time`, `closed.max_lifetime`"},
+	{text: "metric attribute that identifies the pool, by default", observe: func(t *testing.T, w *watched) string {
 		w.run(t)
 		var names []string
 		for n := range w.numbers(t) {
@@ -135,7 +135,7 @@ var poolComparisons = []comparison{
 		}
 		names = slices.DeleteFunc(sorted(names), func(name string) bool { return !strings.Contains(name, "pool") })
 		return list(names, "none")
-	}, datadog: "`service`, by the driver's name"},
+	}, datadog: "`service`, made from the driver's name"},
 	{text: "how many callers wait now", label: "how many callers wait now", observe: func(t *testing.T, w *watched) string {
 		release := w.fill(t)
 		idle := w.numbers(t)
@@ -208,7 +208,7 @@ var poolComparisons = []comparison{
 		ok(t, <-done)
 		return found
 	}, datadog: "not reported"},
-	{text: "close reasons that are distinguished", label: "why connections were closed, of five reasons", observe: closes, datadog: "`lifetime`, `idle time`, `too many idle`", shorten: func(answer string) string {
+	{text: "close reasons that are distinguished", label: "close reasons that are distinguished, of five", observe: closes, datadog: "`lifetime`, `idle time`, `too many idle`", shorten: func(answer string) string {
 		return fmt.Sprint(1 + strings.Count(answer, ","))
 	}},
 	{text: "a dial that took 1.5 s and failed", label: "dials that failed", observe: func(t *testing.T, w *watched) string {
@@ -233,10 +233,10 @@ var poolComparisons = []comparison{
 		case typeInRaw(t, w.plain, func(dc any) any { return dc }):
 			return "as it is"
 		case typeInRaw(t, w.plain, otelpool.Unwrap):
-			return "by a function or method"
+			return "through a function or method"
 		}
 		return "not available"
-	}, datadog: "by a function or method"},
+	}, datadog: "through a function or method"},
 }
 
 // operationMetrics are the peers' names for the metrics of operations.
@@ -515,7 +515,7 @@ var releases = map[string]string{
 // TestPeers_ThePageListsTheirVersions gets the versions of the peers and their
 // dependencies from the go command.
 func TestPeers_ThePageListsTheirVersions(t *testing.T) {
-	b := newTable("", "version", "released", "conventions", "dependencies besides OpenTelemetry")
+	b := newTable("", "version", "released", "semantic conventions", "dependencies other than OpenTelemetry")
 	goList := func(args ...string) []string {
 		out, err := command.CommandContext(t.Context(), "go", append([]string{"list"}, args...)...).Output()
 		if err != nil {

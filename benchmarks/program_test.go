@@ -60,10 +60,10 @@ var behaviours = []behaviour{
 		_, err := w.plain.ExecContext(t.Context(), "UPDATE users SET n = ?", customNumber(3))
 		return fmt.Sprint(err, w.logged("3 converted"))
 	}},
-	{"so does a statement, by `NamedValueChecker`", fakedb.Config{
+	{"a statement converts arguments by its own rules (`NamedValueChecker`)", fakedb.Config{
 		DriverContext: true, Conn: fakedb.AllConn &^ fakedb.NamedValueChecker, Stmt: fakedb.AllStmt, CheckStmt: convertCustom,
 	}, "**no**", prepared},
-	{"so does a statement, by `ColumnConverter`", fakedb.Config{
+	{"a statement converts arguments by its own rules (`ColumnConverter`)", fakedb.Config{
 		DriverContext: true, Conn: fakedb.AllConn &^ fakedb.NamedValueChecker, Stmt: fakedb.AllStmt &^ fakedb.StmtNamedValueChecker,
 		Convert: func(int) driver.ValueConverter { return customConverter{} },
 	}, "**no**", prepared},
@@ -98,7 +98,7 @@ var behaviours = []behaviour{
 		return fmt.Sprint(w.fake.Opened(), w.fake.Open())
 	}},
 	{"a transaction whose context ends keeps its connection, if the driver can reset and validate it", everything, "**no**", cancelled},
-	{"its connection is closed, if the driver cannot", noInterfaces, "yes", cancelled},
+	{"a transaction whose context ends closes its connection, if the driver cannot reset and validate it", noInterfaces, "yes", cancelled},
 	{"a read-only transaction is refused, if the driver does not support it", noInterfaces, "**no**", func(t *testing.T, w *watched) string {
 		tx, err := w.plain.BeginTx(t.Context(), &sql.TxOptions{ReadOnly: true})
 		if err == nil {
@@ -111,11 +111,11 @@ var behaviours = []behaviour{
 		ok(t, tx.Rollback())
 		return fmt.Sprint(w.logged("isolation 6"))
 	}},
-	{"statements are not prepared, if the driver runs them without a context", fakedb.Config{DriverContext: true, Conn: fakedb.Execer | fakedb.Queryer}, "yes", func(t *testing.T, w *watched) string {
+	{"statements run unprepared, if the driver can run them only without a context", fakedb.Config{DriverContext: true, Conn: fakedb.Execer | fakedb.Queryer}, "yes", func(t *testing.T, w *watched) string {
 		must(w.plain.ExecContext(t.Context(), "UPDATE"))(t)
 		return fmt.Sprint(w.fake.Calls(fakedb.Prepare))
 	}},
-	{"a driver that only prepares can be used", noInterfaces, "yes", func(t *testing.T, w *watched) string {
+	{"a driver that can only prepare statements works", noInterfaces, "yes", func(t *testing.T, w *watched) string {
 		_, err := w.plain.ExecContext(t.Context(), "UPDATE")
 		return fmt.Sprint(err)
 	}},
@@ -128,7 +128,7 @@ var behaviours = []behaviour{
 		must(w.plain.ExecContext(fakedb.WithValue(t.Context(), "caller"), "UPDATE"))(t)
 		return fmt.Sprint(w.logged("value caller"))
 	}},
-	{"the connector is closed with the pool, once", everything, "**no**", func(t *testing.T, w *watched) string {
+	{"closing the pool closes the connector, once", everything, "**no**", func(t *testing.T, w *watched) string {
 		ok(t, w.plain.Close())
 		return fmt.Sprint(w.fake.Calls(fakedb.CloseConnector))
 	}},
