@@ -105,13 +105,13 @@ func goalList(cells []*cell) string {
 
 // An outcome counts where a goal is met, and lists where it is missed.
 type outcome struct {
-	met    int
+	passed int
 	misses []string
 }
 
-func (o *outcome) add(met bool, format string, args ...any) {
-	if met {
-		o.met++
+func (o *outcome) add(passed bool, format string, args ...any) {
+	if passed {
+		o.passed++
 	} else {
 		o.misses = append(o.misses, fmt.Sprintf(format, args...))
 	}
@@ -122,7 +122,7 @@ func (o *outcome) write(s *strings.Builder, text string) {
 	if len(o.misses) > 0 {
 		word = "**missed**, met"
 	}
-	fmt.Fprintf(s, "- %s: %s in %d of %d rows.\n", text, word, o.met, o.met+len(o.misses))
+	fmt.Fprintf(s, "- %s: %s in %d of %d rows.\n", text, word, o.passed, o.passed+len(o.misses))
 	for _, m := range o.misses {
 		fmt.Fprintf(s, "  - %s\n", m)
 	}

@@ -114,14 +114,14 @@ func words(report string) (lines []string) {
 		case strings.HasPrefix(line, "go1."), strings.HasPrefix(line, "  - "), measuredRow.MatchString(line):
 			continue
 		}
-		lines = append(lines, percent.ReplaceAllString(met.ReplaceAllString(line, "met"), "of a percentage"))
+		lines = append(lines, percent.ReplaceAllString(outcomes.ReplaceAllString(line, "met"), "of a percentage"))
 	}
 	return lines
 }
 
 var (
 	measuredRow = regexp.MustCompile(`^\| .* \| [^|]*[0-9]`)
-	met         = regexp.MustCompile(`(\*\*missed\*\*, )?met in \d+ of \d+ rows`)
+	outcomes    = regexp.MustCompile(`(\*\*missed\*\*, )?met in \d+ of \d+ rows`)
 	percent     = regexp.MustCompile(`(was|within) \d+ %`)
 )
 
