@@ -124,15 +124,15 @@ func (b bar) textPosition() string {
 
 // row is a span, or one of the events of the span above it.
 type row struct {
-	Depth   int
-	Name    string
-	Class   string // CSS class
-	Bar     bar
-	Took    string
-	Place   string // position of the duration
-	Tags    []tag
-	Links   []string
-	Through string // the link to the other trace in the picture
+	Depth    int
+	Name     string
+	Class    string // CSS class
+	Bar      bar
+	Took     string
+	Position string // of the duration
+	Tags     []tag
+	Links    []string
+	Through  string // the link to the other trace in the picture
 }
 
 // short shortens a trace id for display.
@@ -179,7 +179,7 @@ func newWaterfall(trace jaegerTrace, through string) waterfall {
 			Depth: depth, Name: s.OperationName, Class: kind, Took: duration(s.Duration), Tags: selectTags(kind, s.Tags),
 			Bar: bar{share(s.StartTime - begin), share(s.Duration)},
 		}
-		r.Place = r.Bar.textPosition()
+		r.Position = r.Bar.textPosition()
 		if value(s.Tags, "error") == "true" {
 			r.Class += " failed"
 		}
@@ -195,7 +195,7 @@ func newWaterfall(trace jaegerTrace, through string) waterfall {
 			at := bar{At: share(o.Timestamp - begin)}
 			w.Rows = append(w.Rows, row{
 				Depth: depth + 1, Name: o.name(), Class: "event " + o.name()[strings.LastIndexByte(o.name(), '.')+1:],
-				Bar: at, Place: at.textPosition(), Took: duration(o.Timestamp - begin), Tags: selectTags(o.name(), o.Fields),
+				Bar: at, Position: at.textPosition(), Took: duration(o.Timestamp - begin), Tags: selectTags(o.name(), o.Fields),
 			})
 		}
 		children := slices.DeleteFunc(slices.Clone(trace.Spans), func(c *span) bool {

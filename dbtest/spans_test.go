@@ -75,7 +75,7 @@ var failures = map[string][2]string{
 
 // spansOf returns the expected spans of the program, in the order of their ends.
 func spansOf(s backend) []string {
-	duplicate, absent := failures[s.driver][0], failures[s.driver][1]
+	duplicate, missing := failures[s.driver][0], failures[s.driver][1]
 	ops := []string{"connect", "ping", "exec", "exec"}
 	// go-sql-driver/mysql declines arguments, so database/sql prepares the statement within
 	// the program's operation.
@@ -90,7 +90,7 @@ func spansOf(s backend) []string {
 	if s.driver == "mysql" {
 		ops = append(ops, "prepare")
 	}
-	return append(ops, "exec!"+duplicate, "query!"+absent, "exec")
+	return append(ops, "exec!"+duplicate, "query!"+missing, "exec")
 }
 
 func TestSpans_EachOperationHasOne(t *testing.T) {

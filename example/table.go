@@ -14,8 +14,8 @@ import (
 const width = 96
 
 // printTitle prints the heading of a scene.
-func printTitle(out io.Writer, number, of int, s scene) {
-	head := fmt.Sprintf("── %d/%d  %s: %s ", number, of, s.name, s.title)
+func printTitle(out io.Writer, number, total int, s scene) {
+	head := fmt.Sprintf("── %d/%d  %s: %s ", number, total, s.name, s.title)
 	fmt.Fprintf(out, "\n%s%s\n\n", head, strings.Repeat("─", max(0, width-len([]rune(head)))))
 	printWrapped(out, s.about)
 	printWrapped(out, "Look for: "+s.look)

@@ -81,10 +81,10 @@ const goalsNote = `Each goal is a limit for rows of the tables below. The rows t
 
 // noise describes the spread of the bare driver's runs.
 func noise(cells []*cell) string {
-	var spread []float64
+	var deviations []float64
 	for _, c := range cells {
 		if m, ok := c.peer(benchmarks.Bare); ok {
-			spread = append(spread, median(m.ns)/slices.Min(m.ns)-1)
+			deviations = append(deviations, median(m.ns)/slices.Min(m.ns)-1)
 		}
 	}
 	return fmt.Sprintf("The median round of the bare driver was %.0f %% slower than its fastest", 100*median(deviations))

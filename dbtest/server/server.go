@@ -259,8 +259,8 @@ func findIn(programs []string, places ...string) (string, bool) {
 			folders = append(folders, filepath.Dir(real))
 		}
 	}
-	for _, place := range places {
-		matches, _ := filepath.Glob(place) // none of our patterns is malformed
+	for _, pattern := range places {
+		matches, _ := filepath.Glob(pattern) // none of our patterns is malformed
 		for i := len(matches) - 1; i >= 0; i-- {
 			folders = append(folders, matches[i])
 		}

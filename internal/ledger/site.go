@@ -24,10 +24,10 @@ func (s *ShortCallSite) CallSite() (long poolinfo.CallSite) {
 // is nothing beside a millisecond, but not beside a microsecond.
 const ShortHold = time.Millisecond
 
-// maxSites bounds how many stacks are kept apart. Those beyond count as not noted.
+// maxSites bounds how many stacks are kept apart. Those beyond count as not captured.
 const maxSites = 1000
 
-// Site is the holds that began at one place.
+// Site is the holds that began at one call site.
 type Site struct {
 	CallSite poolinfo.CallSite
 	Holds    int64
@@ -35,7 +35,7 @@ type Site struct {
 	Short    bool // all holds that were shorter than ShortHold
 }
 
-// sites are the holds that are over, by place.
+// sites are the holds that have ended, by call site.
 type sites struct {
 	mu    sync.Mutex // guards known and what it points to
 	known map[poolinfo.CallSite]*Site

@@ -335,14 +335,14 @@ func (l *lexer) variable(end int) bool {
 
 // parameter reads :name, :1, ? and ?1. A colon before a number is a parameter
 // only in some dialects; in others it may be the colon of x[1:2].
-func (l *lexer) parameter(mark byte) bool {
+func (l *lexer) parameter(sign byte) bool {
 	end := l.pos + 1
-	if strings.IndexByte(l.numberedBy, mark) >= 0 {
+	if strings.IndexByte(l.numberedBy, sign) >= 0 {
 		for isDigit(l.at(end)) {
 			end++
 		}
 	}
-	if mark == '?' {
+	if sign == '?' {
 		return l.emit(placeholder, end)
 	}
 	if end == l.pos+1 {

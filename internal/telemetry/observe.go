@@ -104,15 +104,15 @@ type acquireCounter struct {
 // observable counter would not. The context of the collection is not used: it would
 // make exemplars of the collector's own spans.
 func (t *Telemetry) flushAcquired(s *ledger.Snapshot) {
-	for source, n := range t.acquires.take(s) {
+	for source, n := range t.acquires.next(s) {
 		if n > 0 {
 			t.acquired.Add(context.Background(), n, t.bySource[source]...)
 		}
 	}
 }
 
-// take returns what was acquired since it was last called.
-func (c *acquireCounter) take(s *ledger.Snapshot) (more [ledger.NumSources]int64) {
+// next returns what was acquired since it was last called.
+func (c *acquireCounter) next(s *ledger.Snapshot) (more [ledger.NumSources]int64) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	for source, n := range s.Acquired {
