@@ -182,6 +182,7 @@ func (v *testResult) Helper() {}
 func (v *testResult) Skip(args ...any) {
 	v.results = append(v.results, "skip: "+args[0].(error).Error())
 }
+
 func (v *testResult) Fatal(args ...any) {
 	v.results = append(v.results, "fatal: "+args[0].(error).Error())
 }
