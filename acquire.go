@@ -70,7 +70,7 @@ func (a *acquire) SpanContext() trace.SpanContext { return trace.SpanContextFrom
 // caller of that is the call site.
 //
 // Capturing the call site is most of what a call of a DB costs. A call that leaves its connection
-// with its caller captures it when it returns, see keep. One that does not, or whose row only has
+// with its caller captures it when it returns, see finishKeeping. One that does not, or whose row only has
 // to be scanned, is unlikely to leak: it captures the call site only where half of the pool is
 // held.
 func (p *pool) beginAcquire(ctx context.Context) *acquire {
@@ -113,7 +113,7 @@ func (a *acquire) acquired(rec *ledger.Conn, s poolinfo.Source, now time.Duratio
 		a.wait.Dialed += dialedWithin(rec, now-total, now)
 	}
 	*w = a.wait
-	a.state.Store(acquireConnected)
+	a.state.CompareAndSwap(acquireWaiting, acquireConnected)
 	a.endedAt, a.conn, a.source = now, rec, s
 	if a.pool.telemetry.IsLongWait(total) && a.startSpan() {
 		a.pool.telemetry.LinkHolders(&a.span, rec, a.waiter.RequestedAt())
@@ -155,20 +155,20 @@ func (a *acquire) queued() time.Duration {
 	return w.Queued()
 }
 
-// keep is done, for a call that leaves its connection with the caller. It must be called by the
-// method itself, as beginAcquire.
-func (a *acquire) keep(err error) error {
+// finishKeeping is finish for a call that leaves its connection with the caller. That connection may
+// leak, so its call site is captured. It must be called by the method itself, as beginAcquire.
+func (a *acquire) finishKeeping(err error) error {
 	if err == nil && a.conn != nil && a.pool.cfg.callSites && a.waiter.CallSite.IsZero() {
 		runtime.Callers(3, a.waiter.CallSite[:])
 		site := a.waiter.CallSite.CallSite()
 		a.conn.SetCallSite(&site, a.endedAt)
 	}
-	return a.done(err)
+	return a.finish(err)
 }
 
-// done ends the acquire when its call returns err, and returns what the caller gets. An error of a
+// finish ends the acquire when its call returns err, and returns what the caller gets. An error of a
 // connection that was acquired is the driver's, and stays.
-func (a *acquire) done(err error) error {
+func (a *acquire) finish(err error) error {
 	connected := a.state.Swap(acquireFinished) == acquireConnected
 	p := a.pool
 	if !connected {
@@ -195,13 +195,13 @@ func (a *acquire) done(err error) error {
 	return err
 }
 
-// leave is deferred by the methods of DB: a call that panicked waits no more. If it had a
+// finishPanicked is deferred by the methods of DB: a call that panicked waits no more. If it had a
 // connection, the acquire is recorded.
-func (a *acquire) leave() {
+func (a *acquire) finishPanicked() {
 	switch a.state.Load() {
 	case acquireFinished:
 	case acquireConnected:
-		_ = a.done(nil)
+		_ = a.finish(nil)
 	default:
 		a.state.Store(acquireFinished)
 		a.pool.ledger.EndWait(&a.waiter, a.pool.ledger.Now(), telemetry.MinWait)

@@ -122,11 +122,12 @@ func (a *adapter) fault(ctx context.Context, err error) errclass.Fault {
 
 // dialFault is fault for an error of a dial. notice may be nil.
 func (a *adapter) dialFault(ctx context.Context, err error, notice *driverNotice) errclass.Fault {
-	var class poolinfo.Class
-	if noticed, _ := notice.last(); noticed != nil {
-		class = a.fault(ctx, noticed).Class
-	}
-	return errclass.OfDial(ctx, err, a.classify(err), class)
+	return errclass.OfDial(ctx, err, a.classify(err), func() poolinfo.Class {
+		if noticed := notice.lastError(); noticed != nil {
+			return a.fault(ctx, noticed).Class
+		}
+		return ""
+	})
 }
 
 // driverNotice keeps the last that a driver reported about a connection outside of its results.

@@ -61,7 +61,7 @@ type driverCall struct {
 	rows     *rows // what a query returned
 }
 
-// begin starts a call that is made in ctx: its span, then its clock.
+// begin starts a call that is made in ctx. The clock starts last, so that the time is the driver's.
 func (c *conn) begin(ctx context.Context, call *driverCall, op telemetry.Op, st *telemetry.Statement) {
 	call.Parent, call.Op, call.Statement = ctx, op, st
 	c.endDeclined()
@@ -82,8 +82,8 @@ func (c *conn) begin(ctx context.Context, call *driverCall, op telemetry.Op, st 
 	call.Start = c.rec.Begin(st.Summary())
 }
 
-// end ends a call that left e behind if it succeeded. It is deferred, so that a driver that panics
-// leaves no open span and no running clock.
+// end ends a call that left e behind if it succeeded; a transaction has ended even if its commit
+// failed. It is deferred, so that a driver that panics leaves no open span and no running clock.
 func (c *conn) end(call *driverCall, e ledger.Effect, errp *error) {
 	err := *errp
 	if !call.returned {
@@ -110,7 +110,7 @@ func (c *conn) end(call *driverCall, e ledger.Effect, errp *error) {
 		return
 	}
 	if err == driver.ErrSkip && (call.Op == telemetry.OpExec || call.Op == telemetry.OpQuery) { //nolint:errorlint // database/sql compares by identity
-		c.declined = *call
+		c.declined = *call // which is not used any more
 		return
 	}
 	ctx := call.Parent
@@ -123,7 +123,7 @@ func (c *conn) end(call *driverCall, e ledger.Effect, errp *error) {
 // endDeclined ends a call that was declined and that no prepared statement went on with, because
 // the arguments did not fit the statement.
 func (c *conn) endDeclined() {
-	if c.declined.Pending() {
+	if c.declined.Begun() {
 		endNotRun(c.pool, &c.declined)
 	}
 }
@@ -178,7 +178,7 @@ func (c *conn) Prepare(query string) (driver.Stmt, error) {
 // span is a child of that call's, which goes on.
 func (c *conn) PrepareContext(ctx context.Context, query string) (driver.Stmt, error) {
 	declined := c.declined
-	if !declined.Pending() {
+	if !declined.Begun() {
 		return c.prepare(ctx, query, driverCall{})
 	}
 	c.declined = driverCall{}
@@ -241,7 +241,7 @@ const roundTrip = 50 * time.Microsecond
 func (c *conn) ResetSession(ctx context.Context) error {
 	if c.resetter == nil {
 		c.readWait(ctx)
-		c.acquired(ctx, poolinfo.SourceReused, c.pool.ledger.Now(), telemetry.Wait{})
+		c.acquired(ctx, poolinfo.SourceReused, c.pool.ledger.Now(), telemetry.Wait{}, 1)
 		return nil
 	}
 	c.rec.Reserve()
@@ -259,7 +259,7 @@ func (c *conn) ResetSession(ctx context.Context) error {
 	if now-start >= roundTrip {
 		c.health.lastSuccess = now // the server was asked, and its idle time starts anew
 	}
-	c.acquired(ctx, poolinfo.SourceReused, now, telemetry.Wait{Reset: now - start})
+	c.acquired(ctx, poolinfo.SourceReused, now, telemetry.Wait{Reset: now - start}, 1)
 	return err
 }
 
@@ -277,8 +277,8 @@ func (c *conn) IsValid() bool {
 		}
 		c.baseline.set(c.pool, c.rec, c.hold.span != nil)
 	} else if !c.health.discard {
-		c.health.brokenFoundBy = c.hold.span
-		c.markBroken()
+		c.health.foundBy = c.hold.span
+		c.ensureCause()
 	}
 	var h ledger.Hold
 	if c.rec.Release(&h) {
@@ -303,11 +303,11 @@ func (c *conn) closing() closing {
 func (c *conn) Close() error {
 	ctx, span := c.hold.context(), c.hold.span
 	if span == nil {
-		span = c.health.brokenFoundBy
+		span = c.health.foundBy
 	}
 	why := c.closing()
 	if why.reason == poolinfo.ReasonBad {
-		c.markBroken()
+		c.ensureCause()
 	}
 	if life, h, held, ok := c.rec.Close(why.reason); ok {
 		if held {

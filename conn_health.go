@@ -24,8 +24,8 @@ type connHealth struct {
 
 	broken  bool // the driver called the connection bad, or found it invalid
 	discard bool // the pool must not keep the connection: see Tx.Rollback
-	// brokenFoundBy is the span of the caller who found the connection broken.
-	brokenFoundBy trace.Span
+	// foundBy is the span of the caller who found the connection broken.
+	foundBy trace.Span
 
 	// rowsCtx is the context of the query whose result set was the last thing that was done, else
 	// nil.
@@ -37,7 +37,7 @@ type connHealth struct {
 // failure is a failure of a connection since which no call of it has succeeded.
 type failure struct {
 	errclass.Fault
-	brokenBy   poolinfo.Class // why the connection is broken, if it is; empty for a failure that it survives
+	cause      poolinfo.Class // why the connection is broken, if it is; empty for a failure that it survives
 	idleFor    time.Duration  // how long nothing had been done with it
 	idleInHold bool           // it was idle while it was held, and not in the pool
 	acquiredAt time.Duration  // of the hold that it happened in
@@ -57,9 +57,9 @@ func (c *conn) failed(ctx context.Context, start time.Duration, err error) errcl
 	if errors.Is(err, driver.ErrBadConn) {
 		h := &c.health
 		h.broken = true
-		h.brokenFoundBy = trace.SpanFromContext(ctx)
-		if h.lastFailure.brokenBy == "" {
-			h.lastFailure.brokenBy = f.Class
+		h.foundBy = trace.SpanFromContext(ctx)
+		if h.lastFailure.cause == "" {
+			h.lastFailure.cause = f.Class
 		}
 		_, opened := c.rec.Dialed()
 		c.pool.retried(ctx, telemetry.Retry{Fault: f, ConnID: c.rec.ID(), Age: c.pool.ledger.Now() - opened, Idle: h.lastFailure.idleFor})
@@ -67,9 +67,12 @@ func (c *conn) failed(ctx context.Context, start time.Duration, err error) errcl
 	return f
 }
 
-// classifyFailure finds out what a failure of the connection is about, and remembers it until a
-// call succeeds. A failure that may have broken the connection is remembered. A later one that only
-// says "bad connection" gets its class.
+// classifyFailure finds out what a failure of the connection is about, and remembers it until a call
+// succeeds. It becomes lastFailure, except that an earlier one stays
+//
+//   - if this one says only that the connection is broken and the earlier one explains it: then the
+//     earlier one lends its class;
+//   - if this one cannot have broken the connection and the earlier one may have.
 func (c *conn) classifyFailure(ctx context.Context, start time.Duration, err error) errclass.Fault {
 	f := c.pool.adapter.fault(ctx, err)
 	h := &c.health
@@ -78,20 +81,19 @@ func (c *conn) classifyFailure(ctx context.Context, start time.Duration, err err
 	if limit := c.idleTimeout(); c.hold.ctx != nil && limit > 0 {
 		last.idleInHold = start-max(h.lastSuccess, c.hold.acquiredAt) >= minIdle(limit)
 	}
-	h.lastFailure = last
 	switch {
 	case errclass.IsVague(f.Class) && c.explains(before):
-		h.lastFailure = before
-		f.Class = before.brokenBy
+		f.Class = before.cause
 		return f
 	case errclass.IsVague(f.Class):
-		last.Class = c.brokenBy(ctx, last.Class, last.idleFor)
-		last.brokenBy = last.Class
+		last.Class = c.inferCause(ctx, last.Class, last.idleFor)
+		last.cause = last.Class
 	case errclass.MayBreak(f.Class):
-		last.brokenBy = f.Class
-	case before != nil && before.brokenBy != "":
-		h.lastFailure = before
+		last.cause = f.Class
+	case before != nil && before.cause != "":
+		return f
 	}
+	h.lastFailure = last
 	return last.Fault
 }
 
@@ -99,7 +101,7 @@ func (c *conn) classifyFailure(ctx context.Context, start time.Duration, err err
 // stopped is the reason only while the same holder has the connection: then it was the connection
 // that was ended.
 func (c *conn) explains(before *failure) bool {
-	if before == nil || before.brokenBy == "" || errclass.IsVague(before.brokenBy) {
+	if before == nil || before.cause == "" || errclass.IsVague(before.cause) {
 		return false
 	}
 	return !errclass.IsStopped(before.Code) || c.hold.ctx != nil && before.acquiredAt == c.hold.acquiredAt
@@ -108,16 +110,16 @@ func (c *conn) explains(before *failure) bool {
 // lastFault returns the fault that failed has recorded of an error already.
 func (c *conn) lastFault(ctx context.Context, err error) errclass.Fault {
 	f := c.pool.adapter.fault(ctx, err)
-	if last := c.health.lastFailure; errclass.IsVague(f.Class) && last != nil && last.brokenBy != "" {
-		f.Class = last.brokenBy
+	if last := c.health.lastFailure; errclass.IsVague(f.Class) && last != nil && last.cause != "" {
+		f.Class = last.cause
 	}
 	return f
 }
 
-// markBroken notes that the connection is broken, and why, as far as that is known by then. The
+// ensureCause finds out why the connection is broken, if that is not known yet. The
 // context of the acquire says nothing, since that of DB.Conn is often finished by then, but that of
 // a result set or of a transaction does: database/sql ends them with it.
-func (c *conn) markBroken() {
+func (c *conn) ensureCause() {
 	h := &c.health
 	ctx := h.rowsCtx
 	if ctx == nil {
@@ -129,16 +131,16 @@ func (c *conn) markBroken() {
 	if h.lastFailure == nil {
 		h.lastFailure = &failure{idleFor: c.pool.ledger.Now() - h.lastSuccess}
 	}
-	if h.lastFailure.brokenBy == "" {
-		h.lastFailure.brokenBy = c.brokenBy(ctx, poolinfo.ClassBadConnection, h.lastFailure.idleFor)
+	if h.lastFailure.cause == "" {
+		h.lastFailure.cause = c.inferCause(ctx, poolinfo.ClassBadConnection, h.lastFailure.idleFor)
 	}
 }
 
-// brokenBy returns why a connection is broken that was idle for a time, and of which the driver
+// inferCause returns why a connection is broken that was idle for a time, and of which the driver
 // reports no more than the class: what it reported besides, the idle time-out of the server, or the
 // end of the caller's context. If it was idle for as long as the server allows, that is taken for
 // the reason, even if something else has cut it meanwhile.
-func (c *conn) brokenBy(ctx context.Context, class poolinfo.Class, idleFor time.Duration) poolinfo.Class {
+func (c *conn) inferCause(ctx context.Context, class poolinfo.Class, idleFor time.Duration) poolinfo.Class {
 	var noticed poolinfo.Class
 	if err, at := c.notice.last(); err != nil && at >= c.health.lastSuccess {
 		noticed = c.pool.adapter.fault(context.Background(), err).Class
@@ -191,7 +193,7 @@ func (c *conn) recordClosed(ctx context.Context, span trace.Span, why closing, l
 		one.Server = p.servers.complete(c.server)
 	}
 	if why.reason == poolinfo.ReasonBad && last != nil {
-		one.Class, one.Idle, one.IdleInHold = last.brokenBy, last.idleFor, last.idleInHold
+		one.Class, one.Idle, one.IdleInHold = last.cause, last.idleFor, last.idleInHold
 	}
 	p.monitor.ConnClosed(&one)
 	if one.Deferred {

@@ -17,26 +17,25 @@ import (
 // call of a connection that was opened in the background, to the release, which is IsValid or
 // Close.
 type connHold struct {
-	// ctx is the context of the acquire, nil if the connection is not held. Its span gets the
-	// events, and the exemplar of the hold leads there.
+	// ctx is the context of the acquire, nil if the connection is not held. Its span gets the events,
+	// and the exemplar of the hold leads there. Cleared by end.
 	ctx context.Context //nolint:containedctx // there is no other way to the release
-	// span is the span of ctx if it was recording at the acquire, else nil.
+	// span is the span of ctx if it was recording at the acquire, else nil. Cleared by end.
 	span trace.Span
-	// acquiredAt is the time of the acquire.
-	acquiredAt time.Duration
-	// waited is how long the holder waited, until its first span has it.
+	// waited is how long the holder waited, until its first span has it. Cleared by end.
 	waited time.Duration
-	// retries are the attempts before the acquire, until its first span has them.
+	// retries are the attempts before the acquire, until its first span has them. Cleared by begin.
 	retries []telemetry.Retry
-	// waitersMark is the state of the wait counters at the acquire. At the release it yields how
-	// many callers queued during this hold.
-	waitersMark ledger.WaitMark
-	// resultSets is the number of result sets that the span has an event of.
+	// resultSets is the number of result sets that the span has an event of. Cleared by begin.
 	resultSets int
+	// acquiredAt is the time of the acquire. It is valid while ctx is not nil.
+	acquiredAt time.Duration
+	// waitersMark is the state of the wait counters at the acquire. At the release it yields how many
+	// callers queued during this hold. It is valid while span is not nil.
+	waitersMark ledger.WaitMark
 }
 
-// begin and end write what must not be left of the hold before, and no more: they run for every
-// acquire and release.
+// begin and end write no more than they must: they run for every acquire and release.
 func (h *connHold) begin(ctx context.Context, now time.Duration) {
 	h.ctx, h.acquiredAt, h.retries, h.resultSets = ctx, now, nil, 0
 }
@@ -56,7 +55,7 @@ func (h *connHold) context() context.Context {
 func (c *conn) use(ctx context.Context) {
 	if c.hold.ctx == nil {
 		c.readWait(ctx)
-		c.acquired(ctx, poolinfo.SourceOpener, c.pool.ledger.Now(), telemetry.Wait{})
+		c.acquired(ctx, poolinfo.SourceOpener, c.pool.ledger.Now(), telemetry.Wait{}, 1)
 	}
 }
 
@@ -75,7 +74,7 @@ func (c *conn) readWait(ctx context.Context) {
 
 // acquired records that a caller holds the connection since now. Of w, what was dialed and reset
 // for this caller is known.
-func (c *conn) acquired(ctx context.Context, s poolinfo.Source, now time.Duration, w telemetry.Wait) {
+func (c *conn) acquired(ctx context.Context, s poolinfo.Source, now time.Duration, w telemetry.Wait, depth int) {
 	p := c.pool
 	c.hold.begin(ctx, now)
 	span := trace.SpanFromContext(ctx)
@@ -88,7 +87,7 @@ func (c *conn) acquired(ctx context.Context, s poolinfo.Source, now time.Duratio
 		c.rec.Acquire(now, s, &by, &site)
 	case p.capturesCallSite(now):
 		var site poolinfo.CallSite
-		runtime.Callers(3, site[:])
+		runtime.Callers(2+depth, site[:])
 		c.rec.Acquire(now, s, &by, &site)
 	default:
 		c.rec.Acquire(now, s, &by, nil)
@@ -98,8 +97,10 @@ func (c *conn) acquired(ctx context.Context, s poolinfo.Source, now time.Duratio
 	}
 	p.reasons.resolve()
 
-	reset := w.Reset
-	if (a == nil || !a.acquired(c.rec, s, now, &w)) && c.baseline.infer(p, c.rec, span, s, now, &w) {
+	reset := w.Reset // of this attempt, for the event; w becomes the wait of all attempts
+	switch {
+	case a != nil && a.acquired(c.rec, s, now, &w): // it has a clock of its own
+	case c.baseline.infer(p, c.rec, span, s, now, &w):
 		c.recordWait(ctx, s, now, w)
 	}
 	c.hold.waited = w.Total

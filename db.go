@@ -41,9 +41,9 @@ func NewDB(db *sql.DB) (*DB, error) {
 // ExecContext is [sql.DB.ExecContext].
 func (d *DB) ExecContext(ctx context.Context, query string, args ...any) (sql.Result, error) {
 	a := d.pool.beginAcquire(ctx)
-	defer a.leave()
+	defer a.finishPanicked()
 	res, err := d.DB.ExecContext(a, query, args...)
-	return res, a.done(err)
+	return res, a.finish(err)
 }
 
 // Exec is [sql.DB.Exec].
@@ -54,9 +54,9 @@ func (d *DB) Exec(query string, args ...any) (sql.Result, error) {
 // QueryContext is [sql.DB.QueryContext].
 func (d *DB) QueryContext(ctx context.Context, query string, args ...any) (*sql.Rows, error) {
 	a := d.pool.beginAcquire(ctx)
-	defer a.leave()
+	defer a.finishPanicked()
 	rows, err := d.DB.QueryContext(a, query, args...) //nolint:sqlclosecheck // the caller's to close
-	return rows, a.keep(err)
+	return rows, a.finishKeeping(err)
 }
 
 // Query is [sql.DB.Query].
@@ -74,9 +74,9 @@ func (d *DB) QueryRowContext(ctx context.Context, query string, args ...any) *sq
 // the row stays on the stack of the caller.
 func (d *DB) queryRow(ctx context.Context, query string, args []any) sql.Row {
 	a := d.pool.beginAcquire(ctx)
-	defer a.leave()
+	defer a.finishPanicked()
 	row := d.DB.QueryRowContext(a, query, args...)
-	_ = a.done(row.Err())
+	_ = a.finish(row.Err())
 	if a.failure != nil {
 		row = d.failedRow(ctx, a.failure)
 	}
@@ -91,9 +91,9 @@ func (d *DB) QueryRow(query string, args ...any) *sql.Row {
 // PrepareContext is [sql.DB.PrepareContext].
 func (d *DB) PrepareContext(ctx context.Context, query string) (*sql.Stmt, error) {
 	a := d.pool.beginAcquire(ctx)
-	defer a.leave()
+	defer a.finishPanicked()
 	stmt, err := d.DB.PrepareContext(a, query) //nolint:sqlclosecheck // the caller's to close
-	return stmt, a.done(err)
+	return stmt, a.finish(err)
 }
 
 // Prepare is [sql.DB.Prepare].
@@ -104,9 +104,9 @@ func (d *DB) Prepare(query string) (*sql.Stmt, error) {
 // BeginTx is [sql.DB.BeginTx].
 func (d *DB) BeginTx(ctx context.Context, opts *sql.TxOptions) (*sql.Tx, error) {
 	a := d.pool.beginAcquire(ctx)
-	defer a.leave()
+	defer a.finishPanicked()
 	tx, err := d.DB.BeginTx(a, opts)
-	return tx, a.keep(err)
+	return tx, a.finishKeeping(err)
 }
 
 // Begin is [sql.DB.Begin].
@@ -117,7 +117,7 @@ func (d *DB) Begin() (*sql.Tx, error) {
 // Conn is [sql.DB.Conn]. The connection counts as held from the moment that it is returned.
 func (d *DB) Conn(ctx context.Context) (*sql.Conn, error) {
 	a := d.pool.beginAcquire(ctx)
-	defer a.leave()
+	defer a.finishPanicked()
 	c, err := d.DB.Conn(a)
 	if err == nil && a.state.Load() != acquireConnected {
 		// It was opened in the background, and no driver call follows now.
@@ -128,14 +128,14 @@ func (d *DB) Conn(ctx context.Context) (*sql.Conn, error) {
 			return nil
 		})
 	}
-	return c, a.keep(err)
+	return c, a.finishKeeping(err)
 }
 
 // PingContext is [sql.DB.PingContext].
 func (d *DB) PingContext(ctx context.Context) error {
 	a := d.pool.beginAcquire(ctx)
-	defer a.leave()
-	return a.done(d.DB.PingContext(a))
+	defer a.finishPanicked()
+	return a.finish(d.DB.PingContext(a))
 }
 
 // Ping is [sql.DB.Ping].

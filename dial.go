@@ -65,7 +65,7 @@ func (d *dial) connect(connector driver.Connector) (driver.Conn, error) {
 	c.setServer(&d.Call, server)
 	p.waits.readLimit()
 	if d.forCaller {
-		c.acquired(d.Parent, poolinfo.SourceNew, opened, telemetry.Wait{Dialed: opened - d.Start})
+		c.acquired(d.Parent, poolinfo.SourceNew, opened, telemetry.Wait{Dialed: opened - d.Start}, 2)
 	} else {
 		c.baseline.setForOpener(p, d.rec)
 	}

@@ -91,16 +91,11 @@ type sqlDriver struct {
 	// none yet. It is how Watch and Inspect find the pool of a DB.
 	pool *pool
 
-	mu     sync.Mutex // guards opened
-	opened map[string]*openedConnector
+	opened sync.Map // *openedConnector by data source name
 }
 
 // openedConnector is the connector of a data source that was opened by Open. It is made once.
-type openedConnector struct {
-	once      sync.Once
-	connector *connector
-	err       error
-}
+type openedConnector struct{ make func() (*connector, error) }
 
 var (
 	_ driver.Driver        = (*sqlDriver)(nil)
@@ -139,33 +134,18 @@ func (d *sqlDriver) connector(dsn string) (*connector, error) {
 }
 
 // Open opens one connection. database/sql does not call it, another wrapper may; connections to the
-// same data source make one pool.
+// same data source make one pool. Only an Open of the same data source waits for the driver.
 func (d *sqlDriver) Open(dsn string) (driver.Conn, error) {
-	d.mu.Lock()
-	o := d.opened[dsn]
-	if o == nil {
-		if d.opened == nil {
-			d.opened = map[string]*openedConnector{}
-		}
-		o = &openedConnector{}
-		d.opened[dsn] = o
+	o := &openedConnector{make: sync.OnceValues(func() (*connector, error) { return d.connector(dsn) })}
+	if other, ok := d.opened.LoadOrStore(dsn, o); ok {
+		o = other.(*openedConnector)
 	}
-	d.mu.Unlock()
-	o.once.Do(func() { o.connector, o.err = d.connector(dsn) }) // calls the driver, so not under the lock
-	if o.err != nil {
-		d.forget(dsn, o)
-		return nil, o.err
+	c, err := o.make()
+	if err != nil {
+		d.opened.CompareAndDelete(dsn, o) // the next Open tries again
+		return nil, err
 	}
-	return o.connector.Connect(context.Background())
-}
-
-// forget lets the next Open of a data source try again.
-func (d *sqlDriver) forget(dsn string, o *openedConnector) {
-	d.mu.Lock()
-	if d.opened[dsn] == o {
-		delete(d.opened, dsn)
-	}
-	d.mu.Unlock()
+	return c.Connect(context.Background())
 }
 
 // Unwrap returns the driver below, or nil if it is known by name only and was never opened.

@@ -16,12 +16,11 @@ import (
 
 // pool is what the connections of one connector share: it wires the parts.
 //
-//	connector -> conn, stmt, rows, tx --> ledger       what happened, and when
-//	                                  --> telemetry    spans, events, metrics, log
-//	          -> acquire (a DB's call), waits (a plain *sql.DB's)
-//	          -> reasons                               why a connection was closed
-//	monitor --> ledger, telemetry                      reports
-//	Inspect, Pools --> ledger, monitor
+//	conn, stmt, rows, tx   record   moments in the ledger, facts in telemetry
+//	acquire, waits         measure  how long a call of a DB, and of a plain *sql.DB, waited
+//	reasons                finds    why a connection was closed
+//	monitor                reads    the ledger, and makes reports of telemetry
+//	Inspect, Pools         read     the ledger and the monitor
 //
 // The order of locks: while a lock is held, only those below it are taken.
 //
@@ -34,12 +33,13 @@ import (
 //
 // The rest are leaves: while one is held, no lock of this list is taken.
 //
-//	backgroundDials.mu driverNotice.mu names.mu servers.mu sqlDriver.mu
+//	backgroundDials.mu driverNotice.mu names.mu servers.mu
 //	ledger.doubt.mu ledger.retries.mu ledger.sites.mu ledger.waits.mu
 //	monitor.leaks.mu monitor.losses.mu monitor.ring.mu query.Cache.mu
 //	telemetry.acquireCounter.mu telemetry.failures.mu telemetry.statements.mu telemetry.systems.mu
 //
-// No driver, function of the program or instrument is called while a lock of ours is held.
+// No driver, function of the program or instrument is called while one of these is held. The one
+// thing that waits for a driver is a second Open of the same data source: see sqlDriver.Open.
 //
 // database/sql may hold DB.mu while it calls the driver's Conn.Close or Stmt.Close, and its own
 // Stmt.Close waits for driverConn while it holds DB.mu. So under these two calls neither
@@ -70,14 +70,17 @@ type pool struct {
 // same name would write into the same time series.
 var poolNames names[pool]
 
-// newPool makes the pool of a connector and its driver.
+// newPool makes the pool of a connector and its driver. A collection may read it as soon as its
+// telemetry is made, and [Pools] may as soon as its name is published, which is the last step.
 func newPool(inner driver.Connector, below driver.Driver, cfg config) *pool {
 	p := &pool{cfg: cfg, adapter: &adapter{Adapter: cfg.adapter}, ledger: ledger.New()}
+	p.waits.ledger, p.waits.db = p.ledger, &p.db
+	p.reasons.ledger, p.reasons.db, p.reasons.closed = p.ledger, &p.db, &p.closed
 	p.target = p.adapter.target(inner)
 	if p.target.System == "" {
 		p.target.System = driverinfo.SystemOf(below)
 	}
-	p.name = poolNames.claim(p, cmp.Or(cfg.poolName, p.target.PoolName), p.target.System)
+	p.name = poolNames.claim(cmp.Or(cfg.poolName, p.target.PoolName), p.target.System)
 	var err error
 	p.telemetry, err = newTelemetry(&p.cfg, p.name, p.target, p.ledger, p.observe)
 	telemetry.Handle(err)
@@ -85,9 +88,8 @@ func newPool(inner driver.Connector, below driver.Driver, cfg config) *pool {
 		PoolName: p.name, Ledger: p.ledger, Telemetry: p.telemetry, DB: p.db.Load, HasDB: p.hasDB.Load,
 		CallSites: cfg.callSites, LeakThreshold: cfg.leakThreshold, ExhaustionThreshold: cfg.exhaustionThreshold, OnReport: cfg.reports,
 	})
-	p.waits.ledger, p.waits.db = p.ledger, &p.db
-	p.reasons.ledger, p.reasons.telemetry, p.reasons.monitor = p.ledger, p.telemetry, p.monitor
-	p.reasons.db, p.reasons.closed = &p.db, &p.closed
+	p.reasons.telemetry, p.reasons.monitor = p.telemetry, p.monitor
+	poolNames.publish(p.name, p)
 	return p
 }
 
@@ -95,10 +97,10 @@ func newPool(inner driver.Connector, below driver.Driver, cfg config) *pool {
 // are closed.
 func (p *pool) close() {
 	if p.closed.CompareAndSwap(false, true) {
+		p.monitor.Close() // first: no report of a pool that is closed
 		s := p.observe()
 		p.telemetry.Close(&s.Snapshot)
 		poolNames.release(p.name)
-		p.monitor.Close()
 	}
 }
 

@@ -16,8 +16,9 @@ type names[T any] struct {
 	taken map[string]weak.Pointer[T]
 }
 
-// claim returns want, or, if it is empty, fallback, with a number added if that is taken.
-func (n *names[T]) claim(one *T, want, fallback string) string {
+// claim reserves want, or, if it is empty, fallback, with a number added if that is taken, and
+// returns it.
+func (n *names[T]) claim(want, fallback string) string {
 	want = cmp.Or(want, fallback)
 	n.mu.Lock()
 	defer n.mu.Unlock()
@@ -31,8 +32,15 @@ func (n *names[T]) claim(one *T, want, fallback string) string {
 		}
 		name = fmt.Sprintf("%s-%d", want, i)
 	}
-	n.taken[name] = weak.Make(one)
+	n.taken[name] = weak.Pointer[T]{}
 	return name
+}
+
+// publish lets open return what a name is for.
+func (n *names[T]) publish(name string, one *T) {
+	n.mu.Lock()
+	n.taken[name] = weak.Make(one)
+	n.mu.Unlock()
 }
 
 func (n *names[T]) release(name string) {
@@ -41,7 +49,7 @@ func (n *names[T]) release(name string) {
 	delete(n.taken, name)
 }
 
-// open returns what has a name, by name.
+// open returns what was published, by name.
 func (n *names[T]) open() []*T {
 	n.mu.Lock()
 	defer n.mu.Unlock()

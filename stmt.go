@@ -52,7 +52,7 @@ func (s columnStmt) ColumnConverter(i int) driver.ValueConverter {
 
 // begin starts a call of the statement, or goes on with the one that it takes the place of.
 func (s *stmt) begin(ctx context.Context, call *driverCall, op telemetry.Op) {
-	if !s.declined.Pending() {
+	if !s.declined.Begun() {
 		s.conn.begin(ctx, call, op, s.text)
 		return
 	}
@@ -109,7 +109,7 @@ func (s *stmt) CheckNamedValue(v *driver.NamedValue) error {
 // Close may be called after the connection was released, and with the lock of the DB held: it must
 // not touch the ledger, nor call the DB.
 func (s *stmt) Close() error {
-	if s.declined.Pending() {
+	if s.declined.Begun() {
 		endNotRun(s.conn.pool, &s.declined)
 	}
 	return s.inner.Close()

@@ -114,7 +114,7 @@ func (b *waitBaseline) set(p *pool, rec *ledger.Conn, hasSpan bool) {
 	s := db.Stats()
 	p.waits.limit.Store(int64(s.MaxOpenConnections))
 	if s.Idle > 0 || s.OpenConnections < s.MaxOpenConnections {
-		p.ledger.NoneLost()
+		p.ledger.AllReplaced()
 		if int64(s.Idle) >= unheld {
 			p.ledger.NoDoubt()
 		}

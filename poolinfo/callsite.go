@@ -57,6 +57,10 @@ func (s CallSite) String() string {
 	return b.String()
 }
 
+// MarshalText returns the text of s: a call site is written to JSON as its lines, not as
+// addresses.
+func (s CallSite) MarshalText() ([]byte, error) { return []byte(s.String()), nil }
+
 // at returns " at " and the call site, "" if it was not captured.
 func (s CallSite) at() string {
 	if at := s.String(); at != "" {

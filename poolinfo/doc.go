@@ -7,6 +7,7 @@
 // than this package.
 //
 // [State], [Phase], [Source] and [Reason] are small numbers whose String is the value
-// of the attribute of the same name; the zero value is "not known" and has no text.
+// of the attribute of the same name; the zero value is "not known" and has no text. All are
+// written to JSON as text, and are not meant to be read back.
 // [Class], [Verdict], [ReportKind] and [Cause] are their own text.
 package poolinfo

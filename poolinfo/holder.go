@@ -30,9 +30,10 @@ type Holder struct {
 	// valid if there was none.
 	Span trace.SpanContext
 	// CallSite is where the connection was acquired. It is zero with
-	// otelpool.WithoutCallers, if the call was not one of an otelpool.DB, and if it
-	// was one that does not leave a connection with its caller, such as Exec or
-	// QueryRow, and got it when less than half of the pool was held.
+	// otelpool.WithoutCallers, and where less than half of the pool was held: for calls
+	// of a plain *sql.DB, unless a connection was held for long without a call site in
+	// the last ten minutes, and for calls of an otelpool.DB that do not leave a
+	// connection with their caller, such as Exec and QueryRow.
 	CallSite CallSite
 }
 

@@ -32,7 +32,8 @@ const (
 	PhaseRows
 	// PhaseTx is time in which a transaction is open and nothing runs.
 	PhaseTx
-	// PhasePinned is time in which the connection is held and none of the above holds.
+	// PhasePinned is time in which the connection is held and none of the above holds. It is
+	// the last phase: a new one goes before it.
 	PhasePinned
 )
 
@@ -49,7 +50,8 @@ const (
 	SourceNew Source = iota + 1
 	// SourceReused is a connection that was used before.
 	SourceReused
-	// SourceOpener is the first use of a connection that was opened in the background.
+	// SourceOpener is the first use of a connection that was opened in the background. It is
+	// the last source: a new one goes before it.
 	SourceOpener
 )
 

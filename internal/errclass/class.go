@@ -52,12 +52,14 @@ func Of(ctx context.Context, err error, info poolinfo.ErrorInfo) (f Fault) {
 }
 
 // OfDial is [Of] for an error of a dial. A time limit that is not the caller's is that
-// of the driver there. notice is the class of what the driver reported besides the
-// error, "" if it reported nothing.
-func OfDial(ctx context.Context, err error, info poolinfo.ErrorInfo, notice poolinfo.Class) Fault {
+// of the driver there. notice returns the class of what the driver reported besides the
+// error, "" if it reported nothing. It is called if the error itself is vague.
+func OfDial(ctx context.Context, err error, info poolinfo.ErrorInfo, notice func() poolinfo.Class) Fault {
 	f := Of(ctx, err, info)
-	if IsVague(f.Class) && notice != "" && notice != poolinfo.ClassOther {
-		f.Class = notice
+	if IsVague(f.Class) {
+		if class := notice(); class != "" && class != poolinfo.ClassOther {
+			f.Class = class
+		}
 	}
 	contextClass := OfContext(ctx)
 	switch {

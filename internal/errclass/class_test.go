@@ -220,7 +220,21 @@ func dialFault(ctx context.Context, err, notice error) poolinfo.Class {
 	if notice != nil {
 		class = faultOf(ctx, notice).Class
 	}
-	return OfDial(ctx, err, infoOf(err), class).Class
+	return OfDial(ctx, err, infoOf(err), func() poolinfo.Class { return class }).Class
+}
+
+func TestOf_HasTheGoTypeOnlyIfItIsAName(t *testing.T) {
+	for _, test := range []struct {
+		err  error
+		want string
+	}{
+		{fmt.Errorf("in a wrapper: %w", number{}), "github.com/otelpool/otelpool/internal/errclass.number"},
+		{fmt.Errorf("in a wrapper: %w", struct{ error }{errors.New("x")}), "*fmt.wrapError"},
+	} {
+		if got := Of(t.Context(), test.err, poolinfo.ErrorInfo{}).Type; got != test.want {
+			t.Errorf("%T: got %q, want %q", test.err, got, test.want)
+		}
+	}
 }
 
 func TestIsCode_RefusesTextsAndData(t *testing.T) {

@@ -3,6 +3,6 @@
 //
 //	error + what the adapter knows of it + the caller's context -> Fault
 //
-// Its functions are pure. They look at types, codes and SQLSTATEs, never at the text of
-// an error.
+// Its functions keep no state. They look at types, codes and SQLSTATEs, never at the text of
+// an error, and call no method of it but ErrorType, SQLState, Timeout, Unwrap, Is and As.
 package errclass

@@ -43,19 +43,24 @@ func errorType(err error) string {
 		return TypeBadConn
 	}
 	var named interface{ ErrorType() string }
+	typ := ""
 	if errors.As(err, &named) {
-		if typ := named.ErrorType(); isName(typ) {
-			return typ
-		} else if typ != "" {
-			return fmt.Sprintf("%T", err)
-		}
+		typ = named.ErrorType()
 	}
-	return goType(err)
+	if typ == "" {
+		typ = goType(err)
+	}
+	if !isName(typ) {
+		return fmt.Sprintf("%T", err)
+	}
+	return typ
 }
+
+// wrapper is the type of an error of fmt.Errorf with one %w.
+var wrapper = reflect.TypeOf(fmt.Errorf("%w", context.Canceled))
 
 // goType returns the Go type of an error, without wrappers of fmt.Errorf.
 func goType(err error) string {
-	wrapper := reflect.TypeOf(fmt.Errorf("%w", context.Canceled))
 	for reflect.TypeOf(err) == wrapper && errors.Unwrap(err) != nil {
 		err = errors.Unwrap(err)
 	}

@@ -217,7 +217,7 @@ func (c *Conn) RowsClosed() time.Duration {
 	if c.hold.rows > 0 {
 		c.hold.rows--
 	}
-	c.reads.closed()
+	c.reads.closedLocked()
 	c.enterLocked(now)
 	c.mu.Unlock()
 	return now
@@ -385,7 +385,7 @@ func (c *Conn) Close(r poolinfo.Reason) (life Life, h Hold, held, ok bool) {
 	c.Reserve()
 	l.usage.gone()
 	if life.Uses > 0 {
-		l.past.lastHold(c.lastHoldLocked(), now)
+		l.past.addLast(c.lastHoldLocked(), now)
 	}
 	l.past.totals.add(&c.totals)
 	l.past.lengths.addAll(&c.lengths)

@@ -30,9 +30,9 @@ func (l *Ledger) MayWait(limit int64) bool {
 // AnyFree reports whether a connection is free beyond doubt.
 func (l *Ledger) AnyFree() bool { return l.usage.unheld.Load() > l.doubt.n.Load() }
 
-// NoneLost notes that database/sql is not about to open connections for those that
+// AllReplaced notes that database/sql is not about to open connections for those that
 // were closed or could not be dialed.
-func (l *Ledger) NoneLost() { l.usage.shrunk.Store(false) }
+func (l *Ledger) AllReplaced() { l.usage.shrunk.Store(false) }
 
 // Held is how many connections somebody has.
 func (l *Ledger) Held() int64 { return l.usage.held.Load() }

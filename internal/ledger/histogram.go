@@ -13,17 +13,18 @@ type Histogram struct{ counts [numBuckets]atomic.Uint32 }
 // numBuckets reach from a microsecond to more than a day.
 const numBuckets = 288
 
-// HistogramCounts is what a [Histogram] held at one moment. HistogramCounts wrap around; differences of
-// two of them do not matter for that.
+// HistogramCounts is what a [Histogram] held at one moment. A count wraps around; the
+// difference of
+// two counts is right all the same.
 type HistogramCounts [numBuckets]uint32
 
 // Add counts d.
-func (s *Histogram) Add(d time.Duration) { s.counts[bucketOf(d)].Add(1) }
+func (h *Histogram) Add(d time.Duration) { h.counts[bucketOf(d)].Add(1) }
 
 // Read copies the counts.
-func (s *Histogram) Read(into *HistogramCounts) {
-	for i := range s.counts {
-		into[i] = s.counts[i].Load()
+func (h *Histogram) Read(into *HistogramCounts) {
+	for i := range h.counts {
+		into[i] = h.counts[i].Load()
 	}
 }
 

@@ -101,7 +101,7 @@ type endedHold struct {
 	at   time.Duration
 }
 
-func (p *past) lastHold(h Holding, at time.Duration) {
+func (p *past) addLast(h Holding, at time.Duration) {
 	p.ended[p.ends%len(p.ended)] = endedHold{h, at}
 	p.ends++
 }

@@ -67,8 +67,8 @@ func (r *RowActivity) restartLocked(now time.Duration) { r.seen, r.active = r.co
 // enterLocked begins a phase.
 func (r *RowActivity) enterLocked() { r.seen, r.unread = r.count.Load(), false }
 
-// closed ends a result set.
-func (r *RowActivity) closed() {
+// closedLocked ends a result set.
+func (r *RowActivity) closedLocked() {
 	if r.inProgress() {
 		r.count.Add(1) // the driver panicked
 	}

@@ -120,7 +120,7 @@ func (f filter) takes(h *Holding) bool {
 	return (f.flags == 0 || h.Holder.Flags&f.flags != 0) && h.ID != f.except
 }
 
-// Blockers does the same for the holds that kept a connection from a caller that began to
+// Blockers fills into with the longest of the holds that kept a connection from a caller that began to
 // wait at a time: those in progress, that of got before it was released, and those that
 // ended with their connection since then. got is the connection that the caller got, nil
 // if none; the caller's own hold of it is not among them. A hold counts if its holder has

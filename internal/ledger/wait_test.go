@@ -243,7 +243,7 @@ func TestMayWait_IfNoConnectionIsKnownToBeFree(t *testing.T) {
 	a.Doubt()
 	a.Close(poolinfo.ReasonBad)
 	want("one is closed, another may follow", 2, true)
-	l.NoneLost()
+	l.AllReplaced()
 	want("one is closed, and none follows", 2, false)
 	l.Dialing()
 	l.DialFailed()

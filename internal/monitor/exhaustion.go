@@ -81,7 +81,7 @@ type exhaustion struct {
 	// What was counted before it began, and at the last look.
 	baseline, last waitCounts
 
-	plain    plainWaits
+	plain    statsWaits
 	lateSeen bool // plain waits that were too long have ended
 }
 
@@ -176,7 +176,7 @@ func (m *Monitor) reportExhaustion(now, oldest time.Duration) {
 	m.telemetry.Exhausted(&r, holds)
 	ctx := context.Background()
 	if len(r.Groups) > 0 {
-		ctx = telemetry.ContextOf(&r.Groups[0].Longest)
+		ctx = telemetry.ReportContext(&r.Groups[0].Longest)
 	}
 	m.report(ctx, r)
 }

@@ -56,7 +56,7 @@ func (m *Monitor) lookForLeaks(found *ledger.Sweep, now time.Duration) (due time
 	due = found.Next
 	if len(found.Unsure) > 0 {
 		found.Suspects = append(found.Suspects, m.notReading(found.Unsure)...)
-		due = now // there may be other times now
+		due = now // at once: the suspects have changed when the next look is due
 	}
 	for i := range found.Suspects {
 		h := &found.Suspects[i]

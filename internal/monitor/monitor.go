@@ -14,8 +14,8 @@ import (
 )
 
 const (
-	// Interval is how often a pool is looked at, at least, while it has connections.
-	Interval = time.Second
+	// interval is how often a pool is looked at, at least, while it has connections.
+	interval = time.Second
 	// MinThreshold bounds the thresholds, and so how often a pool is looked at.
 	MinThreshold = 10 * time.Millisecond
 
@@ -67,7 +67,7 @@ type Monitor struct {
 
 // loop is the state of the goroutine, and belongs to it.
 type loop struct {
-	interval   time.Duration
+	every      time.Duration // between two looks, at most
 	lastSample time.Duration
 	emptySince time.Duration // since when there is no connection; 0 if there is one
 	losing     bool          // connections were lost, and perhaps too few to report
@@ -77,7 +77,7 @@ type loop struct {
 // New returns a monitor whose goroutine is not running.
 func New(cfg Config) *Monitor {
 	m := &Monitor{cfg: cfg, ledger: cfg.Ledger, telemetry: cfg.Telemetry, wakes: make(chan struct{}, 1)}
-	m.loop.interval = min(Interval, orNever(cfg.LeakThreshold), orNever(cfg.ExhaustionThreshold))
+	m.loop.every = min(interval, orNever(cfg.LeakThreshold), orNever(cfg.ExhaustionThreshold))
 	m.samples.size = maxSamples
 	m.recentlyClosed.size = maxClosed
 	m.reports.size = maxReports
@@ -130,8 +130,7 @@ func (m *Monitor) run() {
 	for {
 		next := m.look()
 		if m.closed.Load() || m.idle() {
-			m.running.Store(false)
-			if m.closed.Load() || m.ledger.Empty() && !m.leaks.hasResolved() || !m.running.CompareAndSwap(false, true) {
+			if m.stop() {
 				return
 			}
 			continue
@@ -142,6 +141,13 @@ func (m *Monitor) run() {
 		case <-m.wakes:
 		}
 	}
+}
+
+// stop ends the goroutine, unless there is work again: a Start after idle looked saw that the
+// goroutine was running and started none.
+func (m *Monitor) stop() bool {
+	m.running.Store(false)
+	return m.closed.Load() || m.ledger.Empty() && !m.leaks.hasResolved() || !m.running.CompareAndSwap(false, true)
 }
 
 // idle reports whether there has been nothing to look at for an interval. A dial that
@@ -156,7 +162,7 @@ func (m *Monitor) idle() bool {
 	if l.emptySince == 0 {
 		l.emptySince = now
 	}
-	return now-l.emptySince >= l.interval
+	return now-l.emptySince >= l.every
 }
 
 // look looks at the pool once, and returns how long it may take until the next time.
@@ -171,12 +177,12 @@ func (m *Monitor) look() time.Duration {
 	due = earlier(due, m.lookForLosses(now))
 
 	l := &m.loop
-	next := l.lastSample + Interval
+	next := l.lastSample + interval
 	if next <= now {
-		l.lastSample, next = now, now+Interval
+		l.lastSample, next = now, now+interval
 		m.takeSample(now)
 	}
-	return max(earlier(due, min(next, now+l.interval))-m.ledger.Now(), 0)
+	return max(earlier(due, min(next, now+l.every))-m.ledger.Now(), 0)
 }
 
 // lookForLosses reports the burst of losses that is due, and returns when the next look

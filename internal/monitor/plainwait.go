@@ -7,12 +7,12 @@ import (
 	"github.com/otelpool/otelpool/internal/ledger"
 )
 
-// plainWaits is what DBStats shows of the callers of a plain *sql.DB. WaitCount grows
+// statsWaits is what DBStats shows of the callers of a plain *sql.DB. WaitCount grows
 // when a wait begins and WaitDuration when one ends: what began since the last end still
 // waits. A caller that gives up ends a wait as well, and may not have been the only
 // waiter; so in a pool that is full, and in which nobody gets a connection, callers that
 // come one after the other count as one that waits.
-type plainWaits struct {
+type statsWaits struct {
 	base    int64         // WaitCount when WaitDuration last grew
 	waited  time.Duration // WaitDuration then
 	pending int           // how many wait, at least
@@ -33,7 +33,7 @@ type plainWaits struct {
 }
 
 // look reads DBStats at the time now.
-func (p *plainWaits) look(s *sql.DBStats, acquired [ledger.NumSources]int64, now time.Duration) {
+func (p *statsWaits) look(s *sql.DBStats, acquired [ledger.NumSources]int64, now time.Duration) {
 	full := s.MaxOpenConnections > 0 && s.InUse >= s.MaxOpenConnections
 	p.stuck = full && acquired == p.acquired
 	switch {
@@ -45,7 +45,7 @@ func (p *plainWaits) look(s *sql.DBStats, acquired [ledger.NumSources]int64, now
 			p.arriving, p.arrivedAt = true, now
 		}
 		p.lastArrive = now
-	case now-p.lastArrive > 2*Interval:
+	case now-p.lastArrive > 2*interval:
 		p.arriving = false
 	}
 	p.count = s.WaitCount
@@ -61,7 +61,7 @@ func (p *plainWaits) look(s *sql.DBStats, acquired [ledger.NumSources]int64, now
 }
 
 // waitedFor is for how long somebody has waited, at least.
-func (p *plainWaits) waitedFor(now time.Duration) (d time.Duration) {
+func (p *statsWaits) waitedFor(now time.Duration) (d time.Duration) {
 	if p.pending > 0 {
 		d = now - p.seenAt
 	}

@@ -126,7 +126,7 @@ func (t *Telemetry) LinkHolders(s *AcquireSpan, got *ledger.Conn, began time.Dur
 	}
 }
 
-// hasSpanOf reports whether one of the earlier holds has the span of h.
+// sharesSpan reports whether one of the earlier holds has the span of h.
 func sharesSpan(earlier []ledger.Holding, h *ledger.Holding) bool {
 	for i := range earlier {
 		if earlier[i].Holder.Span == h.Holder.Span && earlier[i].Holder.Trace == h.Holder.Trace {

@@ -43,8 +43,8 @@ type Hooks struct {
 // NoSpan prepares a call that gets no span.
 func (c *Call) NoSpan() { c.Ctx, c.span = c.Parent, trace.SpanFromContext(context.Background()) }
 
-// Pending reports whether the call began and has not been taken over by another.
-func (c *Call) Pending() bool { return c.span != nil }
+// Begun reports whether the call has begun. The zero Call has not.
+func (c *Call) Begun() bool { return c.span != nil }
 
 // SetAttributes puts attributes on the span of the call, or keeps them until there is
 // one.

@@ -13,6 +13,7 @@
 //	log.go          reports as log records
 //	clock.go        wall-clock times of spans that are made when they end
 //
-// Option lists are built with the pool and indexed per call, so that recording
-// allocates nothing. A value that is an attribute is one of a list, or bounded.
+// Option lists are built with the pool, or when an error or a statement is first seen, and
+// indexed per call, so that recording allocates nothing. A value that is an attribute is
+// one of a list, or bounded.
 package telemetry

@@ -102,8 +102,8 @@ func HolderContext(h *ledger.Holding) context.Context {
 	return trace.ContextWithSpanContext(context.Background(), SpanContext(&h.Holder))
 }
 
-// ContextOf returns a context with the span of a holder.
-func ContextOf(h *poolinfo.Holder) context.Context {
+// ReportContext returns a context with the span of a holder, for a report about it.
+func ReportContext(h *poolinfo.Holder) context.Context {
 	return trace.ContextWithSpanContext(context.Background(), h.Span)
 }
 

@@ -154,9 +154,6 @@ func (t *Telemetry) Close(s *ledger.Snapshot) {
 	}
 }
 
-// PoolName returns the attribute db.client.connection.pool.name.
-func (t *Telemetry) PoolName() attribute.KeyValue { return t.poolName }
-
 // Closed counts a connection that was closed. class is that of the failure that broke
 // it, "" if there was none.
 func (t *Telemetry) Closed(ctx context.Context, r poolinfo.Reason, class poolinfo.Class) {
