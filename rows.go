@@ -4,26 +4,28 @@ import (
 	"context"
 	"database/sql/driver"
 	"io"
+	"math"
 	"reflect"
 	"time"
 
 	"go.opentelemetry.io/otel/trace"
 
 	"github.com/otelpool/otelpool/internal/errclass"
+	"github.com/otelpool/otelpool/internal/ledger"
 	"github.com/otelpool/otelpool/internal/telemetry"
 )
 
 // rows is a result set with telemetry. It has every optional interface that has an answer equal to
 // absence; for the one that has none see scanRows.
 type rows struct {
-	inner  driver.Rows
-	conn   *conn
-	closed bool
+	inner driver.Rows
+	conn  *conn
+	reads *ledger.RowActivity // of the connection, for Next
 
 	text   *telemetry.Statement
 	ctx    context.Context //nolint:containedctx // that of the statement's span, for the exemplar
 	caller trace.Span      // that of the query's caller
-	opened time.Duration   // when the query returned
+	opened time.Duration   // when the query returned; rowsClosed after Close
 	read   int64           // rows
 	fault  *errclass.Fault // of the first error that reading them returned, nil if there was none
 }
@@ -34,7 +36,7 @@ func (c *conn) wrapRows(call *driverCall, inner driver.Rows, err error) (driver.
 	if err != nil || inner == nil {
 		return inner, err
 	}
-	call.rows = &rows{inner: inner, conn: c, text: call.Statement, ctx: call.Ctx, caller: trace.SpanFromContext(call.Parent)}
+	call.rows = &rows{inner: inner, conn: c, reads: c.rec.Reads(), text: call.Statement, ctx: call.Ctx, caller: trace.SpanFromContext(call.Parent)}
 	return shapeRows(call.rows), nil
 }
 
@@ -57,14 +59,13 @@ func (r *rows) Next(dest []driver.Value) error {
 }
 
 // records reports whether the next read is to be recorded.
-func (r *rows) records() bool { return r.read == 0 || r.conn.rec.Reads().Tracked() }
+func (r *rows) records() bool { return r.read == 0 || r.reads.Tracked() }
 
 // recordedNext reads a row and records that.
 func (r *rows) recordedNext(dest []driver.Value) error {
-	reads := r.conn.rec.Reads()
-	tracked := reads.Begin()
+	tracked := r.reads.Begin()
 	err := r.inner.Next(dest)
-	reads.End(tracked)
+	r.reads.End(tracked)
 	return err
 }
 
@@ -77,6 +78,9 @@ func (r *rows) failed(err error) error {
 	return err
 }
 
+// rowsClosed is no time on the ledger's clock.
+const rowsClosed time.Duration = math.MinInt64
+
 // maxRowsEvents bounds the result sets of a hold that get an event, but for those that failed. A
 // span keeps its last events only, those of the program among them: a holder who queries again and
 // again must not push out what matters.
@@ -86,10 +90,11 @@ const maxRowsEvents = 32
 // caller's span.
 func (r *rows) Close() error {
 	err := r.inner.Close()
-	if r.closed {
+	if r.opened == rowsClosed {
 		return err
 	}
-	r.closed = true
+	opened := r.opened
+	r.opened = rowsClosed
 	c := r.conn
 	now := c.rec.RowsClosed()
 	switch {
@@ -101,7 +106,7 @@ func (r *rows) Close() error {
 	c.pool.telemetry.ReturnedRows(r.ctx, r.text, r.read, r.fault)
 	if r.caller.IsRecording() && (c.hold.resultSets < maxRowsEvents || r.fault != nil) {
 		c.hold.resultSets++
-		c.spanEvents().RowsClosed(r.caller, r.read, now-r.opened, r.fault)
+		c.spanEvents().RowsClosed(r.caller, r.read, now-opened, r.fault)
 	}
 	return err
 }
@@ -116,9 +121,8 @@ func (r *rows) NextResultSet() error {
 	if !ok {
 		return io.EOF
 	}
-	reads := r.conn.rec.Reads()
-	tracked := reads.Begin()
-	defer reads.End(tracked)
+	tracked := r.reads.Begin()
+	defer r.reads.End(tracked)
 	return inner.NextResultSet()
 }
 

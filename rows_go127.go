@@ -13,10 +13,9 @@ var _ driver.RowsColumnScanner = scanRows{}
 func (r scanRows) NextRow() error {
 	var err error
 	if inner := r.inner.(driver.RowsColumnScanner); r.records() {
-		reads := r.conn.rec.Reads()
-		tracked := reads.Begin()
+		tracked := r.reads.Begin()
 		err = inner.NextRow()
-		reads.End(tracked)
+		r.reads.End(tracked)
 	} else {
 		err = inner.NextRow()
 	}
