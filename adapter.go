@@ -32,25 +32,26 @@ type Adapter struct {
 	// at any time, after the connection was closed too, and keeps the last error that it was called
 	// with. It must not be called with what holds data of statements.
 	Connect func(ctx context.Context, c driver.Connector, onNotice func(error)) (driver.Conn, error)
-	// Server returns what is known of the server at the other end of a new connection. It is called
-	// after each dial, before the connection is used, with the driver's own connection. Unless
-	// query is set it must not send anything to the server; see [WithServerQuery]. With it, it is
-	// called a second time for the connection, and what is not empty in that answer replaces the
-	// other; ctx ends after a second then.
-	Server func(ctx context.Context, c driver.Conn, query bool) poolinfo.Server
+	// Server returns what is known of the server at the other end of a new connection. It
+	// is called after each dial, before the connection is used, with the driver's own
+	// connection, and must not send anything to the server.
+	Server func(c driver.Conn) poolinfo.Server
+	// QueryServer returns what the server answers to a query. It is called after Server, if
+	// [WithServerQuery] allows it and an answer is due; what is not empty in its result
+	// replaces the result of Server. ctx ends after a second.
+	QueryServer func(ctx context.Context, c driver.Conn) poolinfo.Server
 	// Classify returns what is known of an error: one of the driver, a notice, or one that is not
 	// the driver's at all, of which it knows nothing. It must not look at the text of an error that
 	// has a code or a type. What it leaves empty, the code or the class, is found by SQLSTATE and
-	// by the types of the standard library. That includes whether the caller's context had ended,
-	// which is not for the adapter to know: a statement that was stopped at the server (57014,
-	// 1317, 3024, 1969) gets the class of the caller's context then, whatever class it has here.
+	// by the types of the standard library. An error that says that the server stopped a statement
+	// has ServerStopped.
 	Classify func(err error) poolinfo.ErrorInfo
 }
 
 // adapter is an Adapter whose functions may be nil, and may panic.
 type adapter struct {
 	Adapter
-	panicked struct{ connector, target, server, classify atomic.Bool } // the panic was reported
+	panicked struct{ connector, target, server, queryServer, classify atomic.Bool } // the panic was reported
 }
 
 // recoverAdapter is deferred by what calls a function of an adapter: one that panics counts as nil.
@@ -90,10 +91,21 @@ func (a *adapter) connect(ctx context.Context, c driver.Connector, now func() ti
 	return conn, n, err
 }
 
-func (a *adapter) server(ctx context.Context, c driver.Conn, query bool) (s poolinfo.Server) {
+func (a *adapter) server(c driver.Conn) (s poolinfo.Server) {
+	if a.Server == nil {
+		return poolinfo.Server{}
+	}
 	defer recoverAdapter("Server", &a.panicked.server)
-	return a.Server(ctx, c, query)
+	return a.Server(c)
 }
+
+func (a *adapter) queryServer(ctx context.Context, c driver.Conn) (s poolinfo.Server) {
+	defer recoverAdapter("QueryServer", &a.panicked.queryServer)
+	return a.QueryServer(ctx, c)
+}
+
+// knowsServers reports whether anything is known of servers.
+func (a *adapter) knowsServers() bool { return a.Server != nil || a.QueryServer != nil }
 
 // classify returns what the adapter knows of an error, as far as it is an allowed value.
 func (a *adapter) classify(err error) (info poolinfo.ErrorInfo) {

@@ -51,15 +51,15 @@ func TestAdapter_CallsEachFunctionAtItsTime(t *testing.T) {
 	}{
 		{"without WithServerQuery", nil, []string{
 			"connector dsn", "target", // the pool is made
-			"connect", "server 1 false", // a ping
-			"connect", "server 1 false", // a second connection
+			"connect", "server 1", // a ping
+			"connect", "server 1", // a second connection
 			"classify refused",            // an exec on the first connection
 			"connect", "classify refused", // a dial that fails
 		}},
 		{"with WithServerQuery", []otelpool.Option{otelpool.WithServerQuery()}, []string{
 			"connector dsn", "target",
-			"connect", "server 1 false", "server 1 true",
-			"connect", "server 1 false",
+			"connect", "server 1", "query server 1",
+			"connect", "server 1",
 			"classify refused",
 			"connect", "classify refused",
 		}},
@@ -84,13 +84,20 @@ func TestAdapter_CallsEachFunctionAtItsTime(t *testing.T) {
 					record("connect")
 					return c.Connect(ctx)
 				},
-				Server: func(ctx context.Context, c driver.Conn, query bool) poolinfo.Server {
-					record("server %s %t", version, query)
-					if _, limited := ctx.Deadline(); limited != query {
-						t.Errorf("query %t has a deadline: %t", query, limited)
-					}
+				Server: func(c driver.Conn) poolinfo.Server {
+					record("server %s", version)
 					if _, ok := c.(driver.Validator); !ok {
 						t.Errorf("Server was called with a %T", c)
+					}
+					return poolinfo.Server{Version: version}
+				},
+				QueryServer: func(ctx context.Context, c driver.Conn) poolinfo.Server {
+					record("query server %s", version)
+					if _, limited := ctx.Deadline(); !limited {
+						t.Error("the query has no deadline")
+					}
+					if _, ok := c.(driver.Validator); !ok {
+						t.Errorf("QueryServer was called with a %T", c)
 					}
 					return poolinfo.Server{Version: version}
 				},
@@ -116,9 +123,9 @@ func TestAdapter_CallsEachFunctionAtItsTime(t *testing.T) {
 				conns = append(conns, holdAll(t, db, 2)...)
 				version = "1"
 				conns = append(conns, holdAll(t, db, 1)...)
-				want := []string{"connect", "server 2 false", "server 2 true", "connect", "server 2 false", "connect", "server 1 false"}
+				want := []string{"connect", "server 2", "query server 2", "connect", "server 2", "connect", "server 1"}
 				if test.opts == nil {
-					want = slices.DeleteFunc(want, func(c string) bool { return c == "server 2 true" })
+					want = slices.DeleteFunc(want, func(c string) bool { return c == "query server 2" })
 				}
 				if !slices.Equal(calls, want) {
 					t.Errorf("got\n%q\nwant\n%q", calls, want)
@@ -249,15 +256,17 @@ func TestAdapter_PanicIsRecoveredAndReportedOnce(t *testing.T) {
 			t.Errorf("%d connections were opened, want 2", fake.Opened())
 		}
 	}, otelpool.WithServerQuery(), otelpool.WithAdapter(otelpool.Adapter{
-		Connector: func(driver.Driver, string) (driver.Connector, error) { panic(secret) },
-		Target:    func(driver.Connector) poolinfo.Target { panic(secret) },
-		Server:    func(context.Context, driver.Conn, bool) poolinfo.Server { panic(secret) },
-		Classify:  func(error) poolinfo.ErrorInfo { panic(secret) },
+		Connector:   func(driver.Driver, string) (driver.Connector, error) { panic(secret) },
+		Target:      func(driver.Connector) poolinfo.Target { panic(secret) },
+		Server:      func(driver.Conn) poolinfo.Server { panic(secret) },
+		QueryServer: func(context.Context, driver.Conn) poolinfo.Server { panic(secret) },
+		Classify:    func(error) poolinfo.ErrorInfo { panic(secret) },
 	}))
 	slices.Sort(reported)
 	want := []string{
 		"otelpool: Adapter.Classify panicked with a *errors.errorString",
 		"otelpool: Adapter.Connector panicked with a *errors.errorString",
+		"otelpool: Adapter.QueryServer panicked with a *errors.errorString",
 		"otelpool: Adapter.Server panicked with a *errors.errorString",
 		"otelpool: Adapter.Target panicked with a *errors.errorString",
 	}
@@ -297,7 +306,7 @@ func TestAdapter_SystemOfTheServerReplacesThatOfTheTarget(t *testing.T) {
 		}
 	}, otelpool.WithAdapter(otelpool.Adapter{
 		Target: func(driver.Connector) poolinfo.Target { return poolinfo.Target{System: "mysql"} },
-		Server: func(context.Context, driver.Conn, bool) poolinfo.Server { return server },
+		Server: func(driver.Conn) poolinfo.Server { return server },
 	}))
 }
 
@@ -317,7 +326,7 @@ func TestAdapter_AtMostThreeSystemsAreRecorded(t *testing.T) {
 		seen.wantHistogram(t, "db.client.operation.duration", map[string]hist{"3": {1, 0}}, system)
 		giveBack(t, conns)
 	}, otelpool.WithAdapter(otelpool.Adapter{
-		Server: func(context.Context, driver.Conn, bool) poolinfo.Server {
+		Server: func(driver.Conn) poolinfo.Server {
 			dials++
 			return poolinfo.Server{System: fmt.Sprint(dials)}
 		},
@@ -330,7 +339,7 @@ func TestAdapter_SpansHaveTheServerOfTheirConnection(t *testing.T) {
 		dial := 0
 		opts := []otelpool.Option{otelpool.WithAdapter(otelpool.Adapter{
 			Target: func(driver.Connector) poolinfo.Target { return poolinfo.Target{Address: "main", Port: 5} },
-			Server: func(context.Context, driver.Conn, bool) poolinfo.Server { dial++; return reached[dial-1] },
+			Server: func(driver.Conn) poolinfo.Server { dial++; return reached[dial-1] },
 		})}
 		if spanAtEnd {
 			opts = append(opts, otelpool.WithHooks(otelpool.Hooks{
@@ -364,10 +373,8 @@ func TestServerQuery_IsNotPartOfTheDial(t *testing.T) {
 	cfg := withDial(full)
 	timeout := time.Hour
 	var ctxErr error
-	slow := func(ctx context.Context, _ driver.Conn, query bool) poolinfo.Server {
-		if !query {
-			return poolinfo.Server{Version: "9"}
-		}
+	version := func(driver.Conn) poolinfo.Server { return poolinfo.Server{Version: "9"} }
+	slow := func(ctx context.Context, _ driver.Conn) poolinfo.Server {
 		select {
 		case <-time.After(100 * ms):
 		case <-ctx.Done():
@@ -386,18 +393,16 @@ func TestServerQuery_IsNotPartOfTheDial(t *testing.T) {
 		if want := (poolinfo.Server{Version: "9", IdleTimeout: time.Hour}); s.Server != want || s.Conns[0].Age != 0 {
 			t.Errorf("got %+v and an age of %v, want %+v", s.Server, s.Conns[0].Age, want)
 		}
-	}, otelpool.WithServerQuery(), otelpool.WithAdapter(otelpool.Adapter{Server: slow}))
+	}, otelpool.WithServerQuery(), otelpool.WithAdapter(otelpool.Adapter{Server: version, QueryServer: slow}))
 }
 
 // TestServerQuery_IsNotRepeatedAfterATimeout has an adapter that waits until its context
 // ends. A query that the caller's context cut is repeated, one that timed out is not.
 func TestServerQuery_IsNotRepeatedAfterATimeout(t *testing.T) {
 	queries := 0
-	hang := func(ctx context.Context, _ driver.Conn, query bool) poolinfo.Server {
-		if query {
-			queries++
-			<-ctx.Done()
-		}
+	hang := func(ctx context.Context, _ driver.Conn) poolinfo.Server {
+		queries++
+		<-ctx.Done()
 		return poolinfo.Server{}
 	}
 	bubble(t, full, func(t *testing.T, db *sql.DB, fake *fakedb.DB, _ *telemetry) {
@@ -428,16 +433,13 @@ func TestServerQuery_IsNotRepeatedAfterATimeout(t *testing.T) {
 			t.Errorf("Inspect: got %d opened, %v closed, %v, want 5 and none", s.Opened, s.Closed, s.RecentlyClosed)
 		}
 		giveBack(t, conns)
-	}, otelpool.WithServerQuery(), otelpool.WithAdapter(otelpool.Adapter{Server: hang}))
+	}, otelpool.WithServerQuery(), otelpool.WithAdapter(otelpool.Adapter{QueryServer: hang}))
 }
 
 func TestServerQuery_IsRepeatedAfterAMinute(t *testing.T) {
 	limit := 2 * time.Second
 	queries := 0
-	server := func(_ context.Context, _ driver.Conn, query bool) poolinfo.Server {
-		if !query {
-			return poolinfo.Server{}
-		}
+	server := func(context.Context, driver.Conn) poolinfo.Server {
 		queries++
 		return poolinfo.Server{System: "mariadb", Version: "11", IdleTimeout: limit}
 	}
@@ -459,7 +461,7 @@ func TestServerQuery_IsRepeatedAfterAMinute(t *testing.T) {
 		dial()
 		wantLines(t, got, "1 {mariadb 11  0 2s}", "1 {mariadb 11  0 2s}", "2 {mariadb 11  0 8h0m0s}")
 		noError(t, db.Close())
-	}, otelpool.WithServerQuery(), otelpool.WithAdapter(otelpool.Adapter{Server: server}))
+	}, otelpool.WithServerQuery(), otelpool.WithAdapter(otelpool.Adapter{QueryServer: server}))
 }
 
 // Hooks of the program may run inside the driver's dial.
@@ -480,11 +482,8 @@ func TestAdapter_PanicOfADialReachesTheProgram(t *testing.T) {
 }
 
 func TestServerQuery_ResultAppliesToAllConnections(t *testing.T) {
-	server := func(_ context.Context, _ driver.Conn, query bool) poolinfo.Server {
-		if query {
-			return poolinfo.Server{IdleTimeout: 2 * time.Second}
-		}
-		return poolinfo.Server{}
+	server := func(context.Context, driver.Conn) poolinfo.Server {
+		return poolinfo.Server{IdleTimeout: 2 * time.Second}
 	}
 	bubble(t, full, func(t *testing.T, db *sql.DB, fake *fakedb.DB, _ *telemetry) {
 		giveBack(t, holdAll(t, db, 2))
@@ -500,7 +499,7 @@ func TestServerQuery_ResultAppliesToAllConnections(t *testing.T) {
 		if want := map[uint64]string{1: "server_idle_timeout 2s", 2: "server_idle_timeout 2s"}; !maps.Equal(got, want) {
 			t.Errorf("got %v, want %v", got, want)
 		}
-	}, otelpool.WithServerQuery(), otelpool.WithAdapter(otelpool.Adapter{Server: server}))
+	}, otelpool.WithServerQuery(), otelpool.WithAdapter(otelpool.Adapter{QueryServer: server}))
 }
 
 // TestServerQuery_IsMadeForAtMostSixteenVersions has a server of another version at each dial.
@@ -512,12 +511,12 @@ func TestServerQuery_IsMadeForAtMostSixteenVersions(t *testing.T) {
 			t.Errorf("there were %d queries, want 16", queries)
 		}
 	}, otelpool.WithServerQuery(), otelpool.WithAdapter(otelpool.Adapter{
-		Server: func(_ context.Context, _ driver.Conn, query bool) poolinfo.Server {
-			if query {
-				queries++
-			} else {
-				dials++
-			}
+		Server: func(driver.Conn) poolinfo.Server {
+			dials++
+			return poolinfo.Server{Version: fmt.Sprint(dials)}
+		},
+		QueryServer: func(context.Context, driver.Conn) poolinfo.Server {
+			queries++
 			return poolinfo.Server{Version: fmt.Sprint(dials)}
 		},
 	}))

@@ -35,7 +35,7 @@ func (n *notices) adapter(s poolinfo.Server) otelpool.Option {
 			n.send = onNotice
 			return c.Connect(ctx)
 		},
-		Server: func(context.Context, driver.Conn, bool) poolinfo.Server { return s },
+		Server: func(driver.Conn) poolinfo.Server { return s },
 	})
 }
 
@@ -540,7 +540,7 @@ func TestClass_IsWhereverErrorTypeIs(t *testing.T) {
 // Some drivers query the server in a reset, which ends the idle time that it counts. The
 // duration of a reset shows which do.
 func TestClosedConn_IdleTimeEndsWithAResetThatQueriesTheServer(t *testing.T) {
-	server := func(context.Context, driver.Conn, bool) poolinfo.Server {
+	server := func(driver.Conn) poolinfo.Server {
 		return poolinfo.Server{IdleTimeout: 2 * time.Second}
 	}
 	for took, want := range map[time.Duration]poolinfo.Class{time.Microsecond: poolinfo.ClassServerIdleTimeout, ms: poolinfo.ClassBadConnection} {

@@ -104,7 +104,7 @@ func (c *conn) explains(before *failure) bool {
 	if before == nil || before.cause == "" || errclass.IsVague(before.cause) {
 		return false
 	}
-	return !errclass.IsStopped(before.Code) || c.hold.ctx != nil && before.acquiredAt == c.hold.acquiredAt
+	return !before.Stopped || c.hold.ctx != nil && before.acquiredAt == c.hold.acquiredAt
 }
 
 // lastFault returns the fault that failed has recorded of an error already.
@@ -164,7 +164,7 @@ func minIdle(limit time.Duration) time.Duration { return max(limit-idleTolerance
 
 // idleTimeout is the idle time-out of the server, 0 if it is not known.
 func (c *conn) idleTimeout() time.Duration {
-	if c.server.IdleTimeout > 0 || c.pool.adapter.Server == nil {
+	if c.server.IdleTimeout > 0 || !c.pool.adapter.knowsServers() {
 		return c.server.IdleTimeout
 	}
 	return c.pool.servers.complete(c.server).IdleTimeout
@@ -189,7 +189,7 @@ func (c *conn) recordClosed(ctx context.Context, span trace.Span, why closing, l
 	if last != nil {
 		one.ErrorType, one.Code = last.Type, last.Code
 	}
-	if p.adapter.Server != nil {
+	if p.adapter.knowsServers() {
 		one.Server = p.servers.complete(c.server)
 	}
 	if why.reason == poolinfo.ReasonBad && last != nil {

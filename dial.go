@@ -57,7 +57,7 @@ func (d *dial) connect(connector driver.Connector) (driver.Conn, error) {
 	}
 	var opened time.Duration
 	d.rec, opened = p.ledger.Opened(d.Start)
-	if p.adapter.Server == nil {
+	if !p.adapter.knowsServers() {
 		d.endedAt = opened
 	}
 	c := newConn(p, inner, d.rec)
@@ -77,7 +77,7 @@ func (d *dial) connect(connector driver.Connector) (driver.Conn, error) {
 func (d *dial) dialAndProbe(connector driver.Connector) (inner driver.Conn, server poolinfo.Server, notice *driverNotice, err error) {
 	p := d.pool
 	inner, notice, err = p.adapter.connect(d.Ctx, connector, p.ledger.Now)
-	if err != nil || inner == nil || p.adapter.Server == nil {
+	if err != nil || inner == nil || !p.adapter.knowsServers() {
 		return inner, server, notice, err
 	}
 	d.endedAt = p.ledger.Now()

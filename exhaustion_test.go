@@ -134,7 +134,7 @@ func TestReport_IsMadeOncePerExhaustion(t *testing.T) {
 			wait(time.Second)
 		}
 		wait(time.Minute)
-	}, otelpool.WithLeakThreshold(0))
+	}, otelpool.WithLeakThreshold(-1))
 	wantLines(t, got,
 		"1s pool shop is exhausted: 1/1 held, 0 idle, 0 dialing, 1 waiting, the first for 1s; "+
 			"connections are held by code that is not using them: 1 held, longest 1s (idle for 1s)",
@@ -180,13 +180,25 @@ func TestReport_ExhaustionSoonAfterAnotherIsDelayed(t *testing.T) {
 		"26s pool shop recovered after 20s")
 }
 
-func TestWithExhaustionThreshold_ZeroIsOff(t *testing.T) {
-	wantLines(t, reportLines(t, full, func(t *testing.T, db *otelpool.DB, _ *fakedb.DB) {
-		hold(t, db, t.Context(), 20*time.Second)
-		goPing(t, db, 0)
-		goPing(t, db, time.Second)
-		wait(time.Minute)
-	}, otelpool.WithExhaustionThreshold(0)))
+func TestWithExhaustionThreshold_NegativeIsOffAndTenMillisecondsIsTheLeast(t *testing.T) {
+	for threshold, want := range map[time.Duration]string{
+		-1: "", -time.Hour: "", 0: "10ms", 1: "10ms", 10 * ms: "10ms", 11 * ms: "11ms",
+	} {
+		t.Run(threshold.String(), func(t *testing.T) {
+			got := reportLines(t, full, func(t *testing.T, db *otelpool.DB, _ *fakedb.DB) {
+				hold(t, db, t.Context(), 20*time.Second)
+				goPing(t, db, 0)
+				goPing(t, db, time.Second)
+				wait(time.Minute)
+			}, otelpool.WithExhaustionThreshold(threshold))
+			switch {
+			case want == "":
+				wantLines(t, got)
+			case len(got) != 2 || !strings.HasPrefix(got[0], want+" pool shop is exhausted:"):
+				t.Errorf("got %q, want an exhaustion at %s, and its end", got, want)
+			}
+		})
+	}
 }
 
 // The wait of a caller of a plain *sql.DB is seen up to a second after it began.
@@ -216,7 +228,7 @@ func TestReport_PlainPoolExhaustedThoughEachCallerGivesUpSoon(t *testing.T) {
 			wait(200 * ms)
 		}
 		wait(time.Minute)
-	}, otelpool.WithLeakThreshold(0)))
+	}, otelpool.WithLeakThreshold(-1)))
 	wantLines(t, got,
 		"3s pool shop is exhausted: 1/1 held, 0 idle, 0 dialing, 0 waiting, the first for 1s; "+
 			"connections are held by code that is not using them: 1 held, longest 2.8s (idle for 2.8s)",
@@ -230,7 +242,7 @@ func TestReport_PlainPoolNotExhaustedByOccasionalShortWaits(t *testing.T) {
 			goPing(t, db, 100*ms)
 			wait(10 * time.Second)
 		}
-	}, otelpool.WithLeakThreshold(0)); len(got) != 0 {
+	}, otelpool.WithLeakThreshold(-1)); len(got) != 0 {
 		t.Errorf("got %v", got)
 	}
 }
@@ -247,8 +259,12 @@ func TestVerdict_PlainSelfDeadlockRightAfterAnotherWait(t *testing.T) {
 		ctx, cancel := context.WithTimeout(t.Context(), 5*time.Second)
 		defer cancel()
 		_ = db.PingContext(ctx)
-		if got := seen.takeReports(); len(got) != 1 || got[0].Verdict != poolinfo.VerdictSelfDeadlock {
-			t.Errorf("got %v", got)
+		got := seen.takeReports()
+		if len(got) != 1 || got[0].Verdict != poolinfo.VerdictSelfDeadlock {
+			t.Fatalf("got %v", got)
+		}
+		if waited := got[0].SelfDeadlocks[0].Waiter.Waited; waited != -1 {
+			t.Errorf("the waiter, whose wait is not known, has waited %v", waited)
 		}
 	})
 }

@@ -26,8 +26,8 @@ func Inspect(db *sql.DB) (poolinfo.Snapshot, error) {
 	return inspect(p, db), nil
 }
 
-// Pools returns the state of every pool of the process that is open, by name. A pool that is not
-// known to belong to a DB, see [Watch], has no MaxOpen.
+// Pools returns the state of every pool of the process that is open, by name. The MaxOpen of
+// a pool that is not known to belong to a DB, see [Watch], is -1.
 func Pools() []poolinfo.Snapshot {
 	var all []poolinfo.Snapshot
 	for _, p := range poolNames.open() {
@@ -65,6 +65,11 @@ func inspect(p *pool, db *sql.DB) poolinfo.Snapshot {
 	}
 	if db != nil {
 		out.MaxOpen = db.Stats().MaxOpenConnections
+	} else {
+		out.MaxOpen = -1
+	}
+	if !out.HasDB {
+		out.Waiting, out.OldestWait = -1, -1
 	}
 	for r, n := range s.Closed {
 		if n > 0 {

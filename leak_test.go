@@ -287,7 +287,7 @@ func TestReport_NoLeakIsSuspectedOfAWorkingHolder(t *testing.T) {
 					if took := time.Since(began); took < 30*time.Second {
 						t.Errorf("that took %v", took)
 					}
-				}, otelpool.WithExhaustionThreshold(0))
+				}, otelpool.WithExhaustionThreshold(-1))
 				if len(got) != 0 {
 					t.Errorf("got %v", got)
 				}
@@ -368,15 +368,26 @@ func TestReport_LeakIsSuspectedWhileAnotherHolderReads(t *testing.T) {
 	}
 }
 
-func TestWithLeakThreshold_ZeroIsOff(t *testing.T) {
-	got := reportsFrom(t, full, func(t *testing.T, db *sql.DB, _ *fakedb.DB) {
-		c, err := db.Conn(t.Context())
-		noError(t, err)
-		wait(time.Hour)
-		noError(t, c.Close())
-	}, otelpool.WithLeakThreshold(0))
-	if len(got) != 0 {
-		t.Errorf("got %v", got)
+func TestWithLeakThreshold_NegativeIsOffAndTenMillisecondsIsTheLeast(t *testing.T) {
+	for threshold, want := range map[time.Duration]time.Duration{
+		-1: 0, -time.Hour: 0, 0: 10 * ms, 1: 10 * ms, 10 * ms: 10 * ms, 11 * ms: 11 * ms,
+	} {
+		t.Run(threshold.String(), func(t *testing.T) {
+			got := reportsFrom(t, full, func(t *testing.T, db *sql.DB, _ *fakedb.DB) {
+				c, err := db.Conn(t.Context())
+				noError(t, err)
+				wait(time.Hour)
+				noError(t, c.Close())
+			}, otelpool.WithLeakThreshold(threshold))
+			switch {
+			case want == 0:
+				if len(got) != 0 {
+					t.Errorf("got %v", got)
+				}
+			case len(got) != 2 || got[0].kind != poolinfo.ReportLeakSuspected || got[0].at != want:
+				t.Errorf("got %v, want one leak that is suspected at %v, and resolved", got, want)
+			}
+		})
 	}
 }
 

@@ -381,6 +381,40 @@ func TestInspect_HasASampleForEachSecondWithAnyThreshold(t *testing.T) {
 	}, otelpool.WithExhaustionThreshold(100*ms))
 }
 
+func TestInspect_WaitsAreUnknownWithoutADB(t *testing.T) {
+	bubble(t, full, func(t *testing.T, db *sql.DB, _ *fakedb.DB, _ *telemetry) {
+		noError(t, db.Ping())
+		s, err := otelpool.Inspect(db)
+		noError(t, err)
+		if s.HasDB || s.MaxOpen != 0 || s.Waiting != -1 || s.OldestWait != -1 {
+			t.Errorf("of a plain *sql.DB: got HasDB %t, MaxOpen %d, Waiting %d, OldestWait %d", s.HasDB, s.MaxOpen, s.Waiting, s.OldestWait)
+		}
+		timed, err := otelpool.NewDB(db)
+		noError(t, err)
+		s, err = otelpool.Inspect(timed.DB)
+		noError(t, err)
+		if !s.HasDB || s.MaxOpen != 0 || s.Waiting != 0 || s.OldestWait != 0 {
+			t.Errorf("of an otelpool.DB: got HasDB %t, MaxOpen %d, Waiting %d, OldestWait %d", s.HasDB, s.MaxOpen, s.Waiting, s.OldestWait)
+		}
+	})
+}
+
+func TestReport_MaxOpenIsUnknownWithoutADB(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		seen := observe()
+		db := sql.OpenDB(otelpool.NewConnector(fakedb.New(full).Connector(), seen.options()...))
+		defer db.Close()
+		db.SetMaxOpenConns(7)
+		c, err := db.Conn(t.Context())
+		noError(t, err)
+		defer c.Close()
+		wait(time.Minute)
+		if got := seen.takeReports(); len(got) != 1 || got[0].MaxOpen != -1 {
+			t.Errorf("got %v, want one with a MaxOpen of -1", got)
+		}
+	})
+}
+
 func TestPools_ListsTheOpenOnes(t *testing.T) {
 	names := func() (all []string) {
 		for _, s := range otelpool.Pools() {
@@ -401,7 +435,7 @@ func TestPools_ListsTheOpenOnes(t *testing.T) {
 		unwatched.SetMaxOpenConns(7)
 		noError(t, a.Ping())
 		noError(t, unwatched.Ping())
-		wantLines(t, names(), "a1 7", "b0 0", "c1 0")
+		wantLines(t, names(), "a1 7", "b0 0", "c1 -1") // the limit of c is not known
 		noError(t, a.Close())
 		noError(t, unwatched.Close())
 		wantLines(t, names(), "b0 0")

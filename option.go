@@ -73,6 +73,9 @@ func newConfig(opts []Option) config {
 			o.apply(&c)
 		}
 	}
+	if c.query.MaxText == 0 { // which is no limit for package query
+		c.query.Text, c.arguments = query.Off, false
+	}
 	if c.tracerProvider == nil {
 		c.tracerProvider = otel.GetTracerProvider()
 	}
@@ -150,29 +153,42 @@ func WithoutCallers() Option {
 	return optionFunc(func(c *config) { c.callSites = false })
 }
 
-// WithoutQueryText leaves db.query.text out. The default is the text without comments and with ? in
-// place of every literal; a statement that cannot be parsed for certain has none.
-func WithoutQueryText() Option {
-	return optionFunc(func(c *config) { c.query.Text = query.Off })
-}
+// QueryText is how db.query.text is recorded. See [WithQueryText].
+type QueryText int
 
-// WithRawQueryText records db.query.text as the program wrote it, with all that is in it. It is for
-// programs that put no data into their statements.
-func WithRawQueryText() Option {
-	return optionFunc(func(c *config) { c.query.Text = query.AsWritten })
+const (
+	// QueryTextSanitized is the text without comments and with ? in place of every literal. A
+	// statement that cannot be parsed for certain has no text.
+	QueryTextSanitized QueryText = iota
+	// QueryTextCollapsed is the same, with IN (?, ?, ?) as IN (?) and only the first of many rows of
+	// VALUES: statements that differ only in how many values they have are one text.
+	QueryTextCollapsed
+	// QueryTextRaw is the text as the program wrote it, with all that is in it. It is for programs
+	// that put no data into their statements.
+	QueryTextRaw
+	// QueryTextOff is no text.
+	QueryTextOff
+)
+
+// WithQueryText sets how db.query.text is recorded. The default is [QueryTextSanitized]. A value
+// that is none of the constants is [QueryTextOff].
+func WithQueryText(t QueryText) Option {
+	return optionFunc(func(c *config) {
+		c.query.Text, c.query.Collapse = query.Off, t == QueryTextCollapsed
+		switch t {
+		case QueryTextSanitized, QueryTextCollapsed:
+			c.query.Text = query.Sanitised
+		case QueryTextRaw:
+			c.query.Text = query.AsWritten
+		case QueryTextOff:
+		}
+	})
 }
 
 // WithQueryTextLimit sets how many bytes of db.query.text are recorded; the rest is cut off, at the
-// end of a character. The default is 2048. Zero or less is no limit.
+// end of a character. The default is 2048. A negative value is no limit, zero is no text.
 func WithQueryTextLimit(bytes int) Option {
 	return optionFunc(func(c *config) { c.query.MaxText = bytes })
-}
-
-// WithCollapsedLists records IN (?, ?, ?) as IN (?), and the first of many rows of VALUES, so that
-// statements that differ only in how many values they have are one text. It has no effect on a text
-// that is recorded as written.
-func WithCollapsedLists() Option {
-	return optionFunc(func(c *config) { c.query.Collapse = true })
 }
 
 // WithoutQuerySummaryMetric leaves db.query.summary out of the metrics. It is for programs whose
@@ -187,7 +203,7 @@ func WithoutQuerySummaryMetric() Option {
 // from 0 for those without a name.
 //
 // Arguments are the data of your users. They go wherever your spans go, and stay there for as long
-// as these do. Each is cut as [WithQueryTextLimit] says.
+// as these do. Each is cut as [WithQueryTextLimit] says; with a limit of zero none is recorded.
 func WithQueryParameters() Option {
 	return optionFunc(func(c *config) { c.arguments = true })
 }
@@ -215,7 +231,7 @@ func WithHooks(h Hooks) Option {
 }
 
 // WithLeakThreshold sets how long a connection must have been held and not used, both, to be
-// suspected of being leaked. The default is 30 seconds. Zero or less is off; less than ten
+// suspected of being leaked. The default is 30 seconds. A negative value is off; less than ten
 // milliseconds is ten.
 //
 // Used means that a driver call runs or that rows are read. A long statement, a long transaction
@@ -226,9 +242,9 @@ func WithLeakThreshold(d time.Duration) Option {
 	return optionFunc(func(c *config) { c.leakThreshold = threshold(d) })
 }
 
-// threshold is one that can be met.
+// threshold returns the threshold that applies, 0 for off.
 func threshold(d time.Duration) time.Duration {
-	if d <= 0 {
+	if d < 0 {
 		return 0
 	}
 	return max(d, monitor.MinThreshold)
@@ -237,7 +253,7 @@ func threshold(d time.Duration) time.Duration {
 // WithExhaustionThreshold sets how long a caller must have waited, while no connection is free, for
 // the pool to be reported as exhausted. The default is one second. A call of a [DB] that waited for
 // ten milliseconds or more while no connection was idle, and got none before its deadline, makes a
-// report too. Zero or less is off, for both; less than ten milliseconds is ten.
+// report too. A negative value is off, for both; less than ten milliseconds is ten.
 func WithExhaustionThreshold(d time.Duration) Option {
 	return optionFunc(func(c *config) { c.exhaustionThreshold = threshold(d) })
 }

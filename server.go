@@ -38,14 +38,13 @@ type answer struct {
 }
 
 // probe learns what it can of the server at the other end of a new connection, with a query if that
-// is allowed and due. It reports false if the connection was lost by the query. It must not be
-// called without Adapter.Server.
+// is allowed and due. It reports false if the connection was lost by the query.
 func (all *servers) probe(ctx context.Context, a *adapter, inner driver.Conn, mayQuery bool, now time.Duration) (s poolinfo.Server, alive bool) {
-	s = a.server(ctx, inner, false)
+	s = a.server(inner)
 	alive = true
-	if mayQuery && all.claim(s.Version, now) {
+	if mayQuery && a.QueryServer != nil && all.claim(s.Version, now) {
 		queryCtx, cancel := context.WithTimeout(ctx, serverQueryTimeout)
-		more := a.server(queryCtx, inner, true)
+		more := a.queryServer(queryCtx, inner)
 		timedOut := queryCtx.Err() != nil
 		cancel()
 		switch {

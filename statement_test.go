@@ -96,10 +96,14 @@ func TestQueryText_FollowsTheOptions(t *testing.T) {
 		want any
 	}{
 		{"default", nil, "SELECT ?, name FROM users WHERE id IN (?, ?, ?)"},
-		{"WithoutQueryText", otelpool.WithoutQueryText(), nil},
-		{"WithRawQueryText", otelpool.WithRawQueryText(), long},
-		{"WithQueryTextLimit", otelpool.WithQueryTextLimit(10), "SELECT ?, "},
-		{"WithCollapsedLists", otelpool.WithCollapsedLists(), "SELECT ?, name FROM users WHERE id IN (?)"},
+		{"sanitized", otelpool.WithQueryText(otelpool.QueryTextSanitized), "SELECT ?, name FROM users WHERE id IN (?, ?, ?)"},
+		{"collapsed", otelpool.WithQueryText(otelpool.QueryTextCollapsed), "SELECT ?, name FROM users WHERE id IN (?)"},
+		{"raw", otelpool.WithQueryText(otelpool.QueryTextRaw), long},
+		{"off", otelpool.WithQueryText(otelpool.QueryTextOff), nil},
+		{"a value above the constants", otelpool.WithQueryText(otelpool.QueryTextOff + 1), nil},
+		{"a value below the constants", otelpool.WithQueryText(-1), nil},
+		{"a limit of 10 bytes", otelpool.WithQueryTextLimit(10), "SELECT ?, "},
+		{"a limit of zero", otelpool.WithQueryTextLimit(0), nil},
 	} {
 		t.Run(test.name, func(t *testing.T) {
 			bubble(t, full, func(t *testing.T, db *sql.DB, _ *fakedb.DB, seen *telemetry) {
@@ -110,6 +114,32 @@ func TestQueryText_FollowsTheOptions(t *testing.T) {
 			}, test.opt)
 		})
 	}
+}
+
+func TestWithQueryTextLimit_NegativeIsNoLimit(t *testing.T) {
+	long := "SELECT a FROM users WHERE id IN (?" + strings.Repeat(", ?", 2000) + ")"
+	bubble(t, full, func(t *testing.T, db *sql.DB, _ *fakedb.DB, seen *telemetry) {
+		s := execSpan(t, db, seen, long)
+		if got := attributes(s.Attributes())[queryText]; got != long {
+			t.Errorf("got %.100v, want all of %d bytes", got, len(long))
+		}
+	}, otelpool.WithQueryTextLimit(-1))
+}
+
+func TestWithQueryTextLimit_ZeroRecordsNoArguments(t *testing.T) {
+	bubble(t, full, func(t *testing.T, db *sql.DB, _ *fakedb.DB, seen *telemetry) {
+		ctx, caller := seen.caller()
+		_, err := db.ExecContext(ctx, "DELETE FROM users WHERE id = ?", "secret")
+		noError(t, err)
+		caller.End()
+		for _, s := range seen.ended() {
+			for _, a := range s.Attributes() {
+				if strings.Contains(a.Value.Emit(), "secret") {
+					t.Errorf("%s has %s %s", s.Name(), a.Key, a.Value.Emit())
+				}
+			}
+		}
+	}, otelpool.WithQueryTextLimit(0), otelpool.WithQueryParameters())
 }
 
 func TestWithoutQuerySummaryMetric_OmitsTheSummary(t *testing.T) {

@@ -21,11 +21,12 @@ import (
 func WithAdapter() otelpool.Option {
 	a := &adapter{}
 	return otelpool.WithAdapter(otelpool.Adapter{
-		Connector: a.connector,
-		Target:    a.target,
-		Connect:   a.connect,
-		Server:    a.server,
-		Classify:  classify,
+		Connector:   a.connector,
+		Target:      a.target,
+		Connect:     a.connect,
+		Server:      a.server,
+		QueryServer: queryServer,
+		Classify:    classify,
 	})
 }
 
@@ -82,13 +83,9 @@ func (a *adapter) connect(ctx context.Context, c driver.Connector, onNotice func
 	return dc, err
 }
 
-func (a *adapter) server(ctx context.Context, c driver.Conn, query bool) poolinfo.Server {
-	var s poolinfo.Server
+func (a *adapter) server(c driver.Conn) poolinfo.Server {
 	if d, ok := a.idleTimeouts.LoadAndDelete(c); ok {
-		s.IdleTimeout = d.(time.Duration)
+		return poolinfo.Server{IdleTimeout: d.(time.Duration)}
 	}
-	if query {
-		s = queryServer(ctx, c, s)
-	}
-	return s
+	return poolinfo.Server{}
 }

@@ -24,6 +24,7 @@ func classify(err error) poolinfo.ErrorInfo {
 				numberClasses[server.Number],
 				stateClasses[string(server.SQLState[:2])],
 			),
+			ServerStopped: stopped[server.Number],
 		}
 	}
 	for _, s := range sentinelClasses {
@@ -35,6 +36,13 @@ func classify(err error) poolinfo.ErrorInfo {
 		return poolinfo.ErrorInfo{Class: poolinfo.ClassBadConnection}
 	}
 	return poolinfo.ErrorInfo{}
+}
+
+// stopped are the numbers of a statement that the server stopped.
+var stopped = map[uint16]bool{
+	1317: true, // killed, as the program may do when a context ends
+	3024: true, // MySQL: max_execution_time
+	1969: true, // MariaDB: max_statement_time
 }
 
 // unexpectedRead is the text of the error that the driver logs when it closes an idle

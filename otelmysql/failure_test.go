@@ -74,7 +74,8 @@ func TestClassify_ReturnsNumberAndClassOfServerErrors(t *testing.T) {
 	} {
 		err := &mysql.MySQLError{Number: tc.number, Message: "1049 (28000): 'secret'"}
 		copy(err.SQLState[:], tc.state)
-		want := poolinfo.ErrorInfo{Code: fmt.Sprint(tc.number), Class: tc.want}
+		stopped := tc.number == 1317 || tc.number == 3024 || tc.number == 1969
+		want := poolinfo.ErrorInfo{Code: fmt.Sprint(tc.number), Class: tc.want, ServerStopped: stopped}
 		for _, err := range []error{err, fmt.Errorf("wrapped: %w", err), errors.Join(errOther, err)} {
 			if got := classify(err); got != want {
 				t.Errorf("%d (%s) as %T: %+v, want %+v", tc.number, tc.state, err, got, want)

@@ -22,9 +22,9 @@ const (
 // driver never is one.
 const serverQuery = "SELECT VERSION(), @@SESSION.wait_timeout"
 
-// queryServer returns s completed by the server's answer, or s if there is none. The
-// driver closes a connection whose call times out; otelpool then dials another.
-func queryServer(ctx context.Context, c driver.Conn, s poolinfo.Server) poolinfo.Server {
+// queryServer returns the server's answer, empty if there is none. The driver closes a
+// connection whose call times out; otelpool then dials another.
+func queryServer(ctx context.Context, c driver.Conn) (s poolinfo.Server) {
 	q, ok := c.(driver.QueryerContext)
 	if !ok {
 		return s

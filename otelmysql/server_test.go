@@ -51,7 +51,7 @@ func (s *server) Close() error {
 
 func TestServer_SendsNothingUnlessAllowedToQuery(t *testing.T) {
 	s := &server{row: []driver.Value{"11.4.2-MariaDB", int64(60)}}
-	if got := (&adapter{}).server(t.Context(), s, false); got != (poolinfo.Server{}) || s.queries != nil {
+	if got := (&adapter{}).server(s); got != (poolinfo.Server{}) || s.queries != nil {
 		t.Errorf("%+v after %q", got, s.queries)
 	}
 }
@@ -75,7 +75,7 @@ func TestServer_ParsesTheAnswerToTheQuery(t *testing.T) {
 	} {
 		t.Run(tc.name, func(t *testing.T) {
 			s := &server{row: tc.row, err: tc.err}
-			if got := (&adapter{}).server(t.Context(), s, true); got != tc.want {
+			if got := queryServer(t.Context(), s); got != tc.want {
 				t.Errorf("got %+v, want %+v", got, tc.want)
 			}
 			if len(s.queries) != 1 {
@@ -93,7 +93,7 @@ func TestServer_ReturnsTheIdleTimeoutOfADialOnce(t *testing.T) {
 	s := &server{}
 	a.idleTimeouts.Store(driver.Conn(s), time.Minute)
 	for _, want := range []poolinfo.Server{{IdleTimeout: time.Minute}, {}} {
-		if got := a.server(t.Context(), s, false); got != want {
+		if got := a.server(s); got != want {
 			t.Errorf("got %+v, want %+v", got, want)
 		}
 	}

@@ -29,4 +29,8 @@ type ErrorInfo struct {
 	Code string
 	// Class is the kind of failure, empty if it is not known.
 	Class Class
+	// ServerStopped says that the server stopped the statement, because of a limit or
+	// because it was asked to, as drivers do when a context ends. If the caller's context
+	// has ended by then, the class is that of the context.
+	ServerStopped bool
 }

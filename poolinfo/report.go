@@ -58,8 +58,8 @@ type Report struct {
 	// Pool is the name of the pool, System its db.system.name.
 	Pool, System string
 
-	// The pool at that moment, as in [Snapshot]. Waiting is a lower bound if the
-	// calls are those of a plain *sql.DB.
+	// The pool at that moment, as in [Snapshot]. Waiting is a lower bound, and not -1, if
+	// the calls are those of a plain *sql.DB.
 	MaxOpen, Held, Idle, Dialing, Waiting int
 	OldestWait                            time.Duration
 

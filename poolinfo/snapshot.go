@@ -12,7 +12,8 @@ type Snapshot struct {
 	Time time.Time
 	// Pool is the name of the pool, System its db.system.name.
 	Pool, System string
-	// MaxOpen is the limit of open connections, 0 if there is none.
+	// MaxOpen is the limit of open connections, 0 if there is none, -1 if it is not known
+	// because the pool is not known to belong to a DB.
 	MaxOpen int
 	// HasDB reports whether the pool has an otelpool.DB, whose calls are known while
 	// they wait.
@@ -34,7 +35,8 @@ type Snapshot struct {
 	Dialing int
 	// Waiting is the number of calls of an otelpool.DB that have no connection yet,
 	// OldestWait the time since the first of them began. Calls of the plain *sql.DB
-	// and of prepared statements are not counted.
+	// and of prepared statements are not counted. Both are -1 if there is no
+	// otelpool.DB.
 	Waiting    int
 	OldestWait time.Duration
 
@@ -126,7 +128,7 @@ type Conn struct {
 
 // Waiter is a call that waits for a connection.
 type Waiter struct {
-	// Waited is how long it has waited, zero if that is not known.
+	// Waited is how long it has waited, -1 if that is not known.
 	Waited time.Duration
 	// Span is the span that was current where the wait began. It is not valid if
 	// there was none.

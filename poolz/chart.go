@@ -40,7 +40,7 @@ func (p *poolView) Bar() bar {
 	}
 	working := p.Held - unused
 	used := p.Held + p.Idle + p.Dialing
-	room := max(p.Limits.MaxOpen, used, 1)
+	room := max(p.Limits.maxOpen(), used, 1)
 	free := room - used
 	var b bar
 	add := func(class, name string, n, drawn int) {
@@ -53,7 +53,7 @@ func (p *poolView) Bar() bar {
 	add("unused", "held, unused 1 s or more", unused, unused)
 	add("idle", "idle", p.Idle, p.Idle)
 	add("dialing", "dialing", p.Dialing, p.Dialing)
-	if p.Limits.MaxOpen > 0 {
+	if p.Limits.maxOpen() > 0 {
 		add("free", "not open", free, free)
 	}
 	b.Units = float64(room)
@@ -112,7 +112,7 @@ func (p *poolView) Charts() []chart {
 	held := each(h, func(s sample) float64 { return float64(s.Held) })
 	open := each(h, func(s sample) float64 { return float64(s.Held + s.Idle) })
 	all := each(h, func(s sample) float64 { return float64(s.Held + s.Idle + s.Dialing) })
-	limit := float64(p.Limits.MaxOpen)
+	limit := float64(p.Limits.maxOpen())
 	most := largest(all)
 	if limit <= 4*most {
 		most = max(most, limit)

@@ -68,12 +68,20 @@ type poolDoc struct {
 	Reports        []reportDoc   `json:"reports"`
 }
 
-// limits are as they were set: zero means what it means for database/sql.
+// limits are as they were set: zero means what it means for database/sql, nil is not known.
 type limits struct {
-	MaxOpen     int      `json:"max_open"`
+	MaxOpen     *int     `json:"max_open"`
 	MaxIdle     *int     `json:"max_idle"`
 	MaxLifetime *seconds `json:"max_lifetime"`
 	MaxIdleTime *seconds `json:"max_idle_time"`
+}
+
+// maxOpen is the limit of open connections, 0 for none and -1 if it is not known.
+func (l *limits) maxOpen() int {
+	if l.MaxOpen == nil {
+		return -1
+	}
+	return *l.MaxOpen
 }
 
 type endpoint struct {
@@ -192,7 +200,7 @@ type reportDoc struct {
 	Kind          string           `json:"kind"`
 	Time          time.Time        `json:"time"`
 	Sentence      string           `json:"sentence"`
-	MaxOpen       int              `json:"max_open"`
+	MaxOpen       *int             `json:"max_open"`
 	Held          int              `json:"held"`
 	Idle          int              `json:"idle"`
 	Dialing       int              `json:"dialing"`
@@ -284,7 +292,7 @@ func newPoolDoc(s *poolinfo.Snapshot) *poolDoc {
 	p := &poolDoc{
 		Name: s.Pool, System: s.System, Time: s.Time.UTC(), HasDB: s.HasDB,
 		Limits: limits{
-			MaxOpen: s.MaxOpen, MaxIdle: known(s.MaxIdle),
+			MaxOpen: known(s.MaxOpen), MaxIdle: known(s.MaxIdle),
 			MaxLifetime: limitOf(s.MaxLifetime), MaxIdleTime: limitOf(s.MaxIdleTime),
 		},
 		Target: endpoint{s.Target.Address, s.Target.Port, s.Target.Namespace},
@@ -336,7 +344,7 @@ func holderOf(h poolinfo.Holder) holder {
 
 func waiterOf(w poolinfo.Waiter) waiter {
 	d := waiter{span: newSpan(w.Span), Frames: framesOf(w.CallSite.Frames())}
-	if w.Waited > 0 {
+	if w.Waited >= 0 {
 		d.Waited = secondsPtr(w.Waited)
 	}
 	return d
@@ -377,7 +385,7 @@ func closedConnOf(d poolinfo.ClosedConn) closedConn {
 
 func reportOf(r poolinfo.Report) reportDoc {
 	out := reportDoc{
-		Kind: string(r.Kind), Time: r.Time.UTC(), MaxOpen: r.MaxOpen, Held: r.Held, Idle: r.Idle, Dialing: r.Dialing,
+		Kind: string(r.Kind), Time: r.Time.UTC(), MaxOpen: known(r.MaxOpen), Held: r.Held, Idle: r.Idle, Dialing: r.Dialing,
 		Waiting: r.Waiting, OldestWait: seconds(r.OldestWait), Verdict: string(r.Verdict),
 		Sentence: r.String(),
 		Groups: each(r.Groups, func(g poolinfo.HolderGroup) reportGroup {

@@ -162,7 +162,7 @@ func noLimit(s *poolinfo.Snapshot) (finding, bool) {
 		ID:     "no_limit",
 		What:   "There is no limit of open connections: a burst of callers is a burst of connections at the server.",
 		Advice: "Set one with SetMaxOpenConns.",
-	}, s.MaxOpen <= 0
+	}, s.MaxOpen == 0
 }
 
 // idleChurn finds a pool that closes connections because few may stay idle, and opens

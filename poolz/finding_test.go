@@ -42,6 +42,7 @@ func TestFindingsOf_ReturnsEachFinding(t *testing.T) {
 				"Set one with SetMaxOpenConns.",
 			with(func(s *snapshot) { s.MaxOpen = 0 }),
 		},
+		{"a pool whose limit is not known", "no_limit", none, with(func(s *snapshot) { s.MaxOpen = -1 })},
 		{"a pool with a limit", "no_limit", none, with(func(*snapshot) {})},
 
 		{

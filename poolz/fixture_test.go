@@ -167,7 +167,7 @@ func plainDB() poolinfo.Snapshot {
 		Reports: []poolinfo.Report{{
 			Kind: poolinfo.ReportExhausted, Time: start.Add(-time.Second), Pool: "audit", MaxOpen: 1, Held: 1, Waiting: 1,
 			OldestWait: time.Second, Verdict: poolinfo.VerdictSelfDeadlock,
-			SelfDeadlocks: []poolinfo.SelfDeadlock{{Holder: *h.Holder, Waiter: poolinfo.Waiter{CallSite: checkout()}}},
+			SelfDeadlocks: []poolinfo.SelfDeadlock{{Holder: *h.Holder, Waiter: poolinfo.Waiter{Waited: -1, CallSite: checkout()}}},
 		}},
 	}
 }

@@ -13,6 +13,7 @@ import (
 	"strings"
 	"testing"
 	"testing/synctest"
+	"time"
 	"unicode/utf8"
 
 	"go.opentelemetry.io/otel"
@@ -70,6 +71,32 @@ func TestHandler_WithoutPoolsShowsAMessage(t *testing.T) {
 	}
 	if got := get(t, serving(nil, healthy()), "GET", "/?pool=other").Body.String(); !strings.Contains(got, "<h2>No pool of this name is open</h2>") {
 		t.Error(got)
+	}
+}
+
+func TestHandler_ShowsThatALimitIsNotKnown(t *testing.T) {
+	s := poolinfo.Snapshot{
+		Time: start, Pool: "p", MaxOpen: -1, MaxIdle: -1, MaxLifetime: -1, MaxIdleTime: -1, Waiting: -1, OldestWait: -1,
+		Open: 1, Held: 1, Conns: []poolinfo.Conn{holding(1, time.Second, 0, poolinfo.PhaseTx, "", checkout())},
+		Waiters: []poolinfo.Waiter{{Waited: -1, CallSite: checkout()}},
+		Reports: []poolinfo.Report{{Kind: poolinfo.ReportLeakSuspected, MaxOpen: -1, Held: 1, Holder: &poolinfo.Holder{ConnID: 1}}},
+	}
+	for format, want := range map[string][]string{
+		"html": {"the limit is not known", "unknown"},
+		"text": {"limit unknown  open 1"},
+		"json": {`"max_open": null`, `"waiting": null`, `"oldest_wait": null`, `"waited": null`},
+	} {
+		got := get(t, serving(nil, s), "GET", "/?format="+format).Body.String()
+		for _, want := range want {
+			if !strings.Contains(got, want) {
+				t.Errorf("%s has no %q:\n%s", format, want, got)
+			}
+		}
+		for _, not := range []string{"no limit", "limit none", "no_limit", ">-1", " -1", `"max_open": 0`} {
+			if strings.Contains(got, not) {
+				t.Errorf("%s has %q:\n%s", format, not, got)
+			}
+		}
 	}
 }
 

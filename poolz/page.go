@@ -282,8 +282,11 @@ func (p *poolView) LimitFacts() []fact {
 		return s.String()
 	}
 	open := "no limit"
-	if p.Limits.MaxOpen > 0 {
-		open = strconv.Itoa(p.Limits.MaxOpen)
+	switch limit := p.Limits.maxOpen(); {
+	case limit < 0:
+		open = "unknown"
+	case limit > 0:
+		open = strconv.Itoa(limit)
 	}
 	out := []fact{
 		{"most open", open},
@@ -300,8 +303,8 @@ func (p *poolView) LimitFacts() []fact {
 // Numbers are the figures beside the bar.
 func (p *poolView) Numbers() []fact {
 	held := strconv.Itoa(p.Held)
-	if p.Limits.MaxOpen > 0 {
-		held += " / " + strconv.Itoa(p.Limits.MaxOpen)
+	if p.Limits.maxOpen() > 0 {
+		held += " / " + strconv.Itoa(p.Limits.maxOpen())
 	}
 	out := []fact{{"held", held}, {"idle", strconv.Itoa(p.Idle)}, {"dialing", strconv.Itoa(p.Dialing)}}
 	if p.Waiting == nil {
@@ -342,7 +345,7 @@ func (p *poolView) SizeLine() string {
 	}
 	line := fmt.Sprintf("In the last %s %.1f connections were held on average and %d at most. With a headroom of 30 %% "+
 		"this work needs %d", z.Window, z.Mean, z.Peak, z.Enough)
-	if p.Limits.MaxOpen > 0 && z.Peak >= p.Limits.MaxOpen {
+	if p.Limits.maxOpen() > 0 && z.Peak >= p.Limits.maxOpen() {
 		return line + " or more: waiting callers are not in the mean."
 	}
 	return line + "."

@@ -90,7 +90,7 @@ func TestProfile_NamesTheFunctionsThatHeldConnections(t *testing.T) {
 	w := httptest.NewRecorder()
 	synctest.Test(t, func(t *testing.T) {
 		fake := fakedb.New(fakedb.Config{Conn: fakedb.AllConn})
-		db, err := otelpool.NewDB(otelpool.OpenDB(fake.Connector(), otelpool.WithPoolName("orders"), otelpool.WithLeakThreshold(0)))
+		db, err := otelpool.NewDB(otelpool.OpenDB(fake.Connector(), otelpool.WithPoolName("orders"), otelpool.WithLeakThreshold(-1)))
 		if err != nil {
 			t.Fatal(err)
 		}

@@ -97,6 +97,8 @@ func sentence(s *poolinfo.Snapshot, p *poolDoc) string {
 		fmt.Fprintf(&b, "No connection is open, and %s being dialed.", quantity(s.Dialing, "is", "are"))
 	case s.Open == 0:
 		b.WriteString("No connection is open.")
+	case s.MaxOpen < 0:
+		fmt.Fprintf(&b, "%s held; the limit is not known.", quantity(s.Held, "connection is", "connections are"))
 	case s.MaxOpen == 0:
 		fmt.Fprintf(&b, "%s held; there is no limit.", quantity(s.Held, "connection is", "connections are"))
 	case s.Held == 1 && s.MaxOpen == 1:
@@ -109,7 +111,7 @@ func sentence(s *poolinfo.Snapshot, p *poolDoc) string {
 	if p.State != dialing && s.Dialing > 0 {
 		fmt.Fprintf(&b, " %s being dialed.", quantity(s.Dialing, "is", "are"))
 	}
-	if s.HasDB && s.Waiting > 0 {
+	if s.Waiting > 0 {
 		fmt.Fprintf(&b, " %s, the first for %s.", quantity(s.Waiting, "caller waits", "callers wait"), seconds(s.OldestWait))
 	}
 	if p.State.rank() < saturated.rank() || len(p.Groups) == 0 || len(p.Groups[0].Frames) == 0 {

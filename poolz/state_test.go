@@ -30,6 +30,12 @@ func TestNewPoolDoc_StateAndSentence(t *testing.T) {
 		{"no acquire yet", snapshot{MaxOpen: 3}, ok, "No connection is open."},
 		{"there is room", snapshot{MaxOpen: 3, Open: 2, Held: 2, Conns: held(2)}, ok, "2 of 3 connections are held."},
 		{"there is no limit", snapshot{Open: 1, Held: 1, Conns: held(1)}, ok, "1 connection is held; there is no limit."},
+		{
+			"the limit is not known",
+			snapshot{MaxOpen: -1, Open: 2, Held: 2, Waiting: -1, OldestWait: -1, Conns: held(2)},
+			ok,
+			"2 connections are held; the limit is not known.",
+		},
 		{"the first connection is dialed", snapshot{MaxOpen: 3, Dialing: 1}, dialing, "No connection is open, and 1 is being dialed."},
 		{
 			"all are dialed",

@@ -42,8 +42,11 @@ func textPool(w *bytes.Buffer, p *poolDoc) {
 		waiting = fmt.Sprint(*p.Waiting)
 	}
 	limit := "none"
-	if p.Limits.MaxOpen > 0 {
-		limit = fmt.Sprint(p.Limits.MaxOpen)
+	switch most := p.Limits.maxOpen(); {
+	case most < 0:
+		limit = "unknown"
+	case most > 0:
+		limit = fmt.Sprint(most)
 	}
 	fmt.Fprintf(w, "limit %s  open %d  held %d  idle %d  dialing %d  waiting %s\n", limit, p.Open, p.Held, p.Idle, p.Dialing, waiting)
 

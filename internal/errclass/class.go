@@ -20,6 +20,8 @@ type Fault struct {
 	Type  string // error.type
 	Code  string // db.response.status_code, "" if there is none
 	Class poolinfo.Class
+	// Stopped says that the server stopped the statement.
+	Stopped bool
 }
 
 // Of returns the fault of an error that a call in ctx returned. info is what the
@@ -43,9 +45,10 @@ func Of(ctx context.Context, err error, info poolinfo.ErrorInfo) (f Fault) {
 	if f.Type == "" {
 		f.Type = errorType(err)
 	}
+	f.Stopped = info.ServerStopped || stopped[f.Code]
 	contextClass := OfContext(ctx)
 	f.Class = cmp.Or(info.Class, classOfState(state), standardClass(err, contextClass), poolinfo.ClassOther)
-	if contextClass != "" && (stopped[f.Code] || f.Code == "" && timedOut(err)) {
+	if contextClass != "" && (f.Stopped || f.Code == "" && timedOut(err)) {
 		f.Class = contextClass
 	}
 	return f
@@ -101,9 +104,6 @@ func MayBreak(c poolinfo.Class) bool {
 func IsVague(c poolinfo.Class) bool {
 	return c == poolinfo.ClassBadConnection || c == poolinfo.ClassNetwork
 }
-
-// IsStopped reports whether the code is that of a statement that the server stopped.
-func IsStopped(code string) bool { return stopped[code] }
 
 // IsCanceled reports whether a call failed because its caller canceled it, which says
 // nothing about the database.

@@ -28,6 +28,14 @@ type number poolinfo.ErrorInfo
 
 func (number) Error() string { return "a text that is not read" }
 
+// numbered is an error with a number of a server, and stoppedBy is one of a statement that
+// the server stopped.
+func numbered(code string, class poolinfo.Class) number { return number{Code: code, Class: class} }
+
+func stoppedBy(code string, class poolinfo.Class) number {
+	return number{Code: code, Class: class, ServerStopped: true}
+}
+
 // infoOf is what the adapter of that driver returns for an error; zero if it panics.
 func infoOf(err error) (info poolinfo.ErrorInfo) {
 	defer func() { _ = recover() }()
@@ -84,31 +92,31 @@ func TestOf_FindsEveryClass(t *testing.T) {
 		poolinfo.ClassAuth:               {state("28000"), state("28P01")},
 		poolinfo.ClassUnknownDatabase:    {state("3D000"), state("57P04")},
 		poolinfo.ClassTooManyConnections: {state("53300"), state("08004")},
-		poolinfo.ClassHostBlocked:        {number{"1129", poolinfo.ClassHostBlocked}},
+		poolinfo.ClassHostBlocked:        {numbered("1129", poolinfo.ClassHostBlocked)},
 		poolinfo.ClassServerStarting:     {state("57P03")},
-		poolinfo.ClassServerIdleTimeout:  {state("57P05"), number{"4031", poolinfo.ClassServerIdleTimeout}},
+		poolinfo.ClassServerIdleTimeout:  {state("57P05"), numbered("4031", poolinfo.ClassServerIdleTimeout)},
 		poolinfo.ClassIdleInTransaction:  {state("25P03")},
 		poolinfo.ClassKilled:             {state("57P01"), state("70100"), fmt.Errorf("%w: %w", state("57P01"), driver.ErrBadConn)},
-		poolinfo.ClassServerShutdown:     {state("57P02"), number{"1053", poolinfo.ClassServerShutdown}},
+		poolinfo.ClassServerShutdown:     {state("57P02"), numbered("1053", poolinfo.ClassServerShutdown)},
 		poolinfo.ClassNetwork: {
 			io.EOF, io.ErrUnexpectedEOF, io.ErrClosedPipe, net.ErrClosed, os.ErrDeadlineExceeded, during("read", timeoutError{}),
 			errnoOf(syscall.ECONNRESET), errnoOf(syscall.EPIPE), during("write", errnoOf(syscall.ECONNRESET)), errnoOf(10054),
 			during("dial", errnoOf(syscall.EHOSTUNREACH)), state("08006"), state("08S01"), fmt.Errorf("%w: %w", io.EOF, driver.ErrBadConn),
 		},
-		poolinfo.ClassProtocol:          {state("08P01"), number{"", poolinfo.ClassProtocol}},
-		poolinfo.ClassBusyConnection:    {number{"", poolinfo.ClassBusyConnection}},
+		poolinfo.ClassProtocol:          {state("08P01"), numbered("", poolinfo.ClassProtocol)},
+		poolinfo.ClassBusyConnection:    {numbered("", poolinfo.ClassBusyConnection)},
 		poolinfo.ClassBadConnection:     {driver.ErrBadConn, fmt.Errorf("gone: %w", driver.ErrBadConn)},
-		poolinfo.ClassReadOnly:          {state("25006"), number{"1290", poolinfo.ClassReadOnly}},
-		poolinfo.ClassDeadlock:          {state("40P01"), number{"1213", poolinfo.ClassDeadlock}},
-		poolinfo.ClassLockWait:          {state("55P03"), number{"1205", poolinfo.ClassLockWait}},
+		poolinfo.ClassReadOnly:          {state("25006"), numbered("1290", poolinfo.ClassReadOnly)},
+		poolinfo.ClassDeadlock:          {state("40P01"), numbered("1213", poolinfo.ClassDeadlock)},
+		poolinfo.ClassLockWait:          {state("55P03"), numbered("1205", poolinfo.ClassLockWait)},
 		poolinfo.ClassSerialization:     {state("40001"), state("40000")},
 		poolinfo.ClassFailedTransaction: {state("25P02")},
-		poolinfo.ClassStatementTimeout:  {state("57014"), state("25P04"), number{"3024", poolinfo.ClassStatementTimeout}},
+		poolinfo.ClassStatementTimeout:  {state("57014"), state("25P04"), numbered("3024", poolinfo.ClassStatementTimeout)},
 		poolinfo.ClassCanceled:          {context.Canceled, during("dial", context.Canceled)},
 		poolinfo.ClassDeadline:          {context.DeadlineExceeded},
 		poolinfo.ClassConstraint:        {state("23505"), state("22001"), state("40002"), state("44000")},
 		poolinfo.ClassStatement:         {state("42P01"), state("42601"), state("0A000"), state("26000"), state("25001"), state("54000")},
-		poolinfo.ClassPoolClosed:        {number{"", poolinfo.ClassPoolClosed}},
+		poolinfo.ClassPoolClosed:        {numbered("", poolinfo.ClassPoolClosed)},
 		poolinfo.ClassOther: {
 			errors.New("x"), state("P0001"), state("XX000"), state("no state"), ErrPanicked, ErrNotRun, (*nilError)(nil), &net.AddrError{},
 		},
@@ -134,15 +142,19 @@ func TestOf_KeepsTheCodeOfTheServer(t *testing.T) {
 		err  error
 		want Fault
 	}{
-		{state("23505"), Fault{"23505", "23505", poolinfo.ClassConstraint}},
-		{number{"1062", poolinfo.ClassConstraint}, Fault{"1062", "1062", poolinfo.ClassConstraint}},
-		{number{"4711", ""}, Fault{"4711", "4711", poolinfo.ClassOther}},
-		{number{"DEADLINE_EXCEEDED", poolinfo.ClassStatementTimeout}, Fault{"DEADLINE_EXCEEDED", "DEADLINE_EXCEEDED", poolinfo.ClassStatementTimeout}},
-		{number{"", poolinfo.ClassTLS}, Fault{"github.com/otelpool/otelpool/internal/errclass.number", "", poolinfo.ClassTLS}},
-		{fmt.Errorf("%w: %w", number{"1927", poolinfo.ClassKilled}, state("70100")), Fault{"1927", "1927", poolinfo.ClassKilled}},
-		{fmt.Errorf("%w: %w", number{"1927", ""}, state("70100")), Fault{"1927", "1927", poolinfo.ClassKilled}},
-		{driver.ErrBadConn, Fault{"bad_connection", "", poolinfo.ClassBadConnection}},
-		{(*nilError)(nil), Fault{"*errclass.nilError", "", poolinfo.ClassOther}},
+		{state("23505"), Fault{"23505", "23505", poolinfo.ClassConstraint, false}},
+		{numbered("1062", poolinfo.ClassConstraint), Fault{"1062", "1062", poolinfo.ClassConstraint, false}},
+		{numbered("4711", ""), Fault{"4711", "4711", poolinfo.ClassOther, false}},
+		{numbered("DEADLINE_EXCEEDED", poolinfo.ClassStatementTimeout), Fault{"DEADLINE_EXCEEDED", "DEADLINE_EXCEEDED", poolinfo.ClassStatementTimeout, false}},
+		{numbered("", poolinfo.ClassTLS), Fault{"github.com/otelpool/otelpool/internal/errclass.number", "", poolinfo.ClassTLS, false}},
+		{fmt.Errorf("%w: %w", numbered("1927", poolinfo.ClassKilled), state("70100")), Fault{"1927", "1927", poolinfo.ClassKilled, false}},
+		{fmt.Errorf("%w: %w", numbered("1927", ""), state("70100")), Fault{"1927", "1927", poolinfo.ClassKilled, false}},
+		{state("57014"), Fault{"57014", "57014", poolinfo.ClassStatementTimeout, true}},
+		{state("70100"), Fault{"70100", "70100", poolinfo.ClassKilled, true}},
+		{stoppedBy("3617", poolinfo.ClassKilled), Fault{"3617", "3617", poolinfo.ClassKilled, true}},
+		{stoppedBy("", ""), Fault{"github.com/otelpool/otelpool/internal/errclass.number", "", poolinfo.ClassOther, true}},
+		{driver.ErrBadConn, Fault{"bad_connection", "", poolinfo.ClassBadConnection, false}},
+		{(*nilError)(nil), Fault{"*errclass.nilError", "", poolinfo.ClassOther, false}},
 	} {
 		if got := faultOf(t.Context(), test.err); got != test.want {
 			t.Errorf("%T: got %+v, want %+v", test.err, got, test.want)
@@ -161,9 +173,14 @@ func TestOf_UsesTheEndOfTheContext(t *testing.T) {
 		active, canceled, expired poolinfo.Class
 	}{
 		{state("57014"), poolinfo.ClassStatementTimeout, poolinfo.ClassCanceled, poolinfo.ClassDeadline},
-		{number{"1317", poolinfo.ClassKilled}, poolinfo.ClassKilled, poolinfo.ClassCanceled, poolinfo.ClassDeadline},
-		{number{"3024", poolinfo.ClassStatementTimeout}, poolinfo.ClassStatementTimeout, poolinfo.ClassCanceled, poolinfo.ClassDeadline},
-		{number{"1969", poolinfo.ClassStatementTimeout}, poolinfo.ClassStatementTimeout, poolinfo.ClassCanceled, poolinfo.ClassDeadline},
+		{stoppedBy("1317", poolinfo.ClassKilled), poolinfo.ClassKilled, poolinfo.ClassCanceled, poolinfo.ClassDeadline},
+		{stoppedBy("3024", poolinfo.ClassStatementTimeout), poolinfo.ClassStatementTimeout, poolinfo.ClassCanceled, poolinfo.ClassDeadline},
+		{stoppedBy("1969", poolinfo.ClassStatementTimeout), poolinfo.ClassStatementTimeout, poolinfo.ClassCanceled, poolinfo.ClassDeadline},
+		{stoppedBy("3617", poolinfo.ClassKilled), poolinfo.ClassKilled, poolinfo.ClassCanceled, poolinfo.ClassDeadline}, // SQL Server
+		{stoppedBy("3617", ""), poolinfo.ClassOther, poolinfo.ClassCanceled, poolinfo.ClassDeadline},
+		{numbered("3617", poolinfo.ClassKilled), poolinfo.ClassKilled, poolinfo.ClassKilled, poolinfo.ClassKilled},
+		{numbered("1317", poolinfo.ClassKilled), poolinfo.ClassKilled, poolinfo.ClassKilled, poolinfo.ClassKilled},
+		{state("70100"), poolinfo.ClassKilled, poolinfo.ClassCanceled, poolinfo.ClassDeadline},
 		{os.ErrDeadlineExceeded, poolinfo.ClassNetwork, poolinfo.ClassCanceled, poolinfo.ClassDeadline},
 		{during("read", timeoutError{}), poolinfo.ClassNetwork, poolinfo.ClassCanceled, poolinfo.ClassDeadline},
 		{context.DeadlineExceeded, poolinfo.ClassDeadline, poolinfo.ClassCanceled, poolinfo.ClassDeadline},

@@ -7,10 +7,10 @@ import (
 	"github.com/otelpool/otelpool/poolinfo"
 )
 
-// stopped are the codes of a statement that the server stopped, because of a limit or
-// because it was asked to, as drivers do when a context ends: PostgreSQL, MySQL,
-// MariaDB, and the SQLSTATE of both.
-var stopped = map[string]bool{"57014": true, "1317": true, "3024": true, "1969": true, "70100": true}
+// stopped are the SQLSTATEs of a statement that the server stopped, because of a limit or
+// because it was asked to, as drivers do when a context ends: PostgreSQL's, and that of
+// MySQL and MariaDB. Other codes are known to the adapters.
+var stopped = map[string]bool{"57014": true, "70100": true}
 
 // stateClasses are the classes by SQLSTATE, and stateClassClasses by its first two
 // characters, which the standard calls the class.

@@ -72,7 +72,7 @@ func (p *profile) in(functions ...string) (stacks [][]uintptr, all bool) {
 func (p *profile) waiters() (all []poolinfo.Waiter) {
 	stacks, _ := p.in(frameConn)
 	for _, pcs := range stacks {
-		var w poolinfo.Waiter
+		w := poolinfo.Waiter{Waited: -1}
 		copy(w.CallSite[:], pcs)
 		all = append(all, w)
 	}

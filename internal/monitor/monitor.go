@@ -206,6 +206,7 @@ func (m *Monitor) newReport(kind poolinfo.ReportKind) poolinfo.Report {
 		Held: s.Held, Idle: s.Idle + s.Fresh, Dialing: s.Dialing,
 		Waiting: int(s.Waiting), OldestWait: s.OldestWait,
 	}
+	r.MaxOpen = -1
 	if db := m.cfg.DB(); db != nil {
 		r.MaxOpen = db.Stats().MaxOpenConnections
 	}

@@ -60,7 +60,7 @@ func verdict(r *poolinfo.Report, holds []ledger.Holding, dialed bool) poolinfo.V
 	switch n := len(holds); {
 	case len(r.SelfDeadlocks) > 0:
 		return poolinfo.VerdictSelfDeadlock
-	case r.Dialing > n, r.Dialing > 0 && (r.MaxOpen == 0 || r.Held+r.Idle+r.Dialing < r.MaxOpen):
+	case r.Dialing > n, r.Dialing > 0 && (r.MaxOpen <= 0 || r.Held+r.Idle+r.Dialing < r.MaxOpen):
 		return poolinfo.VerdictDatabaseUnreachable // a waiter below the limit waits for a dial
 	case n == 0 && dialed:
 		return poolinfo.VerdictDatabaseUnreachable

@@ -11,7 +11,7 @@ func sanitise(text string, tokens []token, o Options) string {
 	var out strings.Builder
 	room := len(text)
 	if o.MaxText > 0 {
-		room = min(room, o.MaxText+64) // one token more than the limit
+		room = min(room, min(room, o.MaxText)+64) // one token more than the limit
 	}
 	out.Grow(room)
 	for i, t := range tokens {

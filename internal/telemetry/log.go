@@ -92,14 +92,17 @@ func callSiteAttrs(s poolinfo.CallSite) []slog.Attr {
 
 // poolAttrs are the attributes of the pool's state.
 func poolAttrs(r *poolinfo.Report) []slog.Attr {
-	return []slog.Attr{
-		slog.Int("otelpool.pool.max", r.MaxOpen),
+	var attrs []slog.Attr
+	if r.MaxOpen >= 0 {
+		attrs = append(attrs, slog.Int("otelpool.pool.max", r.MaxOpen))
+	}
+	return append(attrs,
 		slog.Int("otelpool.pool.held", r.Held),
 		slog.Int("otelpool.pool.idle", r.Idle),
 		slog.Int("otelpool.pool.dialing", r.Dialing),
 		slog.Int("otelpool.pool.waiting", r.Waiting),
 		seconds(string(keyOldestWait), r.OldestWait),
-	}
+	)
 }
 
 // exhaustionAttrs are the attributes of an exhaustion so far.

@@ -21,11 +21,12 @@ import (
 func WithAdapter() otelpool.Option {
 	a := &adapter{}
 	return otelpool.WithAdapter(otelpool.Adapter{
-		Connector: a.connector,
-		Target:    a.target,
-		Connect:   a.connect,
-		Server:    a.server,
-		Classify:  classify,
+		Connector:   a.connector,
+		Target:      a.target,
+		Connect:     a.connect,
+		Server:      a.server,
+		QueryServer: queryServer,
+		Classify:    classify,
 	})
 }
 
@@ -66,27 +67,32 @@ func (a *adapter) connect(ctx context.Context, c driver.Connector, onNotice func
 	return dc, err
 }
 
-func (a *adapter) server(ctx context.Context, c driver.Conn, query bool) poolinfo.Server {
+func (a *adapter) server(c driver.Conn) poolinfo.Server {
 	var s poolinfo.Server
 	if known, ok := a.dialed.LoadAndDelete(c); ok {
 		s = known.(poolinfo.Server)
 	}
+	if own, ok := c.(*stdlib.Conn); ok {
+		s.Version = own.Conn().PgConn().ParameterStatus("server_version")
+		params := own.Conn().Config().RuntimeParams
+		s.IdleTimeout = setting.FromConfig(params, params["options"])
+	}
+	return s
+}
+
+// queryServer sends one message and reads one answer, without calling the program's
+// tracers.
+func queryServer(ctx context.Context, c driver.Conn) (s poolinfo.Server) {
 	own, ok := c.(*stdlib.Conn)
 	if !ok {
 		return s
 	}
 	pg := own.Conn().PgConn()
-	s.Version = pg.ParameterStatus("server_version")
-	cfg := own.Conn().Config()
-	s.IdleTimeout = setting.FromConfig(cfg.RuntimeParams, cfg.RuntimeParams["options"])
-	if !query {
-		return s
-	}
-	// One message each way, without calling the program's tracers.
 	results, err := pg.Exec(ctx, setting.ServerQuery).ReadAll()
 	if err != nil || len(results) != 1 || len(results[0].Rows) != 1 || len(results[0].Rows[0]) != 2 {
 		return s
 	}
+	s.Version = pg.ParameterStatus("server_version")
 	s.IdleTimeout = setting.Interval(string(results[0].Rows[0][1]))
 	return s
 }

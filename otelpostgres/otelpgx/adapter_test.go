@@ -143,8 +143,11 @@ func TestAdapter_IgnoresOtherDrivers(t *testing.T) {
 	if _, err := a.connect(t.Context(), other{}, nil); !errors.Is(err, errOther) {
 		t.Errorf("connect: %v, want %v", err, errOther)
 	}
-	if got := a.server(t.Context(), nil, true); got != (poolinfo.Server{}) {
+	if got := a.server(nil); got != (poolinfo.Server{}) {
 		t.Errorf("server: %+v", got)
+	}
+	if got := queryServer(t.Context(), nil); got != (poolinfo.Server{}) {
+		t.Errorf("queryServer: %+v", got)
 	}
 }
 
@@ -273,11 +276,11 @@ func TestServer_ReturnsTheHostOfTheConnection(t *testing.T) {
 			}
 			a := &adapter{}
 			c := dialed(t, a, Connector(*cfg), func(error) {})
-			if got := a.server(t.Context(), c, false); got != tc.want {
+			if got := a.server(c); got != tc.want {
 				t.Errorf("got %+v, want %+v", got, tc.want)
 			}
 			// It is returned once.
-			if got := a.server(t.Context(), c, false); got != (poolinfo.Server{}) {
+			if got := a.server(c); got != (poolinfo.Server{}) {
 				t.Errorf("a second time: %+v", got)
 			}
 		})
@@ -312,7 +315,7 @@ func TestServer_ReturnsTheHostThatAHookChose(t *testing.T) {
 		cfg.DialFunc = own // without our hook
 		return nil
 	})), func(error) {})
-	if got, want := a.server(t.Context(), c, false), (poolinfo.Server{Address: "c"}); got != want {
+	if got, want := a.server(c), (poolinfo.Server{Address: "c"}); got != want {
 		t.Errorf("got %+v, want %+v", got, want)
 	}
 }
@@ -335,7 +338,7 @@ func TestServer_KnowsVersionAndTimeoutWithoutAQuery(t *testing.T) {
 	} {
 		a := &adapter{}
 		c := dialed(t, a, Connector(*silent.config(t, tc.dsn)), func(error) {})
-		if got, want := a.server(t.Context(), c, false), (poolinfo.Server{Version: "15.18", IdleTimeout: tc.want}); got != want {
+		if got, want := a.server(c), (poolinfo.Server{Version: "15.18", IdleTimeout: tc.want}); got != want {
 			t.Errorf("%s: got %+v, want %+v", tc.dsn, got, want)
 		}
 	}
@@ -361,7 +364,7 @@ func TestServer_QueriesWithOneMessage(t *testing.T) {
 	cfg := answer.config(t, "host=db")
 	cfg.Tracer = tracer{t}
 	c := dialed(t, a, Connector(*cfg), func(error) {})
-	if got, want := a.server(t.Context(), c, true), (poolinfo.Server{Version: "15.18", IdleTimeout: 90 * time.Second}); got != want {
+	if got, want := queryServer(t.Context(), c), (poolinfo.Server{Version: "15.18", IdleTimeout: 90 * time.Second}); got != want {
 		t.Errorf("got %+v, want %+v", got, want)
 	}
 }

@@ -21,11 +21,12 @@ import (
 func WithAdapter() otelpool.Option {
 	a := &adapter{}
 	return otelpool.WithAdapter(otelpool.Adapter{
-		Connector: a.connector,
-		Target:    a.target,
-		Connect:   a.connect,
-		Server:    a.server,
-		Classify:  classify,
+		Connector:   a.connector,
+		Target:      a.target,
+		Connect:     a.connect,
+		Server:      a.server,
+		QueryServer: queryServer,
+		Classify:    classify,
 	})
 }
 
@@ -74,13 +75,17 @@ func (a *adapter) connect(ctx context.Context, c driver.Connector, onNotice func
 	return dc, err
 }
 
-func (a *adapter) server(ctx context.Context, c driver.Conn, query bool) poolinfo.Server {
-	var s poolinfo.Server
+func (a *adapter) server(c driver.Conn) poolinfo.Server {
 	if known, ok := a.dialed.LoadAndDelete(c); ok {
-		s = known.(poolinfo.Server)
+		return known.(poolinfo.Server)
 	}
+	return poolinfo.Server{}
+}
+
+// queryServer returns the server's answer, empty if there is none.
+func queryServer(ctx context.Context, c driver.Conn) (s poolinfo.Server) {
 	q, ok := c.(driver.QueryerContext)
-	if !query || !ok {
+	if !ok {
 		return s
 	}
 	rows, err := q.QueryContext(ctx, setting.ServerQuery, nil)

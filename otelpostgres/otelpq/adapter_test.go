@@ -142,8 +142,11 @@ func TestAdapter_IgnoresOtherDrivers(t *testing.T) {
 	if _, err := a.connect(t.Context(), other{}, nil); !errors.Is(err, errOther) {
 		t.Errorf("connect: %v, want %v", err, errOther)
 	}
-	if got := a.server(t.Context(), nil, true); got != (poolinfo.Server{}) {
+	if got := a.server(nil); got != (poolinfo.Server{}) {
 		t.Errorf("server: %+v", got)
+	}
+	if got := queryServer(t.Context(), nil); got != (poolinfo.Server{}) {
+		t.Errorf("queryServer: %+v", got)
 	}
 }
 
@@ -249,10 +252,10 @@ func TestServer_ReturnsTheHostOfTheConnection(t *testing.T) {
 	} {
 		a := &adapter{}
 		for by, c := range dialed(t, a, tc.dsn+" sslmode=disable", func(error) {}) {
-			if got := a.server(t.Context(), c, false); got != tc.want {
+			if got := a.server(c); got != tc.want {
 				t.Errorf("%s, by %s: got %+v, want %+v", tc.dsn, by, got, tc.want)
 			}
-			if got := a.server(t.Context(), c, false); got != (poolinfo.Server{}) {
+			if got := a.server(c); got != (poolinfo.Server{}) {
 				t.Errorf("%s, by %s, a second time: %+v", tc.dsn, by, got)
 			}
 		}
@@ -279,7 +282,7 @@ func TestServer_QueriesWithOneMessage(t *testing.T) {
 	})
 	a := &adapter{}
 	for by, c := range dialed(t, a, "host=127.0.0.1 sslmode=disable port="+strconv.Itoa(port), func(error) {}) {
-		if got, want := a.server(t.Context(), c, true), (poolinfo.Server{Version: "15.18", IdleTimeout: 90 * time.Second}); got != want {
+		if got, want := queryServer(t.Context(), c), (poolinfo.Server{Version: "15.18", IdleTimeout: 90 * time.Second}); got != want {
 			t.Errorf("by %s: got %+v, want %+v", by, got, want)
 		}
 	}
