@@ -258,25 +258,27 @@ func same(t *testing.T, s backend, dsn string, f script, through ...string) {
 }
 
 // sameInARace is same for a script whose outcome depends on a race, on the bare driver too:
-// the outcome through otelpool must be one of the bare driver's. audit checks the
-// telemetry.
+// the outcome through otelpool must be one of the bare driver's. An outcome that needs a
+// busy machine may not be seen again, so there are three tries. audit checks the telemetry.
 func sameInARace(t *testing.T, s backend, dsn string, f script, audit func(*testing.T, *sql.DB, *telemetry, *transcript)) {
 	t.Helper()
-	tel := newTelemetry()
-	db := s.wrapped(t, dsn, tel)
-	got := play(t, s, db, f, func() { tel.balance(t, db) })
-	audit(t, db, tel, got)
 	const most = 50
-	var outcomes []*transcript
-	for range most {
-		want := play(t, s, s.bare(t, dsn), f, func() {})
-		if slices.Equal(want.lines, got.lines) {
-			return
+	var got, want *transcript
+	for range 3 {
+		tel := newTelemetry()
+		db := s.wrapped(t, dsn, tel)
+		got = play(t, s, db, f, func() { tel.balance(t, db) })
+		audit(t, db, tel, got)
+		for range most {
+			want = play(t, s, s.bare(t, dsn), f, func() {})
+			if slices.Equal(want.lines, got.lines) {
+				return
+			}
 		}
-		outcomes = append(outcomes, want)
+		t.Logf("the bare driver never had this outcome in %d runs; it may be rare on a busy machine: once more", most)
 	}
 	t.Errorf("the bare driver never had this outcome in %d runs; the last run:", most)
-	compare(t, outcomes[most-1], got)
+	compare(t, want, got)
 }
 
 // atRest waits until no connection is in use. A goroutine of database/sql may still have to
