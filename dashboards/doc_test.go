@@ -252,6 +252,36 @@ func TestDocuments_NamesExist(t *testing.T) {
 	}
 }
 
+// testsInCode are the names of the tests of all modules.
+func testsInCode(t *testing.T) map[string]bool {
+	t.Helper()
+	names := map[string]bool{}
+	declared := regexp.MustCompile(`(?m)^func (Test\w+)\(`)
+	for _, content := range documents(t, "_test.go") {
+		for _, test := range declared.FindAllStringSubmatch(content, -1) {
+			names[test[1]] = true
+		}
+	}
+	return names
+}
+
+func TestDocuments_TestsExist(t *testing.T) {
+	tests := testsInCode(t)
+	named := regexp.MustCompile("`(Test[A-Z]\\w*)`")
+	checked := 0
+	for name, content := range documents(t, ".md") {
+		for _, test := range named.FindAllStringSubmatch(fence.ReplaceAllString(content, ""), -1) {
+			if !tests[test[1]] {
+				t.Errorf("%s: there is no test %s", name, test[1])
+			}
+			checked++
+		}
+	}
+	if checked < 50 {
+		t.Errorf("only %d names of tests were found", checked)
+	}
+}
+
 func TestAnchors_MatchGitHub(t *testing.T) {
 	got := fmt.Sprint(anchors("# `db.client.connection.count`, and more\n\n## What it *means*\n```\n# no heading\n```\n## What it means\n"))
 	if want := "map[dbclientconnectioncount-and-more:true what-it-means:true what-it-means-1:true]"; got != want {
