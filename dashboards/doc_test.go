@@ -252,33 +252,32 @@ func TestDocuments_NamesExist(t *testing.T) {
 	}
 }
 
-// testsInCode are the names of the tests of all modules.
-func testsInCode(t *testing.T) map[string]bool {
-	t.Helper()
-	names := map[string]bool{}
-	declared := regexp.MustCompile(`(?m)^func (Test\w+)\(`)
-	for _, content := range documents(t, "_test.go") {
-		for _, test := range declared.FindAllStringSubmatch(content, -1) {
-			names[test[1]] = true
+// TestDocuments_NameTheSupportedVersions compares the versions in the documents with
+// go.mod, and with the newer Go release that CI uses.
+func TestDocuments_NameTheSupportedVersions(t *testing.T) {
+	find := func(file, pattern string) string {
+		content, err := os.ReadFile(file)
+		if err != nil {
+			t.Fatal(err)
 		}
-	}
-	return names
-}
-
-func TestDocuments_TestsExist(t *testing.T) {
-	tests := testsInCode(t)
-	named := regexp.MustCompile("`(Test[A-Z]\\w*)`")
-	checked := 0
-	for name, content := range documents(t, ".md") {
-		for _, test := range named.FindAllStringSubmatch(fence.ReplaceAllString(content, ""), -1) {
-			if !tests[test[1]] {
-				t.Errorf("%s: there is no test %s", name, test[1])
-			}
-			checked++
+		found := regexp.MustCompile(pattern).FindStringSubmatch(string(content))
+		if found == nil {
+			t.Fatalf("%s has no %s", file, pattern)
 		}
+		return found[1]
 	}
-	if checked < 50 {
-		t.Errorf("only %d names of tests were found", checked)
+	older, newer := find("../go.mod", `(?m)^go (1\.\d+)`), find("../.ci/run", `(?m)^newer=go(1\.\d+)`)
+	api := find("../go.mod", `go\.opentelemetry\.io/otel (v\S+)`)
+	docs := documents(t, ".md")
+	for _, claim := range [][2]string{
+		{"README.md", "Go " + older + " and " + newer},
+		{"docs/stability.md", "now Go " + older + " and Go " + newer},
+		{"docs/stability.md", "now " + api + " of the API"},
+	} {
+		file, sentence := claim[0], claim[1]
+		if !strings.Contains(strings.Join(strings.Fields(docs[file]), " "), sentence) {
+			t.Errorf("%s does not have %q", file, sentence)
+		}
 	}
 }
 
