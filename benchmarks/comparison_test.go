@@ -21,7 +21,7 @@ import (
 	"github.com/otelpool/otelpool/internal/fakedb"
 )
 
-var updatePages = flag.Bool("update", false, "rewrite the tables of docs/peers.md and of the README")
+var updatePages = flag.Bool("update", false, "rewrite the tables of docs/peers.md, docs/migrating.md and the README")
 
 // A comparison is a row of a table. Its cells are found by running a program with each
 // peer. Only the cell of dd-trace-go is written here: it needs a tracer and 65 modules

@@ -212,6 +212,9 @@ func namesInCode(t *testing.T) map[string]bool {
 	return names
 }
 
+// foreign are names of other wrappers. The page about coming from them has these too.
+var foreign = regexp.MustCompile(`^db\.(sql\..*|operation|operation\.name|statement|instance|rows_affected)$`)
+
 func TestDocuments_NamesExist(t *testing.T) {
 	table := readTable(t)
 	source := namesInCode(t)
@@ -226,6 +229,7 @@ func TestDocuments_NamesExist(t *testing.T) {
 		for _, word := range code.FindAllStringSubmatch(fence.ReplaceAllString(content, ""), -1) {
 			word := word[1]
 			switch {
+			case name == "docs/migrating.md" && foreign.MatchString(word):
 			case emitted.MatchString(word):
 				_, isMetric := table.instrument(word)
 				// The source appends the phase to otelpool.held.

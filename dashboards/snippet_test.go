@@ -115,6 +115,9 @@ func snippets(t *testing.T) (all []snippet) {
 		if d.IsDir() || !strings.HasSuffix(path, ".md") {
 			return nil
 		}
+		if path == filepath.Join("..", "docs", "migrating.md") {
+			return nil // it uses other wrappers; a test in benchmarks compiles it
+		}
 		content, err := os.ReadFile(path)
 		if err != nil {
 			return err
