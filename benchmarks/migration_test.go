@@ -77,7 +77,7 @@ const (
 	noteLimit    = "absent while there is no limit, where the old one is 0"
 	noteIdle     = "state `idle`"
 	noteUsed     = "state `used`; a connection that is being opened is `dialing` here, and in use there"
-	noteWaits    = "its count above the lowest bucket; here a wait is counted when it ends, there when it begins"
+	noteWaits    = "its count above the lowest bucket: slow dials and retries too; here a wait is counted when it ends, there when it begins"
 	noteWaited   = "in seconds; it has dials too; without `otelpool.DB` take the sum of `db.client.connection.wait_time`"
 	noteIdles    = "reason `idle_count`"
 	noteIdleTime = "reason `idle_time`"
@@ -226,7 +226,10 @@ func watchMigrating(t *testing.T, open openFunc, withDB bool) *watched {
 	w.callers = sdktrace.NewTracerProvider(sdktrace.WithSpanProcessor(w.spans))
 	p := providers{tracer: w.callers, meter: sdkmetric.NewMeterProvider(sdkmetric.WithReader(w.reader))}
 	w.plain = must(open(w.fake.Connector(), p, w.log))(t)
-	t.Cleanup(func() { _ = w.plain.Close() })
+	t.Cleanup(func() {
+		_ = w.plain.Close()
+		time.Sleep(time.Minute) // uptrace's wrapper does not pass Close on: the monitor ends on its own
+	})
 	w.handle = w.plain
 	if withDB {
 		w.handle = must(otelpool.NewDB(w.plain))(t)
@@ -246,7 +249,7 @@ func migratedOptions(p providers, log io.Writer) []otelpool.Option {
 var stacked = map[string]openFunc{
 	XSAM: func(c driver.Connector, p providers, log io.Writer) (*sql.DB, error) {
 		d := xsam.WrapDriver(c.Driver(), xsam.WithSpanOptions(xsam.SpanOptions{Ping: true}), xsam.WithTracerProvider(p.tracer), xsam.WithMeterProvider(p.meter))
-		db, err := openOver(d, p, log)
+		db, err := openAbove(d, p, log)
 		if err != nil {
 			return nil, err
 		}
@@ -254,7 +257,7 @@ var stacked = map[string]openFunc{
 		return db, err
 	},
 	Nhatthm: func(c driver.Connector, p providers, log io.Writer) (*sql.DB, error) {
-		db, err := openOver(nhatthm.Wrap(c.Driver(), nhatthm.TraceAll(), nhatthm.WithTracerProvider(p.tracer), nhatthm.WithMeterProvider(p.meter)), p, log)
+		db, err := openAbove(nhatthm.Wrap(c.Driver(), nhatthm.TraceAll(), nhatthm.WithTracerProvider(p.tracer), nhatthm.WithMeterProvider(p.meter)), p, log)
 		if err != nil {
 			return nil, err
 		}
@@ -266,8 +269,8 @@ var stacked = map[string]openFunc{
 	},
 }
 
-// openOver puts otelpool over a wrapped driver, and names the system that it hides.
-func openOver(d driver.Driver, p providers, log io.Writer) (*sql.DB, error) {
+// openAbove puts otelpool over a wrapped driver, and names the system that it hides.
+func openAbove(d driver.Driver, p providers, log io.Writer) (*sql.DB, error) {
 	c, err := d.(driver.DriverContext).OpenConnector("")
 	if err != nil {
 		return nil, err
@@ -276,7 +279,7 @@ func openOver(d driver.Driver, p providers, log io.Writer) (*sql.DB, error) {
 	return otelpool.OpenDB(c, append(migratedOptions(p, log), otelpool.WithAdapter(mysql))...), nil
 }
 
-// work is a program that uses every operation, lets a statement fail, and saturates its
+// work is a program that uses every operation, lets a statement and a dial fail, and saturates its
 // pool. It calls look at moments whose connection counts are worth a comparison.
 func (w *watched) work(t *testing.T, look func(moment string)) {
 	t.Helper()
@@ -303,8 +306,11 @@ func (w *watched) work(t *testing.T, look func(moment string)) {
 	if _, err := db.ExecContext(ctx, update, 1); !errors.Is(err, refused) {
 		t.Fatal(err)
 	}
+	// The wait of a retried call has its failed attempts: these take no time here.
+	w.fake.On(fakedb.Exec, nil)
 	w.fake.Fail(fakedb.Exec, 1, driver.ErrBadConn)
 	must(db.ExecContext(ctx, update, 1))(t)
+	w.fake.On(fakedb.Exec, fakedb.Sleep(3*time.Millisecond))
 
 	for _, text := range []string{update, query} {
 		stmt := must(db.PrepareContext(ctx, text))(t)
@@ -326,8 +332,12 @@ func (w *watched) work(t *testing.T, look func(moment string)) {
 
 	db.SetConnMaxLifetime(time.Second)
 	time.Sleep(2 * time.Second)
-	ok(t, db.PingContext(ctx))
 	db.SetConnMaxLifetime(0)
+	w.fake.Fail(fakedb.Connect, 1, refused)
+	if err := db.PingContext(ctx); !errors.Is(err, refused) {
+		t.Fatal(err)
+	}
+	ok(t, db.PingContext(ctx))
 	db.SetConnMaxIdleTime(time.Second)
 	time.Sleep(5 * time.Second)
 	ok(t, db.PingContext(ctx))
@@ -492,14 +502,14 @@ type series struct {
 	values []string
 }
 
-func (s series) of(points []point, scope string, number func(point) float64) (total float64) {
+func (s series) total(points []point, scope string, number func(point) float64) (n float64) {
 	for _, p := range points {
 		v, _ := p.attrs.Value(attribute.Key(s.key))
 		if p.scope == scope && p.metric == s.metric && (s.key == "" || slices.Contains(s.values, v.AsString())) {
-			total += number(p)
+			n += number(p)
 		}
 	}
-	return total
+	return n
 }
 
 func valueOf(p point) float64 { return p.value }
@@ -533,7 +543,7 @@ func sameNumbers(t *testing.T, there, here *recording) {
 		{duration("sql.conn.query", "sql.stmt.query"), countOf, operation("query"), countOf, 2},
 		{duration("sql.conn.query", "sql.stmt.query"), valueOf, operation("query"), valueOf, 16e-3},
 		{duration("sql.conn.exec", "sql.stmt.exec"), countOf, operation("exec"), countOf, 8},
-		{duration("sql.conn.exec", "sql.stmt.exec"), valueOf, operation("exec"), valueOf, 30e-3},
+		{duration("sql.conn.exec", "sql.stmt.exec"), valueOf, operation("exec"), valueOf, 24e-3},
 		{duration("sql.conn.exec", "sql.stmt.exec"), failedOf, operation("exec"), failedOf, 2},
 		{duration("sql.conn.prepare"), countOf, operation("prepare"), countOf, 2},
 		{duration("sql.conn.prepare"), valueOf, operation("prepare"), valueOf, 14e-3},
@@ -544,7 +554,8 @@ func sameNumbers(t *testing.T, there, here *recording) {
 		{duration("sql.tx.rollback"), countOf, operation("rollback"), countOf, 1},
 		{duration("sql.tx.rollback"), valueOf, operation("rollback"), valueOf, 17e-3},
 		{duration("sql.rows"), countOf, series{metric: "db.client.response.returned_rows"}, countOf, 2},
-		{duration("sql.connector.connect"), countOf, series{metric: ourCreate}, countOf, 5},
+		{duration("sql.connector.connect"), countOf, series{metric: ourCreate}, countOf, 6},
+		{duration("sql.connector.connect"), failedOf, series{metric: ourCreate}, failedOf, 1},
 		{series{"db.sql.connection.open", "status", []string{"inuse"}}, valueOf, series{ourCount, "db.client.connection.state", []string{"used", "dialing"}}, valueOf, 0},
 		{series{"db.sql.connection.open", "status", []string{"idle"}}, valueOf, series{ourCount, "db.client.connection.state", []string{"idle"}}, valueOf, 1},
 		{series{metric: "db.sql.connection.max_open"}, valueOf, series{metric: ourMax}, valueOf, 5},
@@ -560,8 +571,8 @@ func sameNumbers(t *testing.T, there, here *recording) {
 	last := here.moments[len(here.moments)-1]
 	for _, moment := range here.moments {
 		for _, row := range rows {
-			old := row.there.of(there.points[moment], "github.com/XSAM/otelsql", row.counts)
-			got := row.here.of(here.points[moment], otelpool.ScopeName, row.counted)
+			old := row.there.total(there.points[moment], "github.com/XSAM/otelsql", row.counts)
+			got := row.here.total(here.points[moment], otelpool.ScopeName, row.counted)
 			if waits := row.there.metric == "db.sql.connection.wait" || row.there.metric == "db.sql.connection.wait_duration"; waits && moment == "while a caller waits" {
 				continue // DBStats counts a wait when it begins, and its time when it ends
 			}
@@ -625,7 +636,10 @@ func cells(names []string, emitted map[string]signal, cell func(signal, string) 
 	for _, name := range names {
 		all = append(all, cell(emitted[name], name))
 	}
-	return list(all, "nothing")
+	if len(all) == 0 {
+		return "nothing"
+	}
+	return strings.Join(all, "; ")
 }
 
 func spanCell(s signal, name string) string { return code(name) + ", " + strings.Join(s.keys, ", ") }
@@ -709,5 +723,23 @@ func (r *recording) wantChildren(t *testing.T, scope string) {
 		if s.InstrumentationScope().Name == scope && s.Name() != "sql.conn.reset_session" && scopes[s.Parent().SpanID()] != otelpool.ScopeName {
 			t.Errorf("%s is not a child of a span of otelpool", s.Name())
 		}
+	}
+}
+
+// TestMigration_WatchFailsBelowAWrapper covers the order of wrappers that the page warns of.
+func TestMigration_WatchFailsBelowAWrapper(t *testing.T) {
+	for name, open := range map[string]func(*fakedb.DB) (*sql.DB, error){
+		XSAM: func(fake *fakedb.DB) (*sql.DB, error) {
+			return xsam.OpenDB(otelpool.NewConnector(fake.Connector())), nil
+		},
+		Nhatthm: func(fake *fakedb.DB) (*sql.DB, error) {
+			return openDriver(nhatthm.Wrap(otelpool.NewDriver(fake.Driver())))
+		},
+	} {
+		db := must(open(fakedb.New(everything)))(t)
+		if err := otelpool.Watch(db); err == nil {
+			t.Errorf("%s: the DB is watched", name)
+		}
+		ok(t, db.Close())
 	}
 }
