@@ -167,7 +167,7 @@ func (c *conn) idleTimeout() time.Duration {
 	if c.server.IdleTimeout > 0 || !c.pool.adapter.knowsServers() {
 		return c.server.IdleTimeout
 	}
-	return c.pool.servers.complete(c.server).IdleTimeout
+	return c.pool.servers.Complete(c.server).IdleTimeout
 }
 
 // recordClosed records the end of the connection. span is that of who held it or found it broken;
@@ -190,7 +190,7 @@ func (c *conn) recordClosed(ctx context.Context, span trace.Span, why closing, l
 		one.ErrorType, one.Code = last.Type, last.Code
 	}
 	if p.adapter.knowsServers() {
-		one.Server = p.servers.complete(c.server)
+		one.Server = p.servers.Complete(c.server)
 	}
 	if why.reason == poolinfo.ReasonBad && last != nil {
 		one.Class, one.Idle, one.IdleInHold = last.cause, last.idleFor, last.idleInHold

@@ -83,14 +83,14 @@ func (d *dial) dialAndProbe(connector driver.Connector) (inner driver.Conn, serv
 	d.endedAt = p.ledger.Now()
 	endedAt := p.ledger.Time(d.endedAt, time.Now())
 	d.SetEnd(endedAt)
-	server, alive := p.servers.probe(d.Ctx, p.adapter, inner, p.cfg.serverQuery, p.ledger.Now())
+	server, alive := p.probeServer(d.Ctx, inner, p.cfg.serverQuery, p.ledger.Now())
 	if alive {
 		return inner, server, notice, nil
 	}
 	_ = inner.Close()
 	inner, notice, err = p.adapter.connect(d.Ctx, connector, p.ledger.Now)
 	if err == nil && inner != nil {
-		server, _ = p.servers.probe(d.Ctx, p.adapter, inner, false, 0)
+		server, _ = p.probeServer(d.Ctx, inner, false, 0)
 	} else {
 		d.SetEnd(time.Time{})
 	}

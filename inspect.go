@@ -48,7 +48,7 @@ func inspect(p *pool, db *sql.DB) poolinfo.Snapshot {
 		Pool:    p.name,
 		System:  p.telemetry.System(),
 		Target:  p.target,
-		Server:  p.servers.latest(),
+		Server:  p.servers.Latest(),
 		HasDB:   p.hasDB.Load(),
 		Open:    s.Open,
 		Held:    s.Held,

@@ -33,9 +33,9 @@ import (
 //
 // The rest are leaves: while one is held, no lock of this list is taken.
 //
-//	backgroundDials.mu driverNotice.mu names.mu servers.mu
+//	backgroundDials.mu driverNotice.mu names.mu
 //	ledger.doubt.mu ledger.retries.mu ledger.sites.mu ledger.waits.mu
-//	monitor.leaks.mu monitor.losses.mu monitor.ring.mu query.Cache.mu
+//	driverinfo.Servers.mu monitor.leaks.mu monitor.losses.mu monitor.ring.mu query.Cache.mu
 //	telemetry.acquireCounter.mu telemetry.failures.mu telemetry.statements.mu telemetry.systems.mu
 //
 // No driver, function of the program or instrument is called while one of these is held. The one
@@ -57,7 +57,7 @@ type pool struct {
 
 	waits   plainWaits
 	reasons closeReasons
-	servers servers
+	servers driverinfo.Servers
 	dials   backgroundDials
 	limits  limits
 

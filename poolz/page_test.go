@@ -137,7 +137,8 @@ func TestBar_EachConnectionHasTheSameWidth(t *testing.T) {
 		{"no limit, nothing open", unreachable(), "dialing 7 at 0+7, waiting 7 at 7.14+7 of 14.14"},
 		{"a limit that was lowered", poolinfo.Snapshot{MaxOpen: 1, Open: 3, Held: 3, Conns: make([]poolinfo.Conn, 3)}, "held, in use 3 at 0+3 of 3"},
 		{
-			"a limit that is not known", poolinfo.Snapshot{MaxOpen: -1, Open: 2, Held: 2, Waiting: -1, OldestWait: -1, Conns: make([]poolinfo.Conn, 2)},
+			"a limit that is not known",
+			poolinfo.Snapshot{MaxOpen: -1, Open: 2, Held: 2, Waiting: -1, OldestWait: -1, Conns: make([]poolinfo.Conn, 2)},
 			"held, in use 2 at 0+2 of 2",
 		},
 		{"nothing", poolinfo.Snapshot{}, " of 1"},
