@@ -134,8 +134,8 @@ func TestWithQueryTextLimit_ZeroRecordsNoArguments(t *testing.T) {
 		caller.End()
 		for _, s := range seen.ended() {
 			for _, a := range s.Attributes() {
-				if strings.Contains(a.Value.Emit(), "secret") {
-					t.Errorf("%s has %s %s", s.Name(), a.Key, a.Value.Emit())
+				if strings.Contains(a.Value.String(), "secret") {
+					t.Errorf("%s has %s %s", s.Name(), a.Key, a.Value.String())
 				}
 			}
 		}

@@ -284,11 +284,11 @@ func openAbove(d driver.Driver, p providers, log io.Writer) (*sql.DB, error) {
 func (w *watched) work(t *testing.T, look func(moment string)) {
 	t.Helper()
 	db := w.handle.(limited)
-	for op, d := range map[fakedb.Op]time.Duration{
+	for op, ms := range map[fakedb.Op]int{
 		fakedb.Ping: 1, fakedb.Exec: 3, fakedb.Query: 5, fakedb.Prepare: 7, fakedb.StmtExec: 9, fakedb.StmtQuery: 11,
 		fakedb.Begin: 13, fakedb.Commit: 15, fakedb.Rollback: 17,
 	} {
-		w.fake.On(op, fakedb.Sleep(d*time.Millisecond))
+		w.fake.On(op, fakedb.Sleep(time.Duration(ms)*time.Millisecond))
 	}
 	db.SetMaxIdleConns(2)
 	ctx, end := w.caller(t)
