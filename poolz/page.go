@@ -351,19 +351,19 @@ func (p *poolView) SizeLine() string {
 	return line + "."
 }
 
-// DistributionRow is a row of the table of waits and holds.
-type DistributionRow struct {
+// distributionRow is a row of the table of waits and holds.
+type distributionRow struct {
 	Name string
 	distribution
 }
 
 // Distributions are the waits and the holds of the last minutes.
-func (p *poolView) Distributions() []DistributionRow {
+func (p *poolView) Distributions() []distributionRow {
 	waits := "waits"
 	if !p.HasDB {
 		waits = "waits, inferred"
 	}
-	return []DistributionRow{{waits, p.Waits}, {"holds", p.Holds}}
+	return []distributionRow{{waits, p.Waits}, {"holds", p.Holds}}
 }
 
 // rows are the rows of a table that are shown, and how many there are.
