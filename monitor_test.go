@@ -3,7 +3,9 @@ package otelpool_test
 import (
 	"context"
 	"database/sql"
+	"database/sql/driver"
 	"fmt"
+	"maps"
 	"runtime"
 	"slices"
 	"strings"
@@ -379,6 +381,25 @@ func TestInspect_HasASampleForEachSecondWithAnyThreshold(t *testing.T) {
 			t.Errorf("got %d samples", n)
 		}
 	}, otelpool.WithExhaustionThreshold(100*ms))
+}
+
+func TestInspect_ListsNoClosedConns(t *testing.T) {
+	bubble(t, full, func(t *testing.T, db *sql.DB, fake *fakedb.DB, _ *telemetry) {
+		conns := holdAll(t, db, 3)
+		fake.Fail(fakedb.Exec, 1, driver.ErrBadConn)
+		_, _ = conns[0].ExecContext(t.Context(), "x")
+		giveBack(t, conns[1:2]) // the first is closed already
+		s, err := otelpool.Inspect(db)
+		noError(t, err)
+		got := map[poolinfo.State]int{}
+		for _, c := range s.Conns {
+			got[c.State]++
+		}
+		if want := map[poolinfo.State]int{poolinfo.StateIdle: 1, poolinfo.StateHeld: 1}; !maps.Equal(got, want) || got[poolinfo.StateClosed] != 0 {
+			t.Errorf("got %v, want %v", got, want)
+		}
+		giveBack(t, conns[2:])
+	})
 }
 
 func TestInspect_WaitsAreUnknownWithoutADB(t *testing.T) {

@@ -101,7 +101,7 @@ func TestQueryText_FollowsTheOptions(t *testing.T) {
 		{"raw", otelpool.WithQueryText(otelpool.QueryTextRaw), long},
 		{"off", otelpool.WithQueryText(otelpool.QueryTextOff), nil},
 		{"a value above the constants", otelpool.WithQueryText(otelpool.QueryTextOff + 1), nil},
-		{"a value below the constants", otelpool.WithQueryText(-1), nil},
+		{"a value below the constants", otelpool.WithQueryText(otelpool.QueryText(-1)), nil},
 		{"a limit of 10 bytes", otelpool.WithQueryTextLimit(10), "SELECT ?, "},
 		{"a limit of zero", otelpool.WithQueryTextLimit(0), nil},
 	} {
